@@ -1,0 +1,66 @@
+"""Every setting of the system, its default and the reason for its number.
+
+Read once, from the environment, by the door of each process (api.main, workers.main, c2a); everything below is
+built from arguments. The three addresses carry the names operators expect (DATABASE_URL, BROKER_URL, VAULT_URL);
+all else starts with C2A_.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Mode(StrEnum):
+    """Development may use a generated keyring and plain HTTP; production may not."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """The settings of one process."""
+
+    model_config = SettingsConfigDict(env_prefix="C2A_", extra="ignore", hide_input_in_errors=True, frozen=True)
+
+    database_url: SecretStr = Field(validation_alias=AliasChoices("DATABASE_URL", "C2A_DATABASE_URL"))
+    """PostgreSQL 15 to 18, as postgresql://user:password@host:port/name."""
+    broker_url: SecretStr = Field(validation_alias=AliasChoices("BROKER_URL", "C2A_BROKER_URL"))
+    """Redis (AOF, noeviction) or RabbitMQ."""
+    vault_url: SecretStr = Field(validation_alias=AliasChoices("VAULT_URL", "C2A_VAULT_URL"))
+    """A Redis of its own that persists nothing: it holds sealed cards for minutes, rate limits and poll counts."""
+
+    mode: Mode = Mode.DEVELOPMENT
+    public_url: str = "http://127.0.0.1:8080"
+    """Where shoppers and storefronts reach us: minted into followUpUrl and the PSP's return address."""
+    keyring: Path | None = None
+    """JSON file {"active": id, "keys": {id: base64 of 32 bytes}, "pepper": base64 of 32 bytes}; see shared/keyring.py."""
+    log_level: str = "INFO"
+
+    pool_size: int = 8
+    """Database connections a process keeps: commits of 8 wait side by side, more would only queue in PostgreSQL."""
+    database_wait_s: float = 1.0
+    """How long a request waits for a connection before it answers 503 (contract: within 2 s)."""
+    statement_timeout_ms: int = 5_000
+    """No statement of ours takes a second; one that takes five is stuck."""
+    vault_ttl_s: int = 900
+    """How long a sealed card may wait for its payment (design: vault TTL 15 min)."""
+    offer_life_s: int = 900
+    """How long a resolved offer may be ordered, unless the tenant says otherwise (contract section 4)."""
+    admission_patience_s: int = 3_600
+    """A backlog does not expire an accepted order, but after an hour unlocked it fails with OFFER_EXPIRED."""
+    challenge_life_s: int = 900
+    """How long a shopper may take over a challenge; then the PSP is asked, told to cancel, and only then we fail it."""
+    lease_s: int = 6
+    """A step's claim on an order; renewed by its process every lease_s / 3, never past lease_limit_s."""
+    lease_limit_s: int = 30
+    """Twice the longest PSP call (15 s): what still runs then is lost."""
+    first_patience_s: int = 10
+    """A fresh order whose message has not been worked on for this long is rung for again."""
+    rescue_period_s: float = 2.0
+    """How often the rescuer looks for overdue rows."""
+    key_cache_s: float = 2.0
+    """How long a process may believe what it read of an API key or a tenant."""

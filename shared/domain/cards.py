@@ -1,0 +1,91 @@
+"""What a card is while it is in our hands, and how little of it anyone may see.
+
+A Card exists between the request and the vault, and between the vault and the PSP. Everything that could
+print, copy or serialise it shows the mask or refuses (PCI DSS 3.4.1: at most first six and last four).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Final, NoReturn
+
+
+class CardBrand(StrEnum):
+    """The networks we name to storefronts (contract section 5: cardType)."""
+
+    VISA = "VISA"
+    MASTERCARD = "MASTERCARD"
+    AMEX = "AMEX"
+    DISCOVER = "DISCOVER"
+    DINERS = "DINERS"
+    JCB = "JCB"
+    MAESTRO = "MAESTRO"
+    UNIONPAY = "UNIONPAY"
+    OTHER = "OTHER"
+
+
+# Issuer ranges of ISO/IEC 7812 as the networks publish them; first match wins.
+_BRAND_RANGES: Final = (
+    (CardBrand.AMEX, re.compile(r"3[47]")),
+    (CardBrand.DINERS, re.compile(r"3(0[0-5]|[68])")),
+    (CardBrand.JCB, re.compile(r"35(2[89]|[3-8])")),
+    (CardBrand.VISA, re.compile(r"4")),
+    (CardBrand.MASTERCARD, re.compile(r"5[1-5]|2(22[1-9]|2[3-9]|[3-6]|7[01]|720)")),
+    (CardBrand.DISCOVER, re.compile(r"6(011|4[4-9]|5)")),
+    (CardBrand.UNIONPAY, re.compile(r"62")),
+    (CardBrand.MAESTRO, re.compile(r"5[06-9]|6")),
+)
+
+
+def brand_of(number: str) -> CardBrand:
+    """The network of a PAN, by its first digits."""
+    return next((brand for brand, pattern in _BRAND_RANGES if pattern.match(number)), CardBrand.OTHER)
+
+
+def mask(number: str) -> str:
+    """First six and last four digits, stars between: 411111******1111 (PCI DSS 3.4.1)."""
+    return f"{number[:6]}{'*' * (len(number) - 10)}{number[-4:]}"
+
+
+def passes_luhn(number: str) -> bool:
+    """The check digit of ISO/IEC 7812-1 annex B."""
+    digits = [int(digit) for digit in reversed(number)]
+    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+def is_past(expire_year: str, expire_month: str, *, today: date) -> bool:
+    """Whether a card can no longer be used: it is good through the last day of its month."""
+    return (int(expire_year), int(expire_month)) < (today.year, today.month)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Card:
+    """A card as the shopper typed it. Never printed, pickled or copied; only sealed."""
+
+    holder_name: str
+    number: str
+    expire_year: str
+    expire_month: str
+    cvc: str
+    alias: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Card({mask(self.number)})"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a card is never pickled or copied; seal it with the vault")
+
+    def __copy__(self) -> NoReturn:
+        self.__reduce__()
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__reduce__()

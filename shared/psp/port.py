@@ -1,0 +1,145 @@
+"""What we ask of any payment service provider: a handful of verbs with closed answer types.
+
+An adapter never raises for what a PSP or a network can do; it answers Unanswered or NotSent. It raises for our
+own mistakes. No verb is called with a database transaction open, and every verb ends by its deadline
+(connect 1 s, read 10 s, total 15 s), also against an answer that dribbles or never ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Protocol
+
+from shared.domain.cards import Card
+from shared.domain.money import Money
+from shared.domain.outcomes import KeepOutcome, LookUpOutcome, PaymentOutcome, ReturnOutcome
+
+CONNECT_TIMEOUT_S: Final = 1.0
+"""A PSP that does not take a connection within a second is away; the order waits."""
+READ_TIMEOUT_S: Final = 10.0
+"""Issuers answer within 10 s or not at all."""
+TOTAL_TIMEOUT_S: Final = 15.0
+"""However an answer dribbles, a call is over after this long."""
+ANSWER_LIMIT_BYTES: Final = 1 << 20
+"""No PSP answer we use is larger than a few KiB; more than 1 MiB is not an answer."""
+
+
+class Channel(StrEnum):
+    """paymentChannel of the contract."""
+
+    CREDIT_CARD = "CreditCard"
+    PAYPAL = "PayPal"
+    KLARNA = "Klarna"
+    SEPA = "SEPA"
+    BANK = "Bank"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What one PSP can do; the router reads it."""
+
+    channels: frozenset[Channel]
+    remembers_declines: bool
+    key_lifetime: timedelta
+    longest_processing: timedelta
+    """After this long a request that was cut off can no longer turn into a charge."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRequest:
+    """One attempt to take one amount. *psp_key* makes the PSP answer a repeat with the first verdict."""
+
+    psp_key: str
+    merchant_reference: str
+    money: Money
+    channel: Channel
+    customer_urn: str
+    return_url: str
+    card: Card | None = None
+    token: str | None = None
+    keep_method: bool = False
+    ip_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeQuery:
+    """Which attempt a look-up means: the PSP's reference where known, else ours plus the key we sent."""
+
+    psp_key: str
+    merchant_reference: str
+    reference: str | None = None
+
+
+class EventKind(StrEnum):
+    """What a PSP event tells of."""
+
+    CHARGE = "charge"
+    OTHER = "other"  # Nothing we act on; stored and acknowledged.
+
+
+@dataclass(frozen=True, slots=True)
+class PspEvent:
+    """A verified webhook: which charge it speaks of and what it says of it."""
+
+    event_id: str
+    kind: EventKind
+    merchant_reference: str | None
+    psp_key: str | None
+    outcome: LookUpOutcome | None
+
+
+class BadSignature(ValueError):
+    """A webhook whose signature or time stamp does not verify: refused before it is parsed, leaves no row."""
+
+
+class Psp(Protocol):
+    """One account at one PSP."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this PSP can do."""
+        ...
+
+    def charge(self, request: ChargeRequest) -> PaymentOutcome:
+        """Take the amount of *request*, or say what stands in the way."""
+        ...
+
+    def look_up(self, query: ChargeQuery) -> LookUpOutcome:
+        """What the PSP knows of one attempt."""
+        ...
+
+    def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
+        """Cancel an open or captured charge; idempotent under *psp_key*."""
+        ...
+
+    def refund(self, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:
+        """Give *money* of a capture back; idempotent under *psp_key*."""
+        ...
+
+    def keep_card(self, card: Card, *, customer_urn: str, psp_key: str) -> KeepOutcome:
+        """Tokenize a card without charging it."""
+        ...
+
+    def forget_token(self, token: str) -> bool:
+        """Remove a kept method; True once the PSP no longer has it, False if nobody answered."""
+        ...
+
+    def read_event(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> PspEvent:
+        """Verify *body* as sent and say what it tells; raises BadSignature."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A tenant's account at a PSP, as the router and the factory need it."""
+
+    tenant_id: str
+    provider: str
+    account_id: str
+    adapter: str
+    base_url: str
+    channels: frozenset[Channel]
+    credentials: Mapping[str, str] = field(repr=False)

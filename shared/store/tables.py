@@ -1,0 +1,343 @@
+"""The tables: what is kept, and which promise each constraint keeps.
+
+The tenant stands first in every key, so that no unique key tells one tenant about another. `orders` is the
+status table: a poll is one primary-key read. `idempotency_keys` and `offer_holds` stand apart and are never
+partitioned by time, because only so can the database promise one order a key and one hold a single-use offer;
+the primary key of `orders` ends in the tracking number, whose first part is time, so months can be cut off it.
+No column may hold a card number or a CVC, sealed or not: sealed cards live in the vault alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.domain.states import OrderState
+
+metadata: Final = MetaData()
+
+
+def _tenant() -> Column[Any]:
+    return Column("tenant_id", Uuid, nullable=False)
+
+
+def _now(name: str) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _time(name: str) -> Column[Any]:
+    return Column(name, DateTime(timezone=True))
+
+
+tenants: Final = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("settings", JSONB, nullable=False, server_default=text("'{}'")),
+    _now("created_at"),
+)
+"""settings: see shared/store/tenants.py (TenantSettings)."""
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    _tenant(),
+    Column("key_hash", LargeBinary, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    _now("created_at"),
+    _time("expires_at"),
+    _time("revoked_at"),
+    PrimaryKeyConstraint("tenant_id", "key_hash"),
+    # The key alone finds its row; 160 random bits never meet by chance, so this tells no tenant of another.
+    Index("api_keys_by_hash", "key_hash", unique=True),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
+    CheckConstraint("role IN ('storefront', 'read_only', 'operator')", name="api_keys_known_role"),
+)
+
+psp_accounts: Final = Table(
+    "psp_accounts",
+    metadata,
+    _tenant(),
+    Column("provider", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("adapter", Text, nullable=False),
+    Column("base_url", Text, nullable=False),
+    Column("channels", ARRAY(Text), nullable=False),
+    Column("credentials", LargeBinary, nullable=False),  # Sealed by the keyring.
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("rank", Integer, nullable=False, server_default=text("100")),  # Lower is asked first.
+    PrimaryKeyConstraint("tenant_id", "provider"),
+    UniqueConstraint("account_id", name="psp_accounts_one_webhook_address"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
+)
+
+catalogue: Final = Table(
+    "catalogue",
+    metadata,
+    _tenant(),
+    Column("kind", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("storefront_urn", Text, nullable=False),
+    Column("document", JSONB, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "kind", "identifier"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
+    CheckConstraint("kind IN ('bundle', 'promotion')", name="catalogue_known_kind"),
+)
+"""What offers are resolved from; document: see shared/store/catalogue.py."""
+
+customers: Final = Table(
+    "customers",
+    metadata,
+    _tenant(),
+    Column("customer_urn", Text, nullable=False),
+    _now("created_at"),
+    PrimaryKeyConstraint("tenant_id", "customer_urn"),
+)
+"""Whoever we resolved an offer for or keep a method of."""
+
+offers: Final = Table(
+    "offers",
+    metadata,
+    _tenant(),
+    Column("offer_identifier", Text, nullable=False),
+    Column("customer_urn", Text),  # NULL: anybody's.
+    Column("purchasable", Boolean, nullable=False),
+    Column("single_use", Boolean, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("currency", Text, nullable=False),
+    # What admission judges without parsing the snapshot: cart line -> most units, installment -> its bundle.
+    Column("lines", JSONB, nullable=False),
+    Column("installments", JSONB, nullable=False),
+    Column("snapshot", JSONB, nullable=False),  # The offer as it was answered; its prices are what is charged.
+    _now("created_at"),
+    PrimaryKeyConstraint("tenant_id", "offer_identifier"),
+)
+"""Immutable. A line is "item" for a bundle and "parent>item" for an add-on."""
+
+_STATES = ", ".join(f"'{state}'" for state in OrderState)
+
+orders: Final = Table(
+    "orders",
+    metadata,
+    _tenant(),
+    Column("tracking_number", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=text(f"'{OrderState.ADMITTED}'")),
+    Column("version", Integer, nullable=False, server_default=text("1")),  # Counts moves; pollers see it only grow.
+    Column("offer_identifier", Text, nullable=False),
+    Column("customer_urn", Text, nullable=False),
+    Column("correlation_id", Text),  # The caller's key: correlationId, or the Idempotency-Key header.
+    Column("channel", Text, nullable=False),
+    Column("forced_provider", Text),
+    Column("stored_method_urn", Text),
+    Column("carries_card", Boolean, nullable=False),  # A fresh card waits in the vault.
+    Column("keeps_method", Boolean, nullable=False),  # storeMethodSuccessPayment = always.
+    Column("request", JSONB, nullable=False),  # The order as asked, card fields as keyed digests.
+    Column("amount_minor", BigInteger),  # Fixed from the offer's snapshot when the offer is held.
+    Column("currency", Text),
+    Column("failure", Text),  # The public message of a FAILED order.
+    Column("redirect", JSONB),  # redirectInstructions while the shopper must act.
+    # The lease: who works on it now. The fence only grows; every state write of a step carries it.
+    Column("fence", BigInteger, nullable=False, server_default=text("0")),
+    Column("lease_owner", Text),
+    _time("lease_until"),
+    _time("lease_limit"),
+    # The next moment somebody must look at this row; the rescuer's only question.
+    _time("due_at"),
+    # When the present state ends by itself (challenge, pending, admission patience).
+    _time("deadline_at"),
+    Column("rings", Integer, nullable=False, server_default=text("0")),  # Since the last move; sets the back-off.
+    Column("crashes", SmallInteger, nullable=False, server_default=text("0")),  # Leases that ended unreleased.
+    Column("parked", Boolean, nullable=False, server_default=text("false")),
+    _now("admitted_at"),
+    _now("changed_at"),
+    _time("finished_at"),
+    PrimaryKeyConstraint("tenant_id", "tracking_number"),
+    CheckConstraint(f"state IN ({_STATES})", name="orders_known_state"),
+    # A finished order knows when it finished, and only a finished one does.
+    CheckConstraint("(finished_at IS NOT NULL) = (state IN ('done', 'failed'))", name="orders_finished_or_not"),
+    # Every live order has a next moment, and no finished one has: so nothing accepted is ever forgotten.
+    CheckConstraint("(due_at IS NULL) = (state IN ('done', 'failed'))", name="orders_live_is_due"),
+    CheckConstraint("(failure IS NOT NULL) = (state = 'failed')", name="orders_failed_says_why"),
+    CheckConstraint(
+        "state IN ('admitted', 'failed') OR (amount_minor IS NOT NULL AND currency IS NOT NULL)",
+        name="orders_amount_fixed_before_payment",
+    ),
+    Index("orders_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("orders_of_customer", "tenant_id", "customer_urn", "tracking_number"),
+    Index(
+        "orders_of_correlation",
+        "tenant_id",
+        "correlation_id",
+        postgresql_where=text("correlation_id IS NOT NULL"),
+    ),
+)
+
+order_events: Final = Table(
+    "order_events",
+    metadata,
+    _tenant(),
+    Column("tracking_number", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("state", Text, nullable=False),  # The state after the event.
+    Column("actor", Text, nullable=False),  # api, lock_offer, pay, webhook, return, look_up, tokenize, upkeep.
+    Column("attempt_no", SmallInteger),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    PrimaryKeyConstraint("tenant_id", "tracking_number", "version"),
+)
+"""One row a move, written by the statement that moves."""
+
+idempotency_keys: Final = Table(
+    "idempotency_keys",
+    metadata,
+    _tenant(),
+    Column("key", Text, nullable=False),
+    Column("tracking_number", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    _now("created_at"),
+    # One key, one order, for as long as keys are kept (31 days): so this table is never partitioned by time.
+    PrimaryKeyConstraint("tenant_id", "key", name="idempotency_keys_one_order_per_key"),
+)
+
+offer_holds: Final = Table(
+    "offer_holds",
+    metadata,
+    _tenant(),
+    Column("offer_identifier", Text, nullable=False),
+    Column("tracking_number", Text, nullable=False),
+    _now("held_at"),
+    # A hold has no clock: it ends only when its order failed.
+    PrimaryKeyConstraint("tenant_id", "offer_identifier", name="offer_holds_one_order_per_offer"),
+)
+
+payment_attempts: Final = Table(
+    "payment_attempts",
+    metadata,
+    _tenant(),
+    Column("tracking_number", Text, nullable=False),
+    Column("attempt_no", SmallInteger, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("psp_key", Text, nullable=False),
+    Column("merchant_reference", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("outcome", Text, nullable=False, server_default=text("'open'")),
+    Column("reason", Text),
+    Column("psp_reference", Text),
+    Column("kept_token", LargeBinary),  # Sealed: what the PSP kept for us, until tokenize makes it a stored method.
+    Column("looks", SmallInteger, nullable=False, server_default=text("0")),  # How often the PSP was asked about it.
+    _now("started_at"),
+    _time("settled_at"),
+    PrimaryKeyConstraint("tenant_id", "tracking_number", "attempt_no"),
+    UniqueConstraint("tenant_id", "provider", "psp_key", name="payment_attempts_one_per_key"),
+    # A charge has one owner, whoever brings the news of it.
+    Index(
+        "payment_attempts_one_per_charge",
+        "tenant_id",
+        "provider",
+        "psp_reference",
+        unique=True,
+        postgresql_where=text("psp_reference IS NOT NULL"),
+    ),
+    # Never a second attempt while one may hold money.
+    Index(
+        "payment_attempts_one_live",
+        "tenant_id",
+        "tracking_number",
+        unique=True,
+        postgresql_where=text("outcome IN ('open', 'challenged', 'pending', 'captured')"),
+    ),
+    # Open money: what may be held at a PSP; must come back to empty but for captures of done orders.
+    Index(
+        "payment_attempts_open",
+        "tenant_id",
+        "tracking_number",
+        "attempt_no",
+        postgresql_where=text("outcome IN ('open', 'challenged', 'pending', 'returning')"),
+    ),
+    CheckConstraint(
+        "outcome IN ('open', 'challenged', 'pending', 'captured', 'declined', 'absent', 'returning', 'returned')",
+        name="payment_attempts_known_outcome",
+    ),
+)
+"""Written ahead: committed before the PSP is called. open: called or about to be, unanswered; absent: proven never
+charged; returning: money that has no right to stay, being voided or refunded; returned: the PSP proved it went back."""
+
+stored_methods: Final = Table(
+    "stored_methods",
+    metadata,
+    _tenant(),
+    Column("method_urn", Text, nullable=False),
+    Column("customer_urn", Text, nullable=False),
+    Column("number", Integer, nullable=False),  # The n of pm.<customer>.<n>.
+    Column("channel", Text, nullable=False),
+    Column("provider", Text, nullable=False),  # A token belongs to the PSP that minted it.
+    Column("token", LargeBinary),  # Sealed by the keyring; NULL once deleted.
+    Column("masked_number", Text),
+    Column("card_type", Text),
+    Column("expire_month", Text),
+    Column("expire_year", Text),
+    Column("alias", Text),
+    Column("state", Text, nullable=False, server_default=text("'Active'")),
+    Column("tracking_number", Text),  # The order that stored it, if one did.
+    _now("stored_at"),
+    PrimaryKeyConstraint("tenant_id", "method_urn"),
+    # One order stores at most one method, however often its step runs.
+    Index(
+        "stored_methods_one_per_order",
+        "tenant_id",
+        "tracking_number",
+        unique=True,
+        postgresql_where=text("tracking_number IS NOT NULL"),
+    ),
+    Index("stored_methods_of_customer", "tenant_id", "customer_urn"),
+    CheckConstraint("state IN ('Active', 'Inactive', 'Deleted')", name="stored_methods_known_state"),
+    CheckConstraint("(token IS NULL) = (state = 'Deleted')", name="stored_methods_deleted_has_no_token"),
+)
+
+psp_events: Final = Table(
+    "psp_events",
+    metadata,
+    _tenant(),
+    Column("provider", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("merchant_reference", Text),
+    Column("psp_key", Text),
+    Column("kind", Text, nullable=False),
+    Column("outcome", JSONB),  # What it told, in our shapes; tokens sealed. Never the raw body.
+    _now("received_at"),
+    _time("settled_at"),  # NULL: parked, released by the commit that makes its charge known.
+    PrimaryKeyConstraint("tenant_id", "provider", "event_id", name="psp_events_once"),
+    Index(
+        "psp_events_parked",
+        "tenant_id",
+        "provider",
+        "psp_key",
+        postgresql_where=text("settled_at IS NULL"),
+    ),
+)
+"""The inbox: each PSP event is stored once before it is acknowledged."""
