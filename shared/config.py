@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:8080"
     """Where shoppers and storefronts reach us: minted into followUpUrl and the PSP's return address."""
     keyring: Path | None = None
-    """JSON file {"active": id, "keys": {id: base64 of 32 bytes}, "pepper": base64 of 32 bytes}; see shared/keyring.py."""
+    """The file of sealing keys (shared/keyring.py); none: development only, with a key that dies with the process."""
     log_level: str = "INFO"
 
     pool_size: int = 8

@@ -1,0 +1,47 @@
+"""How we reach PostgreSQL: one pool a process, every wait bounded, one round trip where one statement is enough.
+
+Single statements run in autocommit (`statements`): the statement is the transaction, and no BEGIN or COMMIT
+travels. Several statements that belong together run in `engine.begin()`, opened at the top of a use case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import make_url
+
+from shared.config import Settings
+
+CONNECT_TIMEOUT_S: Final = 2
+"""A database that takes longer to greet us is away; the contract gives 2 s to say so."""
+
+
+def create_engine(settings: Settings) -> Engine:
+    """The pool of one process; connects on first use, so importing and building touch no network."""
+    url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
+    return sqlalchemy.create_engine(
+        url,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.database_wait_s,
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "options": f"-c statement_timeout={settings.statement_timeout_ms} -c timezone=UTC"
+            " -c idle_in_transaction_session_timeout=10000",
+            "application_name": "c2a",
+            "tcp_user_timeout": 5000,
+        },
+    )
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[Connection]:
+    """A connection on which every statement commits by itself, in one round trip."""
+    with engine.connect() as conn:
+        yield conn.execution_options(isolation_level="AUTOCOMMIT")
