@@ -28,6 +28,7 @@ class OrderState(StrEnum):
 class OrderEvent(StrEnum):
     """What happened to an order."""
 
+    ADMITTED = "admitted"  # The first row of its story; it moves nothing.
     OFFER_HELD = "offer_held"
     OFFER_REFUSED = "offer_refused"
     PAYMENT_STARTED = "payment_started"

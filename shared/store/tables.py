@@ -1,9 +1,9 @@
 """The tables: what is kept, and which promise each constraint keeps.
 
-The tenant stands first in every key, so that no unique key tells one tenant about another. `orders` is the
-status table: a poll is one primary-key read. `idempotency_keys` and `offer_holds` stand apart and are never
+The tenant stands in every key, so that no unique key tells one tenant about another. `orders` is the status
+table: a poll is one primary-key read, and so is a message, which carries the tracking number alone. `idempotency_keys` and `offer_holds` stand apart and are never
 partitioned by time, because only so can the database promise one order a key and one hold a single-use offer;
-the primary key of `orders` ends in the tracking number, whose first part is time, so months can be cut off it.
+the primary key of `orders` begins with the tracking number, whose first part is time, so months can be cut off it.
 No column may hold a card number or a CVC, sealed or not: sealed cards live in the vault alone.
 """
 
@@ -175,7 +175,7 @@ orders: Final = Table(
     _now("admitted_at"),
     _now("changed_at"),
     _time("finished_at"),
-    PrimaryKeyConstraint("tenant_id", "tracking_number"),
+    PrimaryKeyConstraint("tracking_number", "tenant_id"),
     CheckConstraint(f"state IN ({_STATES})", name="orders_known_state"),
     # A finished order knows when it finished, and only a finished one does.
     CheckConstraint("(finished_at IS NOT NULL) = (state IN ('done', 'failed'))", name="orders_finished_or_not"),
@@ -249,8 +249,9 @@ payment_attempts: Final = Table(
     Column("reason", Text),
     Column("psp_reference", Text),
     Column("kept_token", LargeBinary),  # Sealed: what the PSP kept for us, until tokenize makes it a stored method.
-    Column("looks", SmallInteger, nullable=False, server_default=text("0")),  # How often the PSP was asked about it.
+    Column("looks", SmallInteger, nullable=False, server_default=text("0")),  # Look-ups since it became unclear.
     _now("started_at"),
+    _time("due_at"),  # When money that is being returned must be asked for again.
     _time("settled_at"),
     PrimaryKeyConstraint("tenant_id", "tracking_number", "attempt_no"),
     UniqueConstraint("tenant_id", "provider", "psp_key", name="payment_attempts_one_per_key"),
@@ -271,6 +272,7 @@ payment_attempts: Final = Table(
         unique=True,
         postgresql_where=text("outcome IN ('open', 'challenged', 'pending', 'captured')"),
     ),
+    Index("payment_attempts_due", "due_at", postgresql_where=text("outcome = 'returning'")),
     # Open money: what may be held at a PSP; must come back to empty but for captures of done orders.
     Index(
         "payment_attempts_open",
@@ -328,7 +330,7 @@ psp_events: Final = Table(
     Column("merchant_reference", Text),
     Column("psp_key", Text),
     Column("kind", Text, nullable=False),
-    Column("outcome", JSONB),  # What it told, in our shapes; tokens sealed. Never the raw body.
+    Column("outcome", LargeBinary),  # What it told, in our shapes, sealed (it may name a token). Never the raw body.
     _now("received_at"),
     _time("settled_at"),  # NULL: parked, released by the commit that makes its charge known.
     PrimaryKeyConstraint("tenant_id", "provider", "event_id", name="psp_events_once"),
