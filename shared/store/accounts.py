@@ -1,0 +1,83 @@
+"""Which accounts a tenant has at which PSPs; their credentials are sealed and open only for that tenant and PSP."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.keyring import Keyring
+from shared.psp.port import Account, Channel
+from shared.store.tables import psp_accounts
+
+RANK: Final = 100
+"""Where an account stands that nobody ranked; lower is asked first."""
+
+
+def save(conn: Connection, keyring: Keyring, account: Account, *, rank: int = RANK, enabled: bool = True) -> None:
+    """Keep *account*, replacing what the tenant had at this provider; its webhook address changes with account_id."""
+    credentials = json.dumps(dict(account.credentials)).encode()
+    values = {
+        "account_id": account.account_id,
+        "adapter": account.adapter,
+        "base_url": account.base_url,
+        "channels": sorted(channel.value for channel in account.channels),
+        "credentials": keyring.seal(credentials, bound_to=_bound_to(account.tenant_id, account.provider)),
+        "enabled": enabled,
+        "rank": rank,
+    }
+    conn.execute(
+        insert(psp_accounts)
+        .values(tenant_id=uuid.UUID(account.tenant_id), provider=account.provider, **values)
+        .on_conflict_do_update(index_elements=[psp_accounts.c.tenant_id, psp_accounts.c.provider], set_=values)
+    )
+
+
+def for_tenant(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID) -> list[Account]:
+    """The tenant's enabled accounts, the one to ask first in front."""
+    rows = conn.execute(
+        select(psp_accounts)
+        .where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.enabled)
+        .order_by(psp_accounts.c.rank, psp_accounts.c.provider)
+    )
+    return _opened(keyring, rows)
+
+
+def get(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str) -> Account | None:
+    """The tenant's account at *provider*, enabled or not: what is kept or charged there must stay in reach."""
+    rows = conn.execute(
+        select(psp_accounts).where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.provider == provider)
+    )
+    return next(iter(_opened(keyring, rows)), None)
+
+
+def by_account_id(conn: Connection, keyring: Keyring, account_id: str) -> Account | None:
+    """The account a webhook address names, enabled or not: news of old money counts.
+
+    It names no tenant: the unguessable account_id is how a webhook's tenant is learned (contract section 6).
+    """
+    rows = conn.execute(select(psp_accounts).where(psp_accounts.c.account_id == account_id))
+    return next(iter(_opened(keyring, rows)), None)
+
+
+def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[Account]:
+    return [
+        Account(
+            tenant_id=str(row.tenant_id),
+            provider=row.provider,
+            account_id=row.account_id,
+            adapter=row.adapter,
+            base_url=row.base_url,
+            channels=frozenset(Channel(channel) for channel in row.channels),
+            credentials=json.loads(keyring.open(row.credentials, bound_to=_bound_to(row.tenant_id, row.provider))),
+        )
+        for row in rows
+    ]
+
+
+def _bound_to(tenant_id: uuid.UUID | str, provider: str) -> str:
+    return f"psp:{tenant_id}:{provider}"

@@ -1,0 +1,63 @@
+"""Who our tenants are and what each has set for itself."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.store.tables import tenants
+
+MOST_PER_MINUTE: Final = 1_000_000
+"""The highest rate limit that can be set: load tests need it, and above it a limit protects nothing."""
+
+
+class TenantSettings(BaseModel):
+    """What a tenant may set; None: the contract's default for the kind of key.
+
+    Names it does not know are ignored, so that a process of the last release reads what this one wrote.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    offer_life_s: int = Field(default=900, ge=1, le=31 * 86_400)
+    """How long a resolved offer may be ordered; not longer than idempotency keys are kept."""
+    single_use_offers: bool = True
+    """Whether an offer we resolve may be ordered only once."""
+    changes_per_minute: int | None = Field(default=None, ge=1, le=MOST_PER_MINUTE)
+    changes_burst: int | None = Field(default=None, ge=1, le=MOST_PER_MINUTE)
+    status_per_minute: int | None = Field(default=None, ge=1, le=30 * MOST_PER_MINUTE)
+    status_burst: int | None = Field(default=None, ge=1, le=30 * MOST_PER_MINUTE)
+    return_url: str | None = Field(default=None, max_length=2_048)
+    """Where a shopper's browser goes after a challenge (contract section 6)."""
+    default_storefront: str | None = Field(default=None, max_length=255)
+    """The storefront of a request that names none, where the tenant has several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One tenant."""
+
+    tenant_id: uuid.UUID
+    name: str
+    settings: TenantSettings
+
+
+def save(conn: Connection, tenant: Tenant) -> None:
+    """Create *tenant*, or give the one with its id this name and these settings."""
+    values = {"name": tenant.name, "settings": tenant.settings.model_dump(mode="json", exclude_unset=True)}
+    conn.execute(
+        insert(tenants)
+        .values(tenant_id=tenant.tenant_id, **values)
+        .on_conflict_do_update(index_elements=[tenants.c.tenant_id], set_=values)
+    )
+
+
+def get(conn: Connection, tenant_id: uuid.UUID) -> Tenant | None:
+    """The tenant with this id."""
+    row = conn.execute(select(tenants.c.name, tenants.c.settings).where(tenants.c.tenant_id == tenant_id)).one_or_none()
+    return row and Tenant(tenant_id, row.name, TenantSettings.model_validate(row.settings))
