@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,11 +26,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="C2A_", extra="ignore", hide_input_in_errors=True, frozen=True)
 
-    database_url: SecretStr = Field(validation_alias=AliasChoices("DATABASE_URL", "C2A_DATABASE_URL"))
+    database_url: SecretStr = Field(
+        default=SecretStr("postgresql://127.0.0.1:5432/c2a"), validation_alias="DATABASE_URL"
+    )
     """PostgreSQL 15 to 18, as postgresql://user:password@host:port/name."""
-    broker_url: SecretStr = Field(validation_alias=AliasChoices("BROKER_URL", "C2A_BROKER_URL"))
+    broker_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:6379/0"), validation_alias="BROKER_URL")
     """Redis (AOF, noeviction) or RabbitMQ."""
-    vault_url: SecretStr = Field(validation_alias=AliasChoices("VAULT_URL", "C2A_VAULT_URL"))
+    vault_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:6380/0"), validation_alias="VAULT_URL")
     """A Redis of its own that persists nothing: it holds sealed cards for minutes, rate limits and poll counts."""
 
     mode: Mode = Mode.DEVELOPMENT

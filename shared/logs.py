@@ -12,7 +12,7 @@ import traceback
 from typing import Any
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def _place_of_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -27,7 +27,7 @@ def _place_of_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 def configure(level: str) -> None:
     """Send every log line of this process, ours and the libraries', to standard error as JSON."""
-    before = [
+    before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

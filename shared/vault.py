@@ -20,7 +20,7 @@ from shared.domain.refusals import Unavailable
 from shared.keyring import Keyring
 
 SOCKET_TIMEOUT_S: Final = 1.0
-"""The vault is one hop away and answers in under a millisecond; after a second it is away (contract: 503 within 2 s)."""
+"""The vault is one hop away and answers in under a millisecond; after a second it is away (503 within 2 s)."""
 
 
 class VaultAway(Unavailable):

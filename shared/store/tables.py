@@ -1,9 +1,10 @@
 """The tables: what is kept, and which promise each constraint keeps.
 
 The tenant stands in every key, so that no unique key tells one tenant about another. `orders` is the status
-table: a poll is one primary-key read, and so is a message, which carries the tracking number alone. `idempotency_keys` and `offer_holds` stand apart and are never
-partitioned by time, because only so can the database promise one order a key and one hold a single-use offer;
-the primary key of `orders` begins with the tracking number, whose first part is time, so months can be cut off it.
+table: a poll is one primary-key read, and so is a message, which carries the tracking number alone.
+`idempotency_keys` and `offer_holds` stand apart and are never partitioned by time, because only so can the
+database promise one order a key and one hold a single-use offer; the primary key of `orders` begins with the
+tracking number, whose first part is time, so that months can be cut off it.
 No column may hold a card number or a CVC, sealed or not: sealed cards live in the vault alone.
 """
 
