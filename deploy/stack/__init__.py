@@ -1,0 +1,1 @@
+"""The stack on one machine: real servers, every process of ours, a supervisor over all of them."""

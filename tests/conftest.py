@@ -1,0 +1,63 @@
+"""What every tier may ask for: real servers, started once a session and only if somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Final
+
+import pytest
+from sqlalchemy import Engine
+
+from shared.config import Settings
+from shared.store.engine import create_engine
+from tests.support import no_network, servers
+from tests.support.servers import TestServers
+
+UNIT: Final = Path(__file__).parent / "unit"
+
+
+@pytest.fixture(autouse=True)
+def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    with no_network.refused() if request.path.is_relative_to(UNIT) else nullcontext():
+        yield
+
+
+@pytest.fixture(scope="session")
+def test_servers() -> Iterator[TestServers]:
+    """One PostgreSQL and two Redis for the whole session."""
+    with servers.running() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def postgres_url(test_servers: TestServers) -> str:
+    """A database of this module's own, empty, at the newest schema."""
+    return test_servers.fresh_database()
+
+
+@pytest.fixture(scope="module")
+def broker_url(test_servers: TestServers) -> str:
+    """The broker, emptied for this module."""
+    return servers.emptied(test_servers.broker_url)
+
+
+@pytest.fixture(scope="module")
+def vault_url(test_servers: TestServers) -> str:
+    """The volatile Redis, emptied for this module."""
+    return servers.emptied(test_servers.vault_url)
+
+
+@pytest.fixture(scope="module")
+def settings(postgres_url: str, broker_url: str, vault_url: str, test_servers: TestServers) -> Settings:
+    """The product's settings on this module's servers; everything else as shipped."""
+    return servers.settings_for(postgres_url, test_servers)
+
+
+@pytest.fixture(scope="module")
+def engine(settings: Settings) -> Iterator[Engine]:
+    """The product's own pool on this module's database."""
+    made = create_engine(settings)
+    yield made
+    made.dispose()
