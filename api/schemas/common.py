@@ -20,13 +20,13 @@ LONGEST_TEXT: Final = 255
 
 # Control characters, bidirectional overrides, invisible marks and non-characters: nobody types them into an
 # identifier, and they make two that differ look alike. Written as ranges that JSON Schema, Python and Rust all read.
-_IDENTIFIER: Final = (
+IDENTIFIER_PATTERN: Final = (
     r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]+$"
 )
 # A name may join letters with U+200C and U+200D, as Persian and Hindi do.
 NAME_PATTERN: Final = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\uffff]+$"
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=_IDENTIFIER)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=IDENTIFIER_PATTERN)]
 """An identifier of the caller or of ours: 1-255 visible characters."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=NAME_PATTERN)]
 """A name people gave: 1-255 characters of any script, no control characters."""

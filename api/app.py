@@ -1,0 +1,42 @@
+"""What the front door is made of: each route under both prefixes, behind one order of checks.
+
+The order is: request id, key, rate limit, route. Links are minted under /api/v1; /api is the published
+alternative (contract section 1).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Final
+
+from flask import Blueprint, Flask
+
+from api import auth, errors, health, here, limits, request_log
+from api.parts import Parts
+from api.strict_json import MOST_BYTES
+
+PREFIXES: Final = ("/api/v1", "/api")
+
+
+def create_app(parts: Parts, *extra: Blueprint) -> Flask:
+    """The WSGI application over *parts*; *extra* blueprints are served as they are, after ours."""
+    app = Flask(__name__, static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.url_map.merge_slashes = False  # An address is served as published or not at all: no redirects.
+    here.remember(app, parts)
+    request_log.register(app)
+    auth.register(app, parts.engine, parts.settings.key_cache_s)
+    limits.register(app, limits.Limits(parts.redis))
+    errors.register(app)
+    for routes in _routes(parts):
+        for prefix in PREFIXES:
+            app.register_blueprint(routes, url_prefix=prefix, name=f"{routes.name}{prefix.replace('/', '-')}")
+    for served_as_is in (health.blueprint(parts), *extra):
+        app.register_blueprint(served_as_is)
+    return app
+
+
+def _routes(parts: Parts) -> list[Blueprint]:
+    names = [f"api.{name}" for name in ("checkout", "offers", "methods", "psp_side")]
+    return [importlib.import_module(name).blueprint(parts) for name in names if importlib.util.find_spec(name)]

@@ -1,0 +1,109 @@
+"""Who calls, and what their key may do (contract section 1: x-api-key, x-tn, 401, 403).
+
+Every cause of a 401 costs the same: the key is hashed and looked up even where it or the tenant is missing, and
+the tenants are compared in constant time; nothing of the answer tells causes apart. What was found, or not
+found, is believed for key_cache_s seconds, so a revoked key works that much longer and a flood of one bad key
+costs one statement. A database that is away is a 503: a 401 would make a good client throw its key away.
+
+A path that no route has is 404 and a wrong method 405, without a key: the routes are public in the OpenAPI
+document, so there is nothing to hide, and a scanner costs us no look-up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, cast
+
+import structlog
+from flask import Flask, current_app, g, request
+from sqlalchemy import Engine
+
+from api.errors import NotAuthenticated
+from shared.domain.refusals import Forbidden
+from shared.store import keys
+from shared.store.engine import statements
+from shared.store.keys import Caller, KeyRole
+
+MOST_REMEMBERED: Final = 4_096
+"""Keys a process remembers; about 2 MiB. Past it all are forgotten, and each costs one statement again."""
+_NO_TENANT: Final = str(uuid.UUID(int=0))
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def public(view: View) -> View:
+    """Mark a view that needs no key."""
+    view.needs_no_key = True  # type: ignore[attr-defined]
+    return view
+
+
+def reads_status(view: View) -> View:
+    """Mark a view that only reads an order's status: publishable keys may call it, and it has a bucket of its own."""
+    view.reads_status = True  # type: ignore[attr-defined]
+    return view
+
+
+def is_public() -> bool:
+    """Whether this request needs no key: a public view, or no view at all (404, 405)."""
+    view = _view()
+    return view is None or getattr(view, "needs_no_key", False)
+
+
+def is_status_read() -> bool:
+    """Whether this request only reads a status."""
+    return getattr(_view(), "reads_status", False)
+
+
+def caller() -> Caller:
+    """Whose request this is; only behind a view that needs a key."""
+    return cast("Caller", g.caller)
+
+
+def register(app: Flask, engine: Engine, cache_s: float) -> None:
+    """Let no request reach a view of *app* without a key that may call it."""
+    callers = Callers(engine, cache_s)
+
+    @app.before_request
+    def authenticate() -> None:
+        if is_public():
+            return
+        g.caller = callers.authenticate(request.headers.get("x-api-key", ""), request.headers.get("x-tn", ""))
+        structlog.contextvars.bind_contextvars(tenant=str(g.caller.tenant_id), key=g.caller.key_id)
+        if g.caller.role is KeyRole.READ_ONLY and not is_status_read():
+            raise Forbidden("this key may only read the status of an order; use a secret key")
+
+
+class Callers:
+    """The keys this process has seen, each believed for a moment."""
+
+    def __init__(self, engine: Engine, cache_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._cache_s, self._clock = engine, cache_s, clock
+        self._seen: dict[bytes, tuple[float, Caller | None]] = {}
+
+    def authenticate(self, key: str, tenant: str) -> Caller:
+        """The caller who showed *key* for *tenant*; raises NotAuthenticated, or what the database raises."""
+        found = self._find(key)
+        theirs = str(found.tenant_id) if found else _NO_TENANT
+        if not hmac.compare_digest(theirs.encode(), tenant.lower().encode("utf-8", "surrogatepass")) or found is None:
+            raise NotAuthenticated
+        return found
+
+    def _find(self, key: str) -> Caller | None:
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+        until, found = self._seen.get(digest, (0.0, None))
+        if self._clock() < until:
+            return found
+        with statements(self._engine) as conn:
+            found = keys.find(conn, key)
+        if len(self._seen) >= MOST_REMEMBERED:
+            self._seen.clear()
+        self._seen[digest] = (self._clock() + self._cache_s, found)
+        return found
+
+
+def _view() -> Callable[..., Any] | None:
+    return current_app.view_functions.get(request.endpoint) if request.endpoint else None

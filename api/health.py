@@ -1,0 +1,56 @@
+"""Whether this process runs, and whether it could serve: /healthz and /readyz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from flask import Blueprint, Response
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.auth import public
+from api.envelope import answer
+from api.parts import Parts
+from shared.store.engine import statements
+
+_TROUBLE: Final = (SQLAlchemyError, RedisError)
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """Both routes; neither needs a key, neither tells more than up or away."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/healthz")
+    @public
+    def healthz() -> Response:
+        return answer({}, code="SUCCESS")
+
+    @routes.get("/readyz")
+    @public
+    def readyz() -> Response:
+        checks = {"postgres": _works(lambda: _ask_database(parts)), "vault": _works(parts.redis.ping)}
+        ready = all(checks.values())
+        document = {"checks": {name: "up" if works else "away" for name, works in checks.items()}}
+        return answer(
+            document,
+            status=200 if ready else 503,
+            headers={} if ready else {"Retry-After": "2"},
+            code="SUCCESS" if ready else "SERVICE_UNAVAILABLE",
+        )
+
+    return routes
+
+
+def _ask_database(parts: Parts) -> None:
+    with statements(parts.engine) as conn:
+        conn.execute(text("SELECT 1"))
+
+
+def _works(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except _TROUBLE:
+        return False
+    return True

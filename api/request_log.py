@@ -1,0 +1,47 @@
+"""What every request leaves behind: an id on its answer, and one log line that the id finds.
+
+The id is the caller's when it is 1-128 printable ASCII characters, so that their logs and ours join; else it is
+minted. The line names the route and not the path, for a path may carry a customer's name.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+import structlog
+from flask import Flask, Response, g, request
+from ulid import ULID
+
+log = structlog.get_logger(__name__)
+
+_ACCEPTED: Final = re.compile(r"[\x20-\x7e]{1,128}")
+
+
+def register(app: Flask) -> None:
+    """Give every request of *app* its id and its log line."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    given = request.headers.get("x-request-id", "")
+    g.request_id = given if _ACCEPTED.fullmatch(given) else f"req_{ULID()}"
+    g.began = time.monotonic()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers["x-request-id"] = g.request_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    log.info(
+        "request",
+        method=request.method if request.url_rule else None,  # Of an unknown route it is whatever was sent.
+        route=request.url_rule.rule if request.url_rule else None,
+        status=response.status_code,
+        ms=round((time.monotonic() - g.began) * 1000, 1),
+    )
+    return response
