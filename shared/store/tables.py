@@ -222,6 +222,8 @@ idempotency_keys: Final = Table(
     _now("created_at"),
     # One key, one order, for as long as keys are kept (31 days): so this table is never partitioned by time.
     PrimaryKeyConstraint("tenant_id", "key", name="idempotency_keys_one_order_per_key"),
+    # Rows come in order of age: a block range index finds the old ones and costs admission next to nothing.
+    Index("idempotency_keys_by_age", "created_at", postgresql_using="brin"),
 )
 
 offer_holds: Final = Table(
@@ -265,13 +267,21 @@ payment_attempts: Final = Table(
         unique=True,
         postgresql_where=text("psp_reference IS NOT NULL"),
     ),
-    # Never a second attempt while one may hold money.
+    # Never a second attempt while the verdict on one is out.
     Index(
-        "payment_attempts_one_live",
+        "payment_attempts_one_unsettled",
         "tenant_id",
         "tracking_number",
         unique=True,
-        postgresql_where=text("outcome IN ('open', 'challenged', 'pending', 'captured')"),
+        postgresql_where=text("outcome IN ('open', 'challenged', 'pending')"),
+    ),
+    # At most one live capture an order.
+    Index(
+        "payment_attempts_one_captured",
+        "tenant_id",
+        "tracking_number",
+        unique=True,
+        postgresql_where=text("outcome = 'captured'"),
     ),
     Index("payment_attempts_due", "due_at", postgresql_where=text("outcome = 'returning'")),
     # Open money: what may be held at a PSP; must come back to empty but for captures of done orders.

@@ -28,6 +28,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "key", name="idempotency_keys_one_order_per_key"),
     )
+    op.create_index(
+        "idempotency_keys_by_age", "idempotency_keys", ["created_at"], unique=False, postgresql_using="brin"
+    )
     op.create_table(
         "offer_holds",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -149,11 +152,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("outcome = 'returning'"),
     )
     op.create_index(
-        "payment_attempts_one_live",
+        "payment_attempts_one_captured",
         "payment_attempts",
         ["tenant_id", "tracking_number"],
         unique=True,
-        postgresql_where=sa.text("outcome IN ('open', 'challenged', 'pending', 'captured')"),
+        postgresql_where=sa.text("outcome = 'captured'"),
     )
     op.create_index(
         "payment_attempts_one_per_charge",
@@ -161,6 +164,13 @@ def upgrade() -> None:
         ["tenant_id", "provider", "psp_reference"],
         unique=True,
         postgresql_where=sa.text("psp_reference IS NOT NULL"),
+    )
+    op.create_index(
+        "payment_attempts_one_unsettled",
+        "payment_attempts",
+        ["tenant_id", "tracking_number"],
+        unique=True,
+        postgresql_where=sa.text("outcome IN ('open', 'challenged', 'pending')"),
     )
     op.create_index(
         "payment_attempts_open",
@@ -299,14 +309,17 @@ def downgrade() -> None:
         postgresql_where=sa.text("outcome IN ('open', 'challenged', 'pending', 'returning')"),
     )
     op.drop_index(
+        "payment_attempts_one_unsettled",
+        table_name="payment_attempts",
+        postgresql_where=sa.text("outcome IN ('open', 'challenged', 'pending')"),
+    )
+    op.drop_index(
         "payment_attempts_one_per_charge",
         table_name="payment_attempts",
         postgresql_where=sa.text("psp_reference IS NOT NULL"),
     )
     op.drop_index(
-        "payment_attempts_one_live",
-        table_name="payment_attempts",
-        postgresql_where=sa.text("outcome IN ('open', 'challenged', 'pending', 'captured')"),
+        "payment_attempts_one_captured", table_name="payment_attempts", postgresql_where=sa.text("outcome = 'captured'")
     )
     op.drop_index(
         "payment_attempts_due", table_name="payment_attempts", postgresql_where=sa.text("outcome = 'returning'")
@@ -319,5 +332,6 @@ def downgrade() -> None:
     op.drop_table("order_events")
     op.drop_table("offers")
     op.drop_table("offer_holds")
+    op.drop_index("idempotency_keys_by_age", table_name="idempotency_keys", postgresql_using="brin")
     op.drop_table("idempotency_keys")
     op.drop_table("customers")

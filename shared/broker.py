@@ -1,0 +1,79 @@
+"""How every process reaches the broker: bounded sockets, and a Redis transport that survives a restart of Redis.
+
+kombu 5.7.0 closes a channel twice when its server goes away under a blocking pop; the second close builds a
+client from a connection that is gone and raises AttributeError, which ends a celery 5.7.0 worker with its running
+tasks. The mixin lets the first close finish. It also keeps one redis client a channel: kombu builds one for every
+publish and acknowledgement, 90 microseconds each. Both hold for exactly this pair of versions; pyproject pins them.
+"""
+
+from __future__ import annotations
+
+from queue import Empty
+from typing import Any, Final
+
+from kombu.connection import Connection
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as kombu_redis
+
+REDIS_OPTIONS: Final[dict[str, Any]] = {
+    "visibility_timeout": 180,  # More than a step's limit (60 s) and a publish retried for 50 s; less would run twice.
+    "unacked_restore_interval": 5,  # A killed worker's messages come back after 180 + 5 s; the rescuer is faster.
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,  # Without it a publish to a silent broker hangs for ever.
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "priority_steps": [0],  # No priorities: one list a queue, so its length is the queue's depth.
+    "max_connections": 50,
+}
+RABBITMQ_OPTIONS: Final[dict[str, Any]] = {"confirm_publish": True}
+"""Without confirms a refused publish is lost in silence."""
+
+
+class _SurvivesRestart:
+    """Mixed in before kombu's channel."""
+
+    _kept_client: Any = None
+
+    def close(self: Any) -> None:
+        if self._in_poll:
+            try:
+                self._brpop_read()
+            except Empty:
+                pass
+            except self.connection_errors:
+                self._in_poll = None  # The socket is dead: there is nothing to read before closing.
+        self._kept_client = None
+        super().close()  # type: ignore[misc]
+
+    def _create_client(self: Any, asynchronous: bool = False) -> Any:
+        if asynchronous:
+            return super()._create_client(True)  # type: ignore[misc]  # noqa: FBT003
+        if self._kept_client is None or self._kept_client.connection_pool is not self.pool:
+            self._kept_client = super()._create_client(False)  # type: ignore[misc]  # noqa: FBT003
+        return self._kept_client
+
+
+class Channel(_SurvivesRestart, kombu_redis.Channel):  # type: ignore[misc]
+    """kombu's Redis channel, mended."""
+
+
+class Transport(kombu_redis.Transport):
+    """kombu's Redis transport, with the mended channel."""
+
+    Channel = Channel
+
+
+def install() -> None:
+    """Make redis:// addresses of this process use the mended transport; called by the door of each process."""
+    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"
+
+
+def options(url: str) -> dict[str, Any]:
+    """The transport options for the broker at *url*."""
+    return REDIS_OPTIONS if url.startswith("redis") else RABBITMQ_OPTIONS
+
+
+def connect(url: str, *, socket_timeout_s: float) -> Connection:
+    """A connection for publishing; opened on first use."""
+    return Connection(url, transport_options=options(url) | {"socket_timeout": socket_timeout_s})  # type: ignore[no-untyped-call]

@@ -1,0 +1,115 @@
+"""Rings for the next step of an order, without ever making its caller wait.
+
+A ring is put on a bounded list and a thread of the process publishes what has gathered, many in one round trip.
+A broker that is slow, silent or away therefore costs admission nothing: rings that cannot be delivered are
+dropped, because the order's row says when it is due and the rescuer rings again. Nothing is lost that matters.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any, Final
+
+import structlog
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from shared import broker
+from shared.messages import Message, Step, message
+
+log = structlog.get_logger(__name__)
+
+CAPACITY: Final = 10_000
+"""Rings that wait for a broker; about 10 s of the fastest admission, older ones are better rung by the rescuer."""
+BATCH: Final = 200
+"""Messages a round trip: 200 cost little more than one, and a lost batch is soon rung again."""
+SOCKET_TIMEOUT_S: Final = 2.0
+"""A broker that is silent for longer is treated as away."""
+PAUSE_S: Final = 1.0
+"""How long a broker that is away is left alone."""
+AWAY: Final = (KombuError, RedisError, OSError)
+
+
+class Doorbell:
+    """One process's bell. Safe to ring from any thread; made and used after a fork, never before."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._rings: deque[Message] = deque(maxlen=CAPACITY)
+        self._rung = threading.Event()
+        self._closing = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._producer: Any = None
+
+    def ring(self, step: Step, tracking_number: str) -> None:
+        """Ask for *step* of an order; returns at once, promises nothing (the row does)."""
+        self._rings.append(message(step, tracking_number))
+        self._rung.set()
+        if self._thread is None:
+            self._start()
+
+    def close(self, *, within_s: float = 2.0) -> None:
+        """Deliver what has gathered, for at most *within_s* seconds, and stop."""
+        self._closing.set()
+        self._rung.set()
+        if self._thread is not None:
+            self._thread.join(within_s)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="doorbell", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while batch := self._gather():
+            try:
+                self._deliver(batch)
+            except AWAY as error:
+                self._hang_up()
+                self._deliver_again(batch, type(error).__name__)
+        self._hang_up()
+
+    def _gather(self) -> list[Message]:
+        """What waits, at most a batch; empty once the bell is closed and everything was taken."""
+        while not self._rings and not self._closing.is_set():
+            self._rung.wait()
+            self._rung.clear()
+        return [self._rings.popleft() for _ in range(min(BATCH, len(self._rings)))]
+
+    def _deliver_again(self, batch: list[Message], why: str) -> None:
+        """Once more on a fresh connection: the old one may have died while nobody rang. Then give up."""
+        try:
+            self._deliver(batch)
+        except AWAY as error:
+            self._hang_up()
+            log.warning("doorbell.broker_away", first=why, error=type(error).__name__, dropped=len(batch))
+            self._closing.wait(PAUSE_S)
+
+    def _deliver(self, batch: list[Message]) -> None:
+        if self._producer is None:
+            connection = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
+            self._producer = connection.Producer(auto_declare=False)
+        with self._producer.batch(BATCH):
+            for one in batch:
+                _publish(self._producer, one)
+
+    def _hang_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.connection.collect(socket_timeout=SOCKET_TIMEOUT_S)  # Unlike close, it never talks to the broker.
+
+
+def _publish(producer: Any, one: Message) -> None:
+    producer.publish(
+        one.body,
+        exchange="",
+        routing_key=one.queue,
+        headers=one.headers,
+        correlation_id=one.task_id,
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_mode=2,
+    )

@@ -1,0 +1,30 @@
+"""How a payment method that a PSP kept for us travels from the charge to the stored method: sealed.
+
+The token stands in the attempt's row between the capture and the tokenize step, and in the inbox between a
+webhook and its settling; in both it opens only for its own tenant and order.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from shared.domain.outcomes import KeptMethod
+from shared.keyring import Keyring
+from shared.store.attempts import Attempt
+
+
+def seal_kept(keyring: Keyring, attempt: Attempt, kept: KeptMethod) -> bytes:
+    """*kept* as the attempt's row may hold it."""
+    return keyring.seal(json.dumps(asdict(kept)).encode(), bound_to=_place(attempt))
+
+
+def open_kept(keyring: Keyring, attempt: Attempt) -> KeptMethod | None:
+    """What the PSP kept with this attempt; None if nothing (yet)."""
+    if attempt.kept_token is None:
+        return None
+    return KeptMethod(**json.loads(keyring.open(attempt.kept_token, bound_to=_place(attempt))))
+
+
+def _place(attempt: Attempt) -> str:
+    return f"kept:{attempt.tenant_id}:{attempt.tracking_number}:{attempt.attempt_no}"

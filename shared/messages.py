@@ -1,0 +1,101 @@
+"""What a message is: the name of a step and a tracking number, nothing else.
+
+A message is a doorbell; the order's row is the queue of record. It is written here by hand in Celery's protocol 2
+(a chain of the steps still to come), so that the front door needs kombu alone and pays for no canvas; a test
+holds it against Celery's own rendering. A published name is never reused for another meaning.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from shared.domain.states import OrderState
+
+
+class Step(StrEnum):
+    """The steps by their published names."""
+
+    LOCK_OFFER = "order.lock_offer.v1"
+    PAY = "order.pay.v1"
+    TOKENIZE = "order.tokenize.v1"
+    LOOK_UP = "order.look_up.v1"
+    RETURN_MONEY = "order.return_money.v1"
+
+
+QUEUE_OF: Final[Mapping[Step, str]] = {
+    Step.LOCK_OFFER: "offer-lock",
+    Step.PAY: "payment",
+    Step.TOKENIZE: "tokenization",
+    Step.LOOK_UP: "upkeep",
+    Step.RETURN_MONEY: "upkeep",
+}
+
+CHAIN_FROM: Final[Mapping[Step, tuple[Step, ...]]] = {
+    Step.LOCK_OFFER: (Step.LOCK_OFFER, Step.PAY, Step.TOKENIZE),
+    Step.PAY: (Step.PAY, Step.TOKENIZE),
+    Step.TOKENIZE: (Step.TOKENIZE,),
+    Step.LOOK_UP: (Step.LOOK_UP,),
+    Step.RETURN_MONEY: (Step.RETURN_MONEY,),
+}
+"""The happy path still ahead of a step; whether it is walked is decided by the row."""
+
+STEP_FOR: Final[Mapping[OrderState, Step]] = {
+    OrderState.ADMITTED: Step.LOCK_OFFER,
+    OrderState.OFFER_LOCKED: Step.PAY,
+    OrderState.PAYING: Step.PAY,
+    OrderState.CONFIRMING: Step.LOOK_UP,
+    OrderState.CHALLENGE: Step.LOOK_UP,
+    OrderState.CAPTURED: Step.TOKENIZE,
+}
+"""What a live order in each state needs next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the broker gets it."""
+
+    queue: str
+    body: str
+    headers: dict[str, Any]
+    task_id: str
+
+
+def message(step: Step, tracking_number: str) -> Message:
+    """The message that asks for *step* of an order, and for the steps after it when the row agrees."""
+    first, *rest = CHAIN_FROM[step]
+    args = [tracking_number]
+    later = [
+        {
+            "task": str(name),
+            "args": args,
+            "kwargs": {},
+            "options": {"task_id": str(uuid.uuid4())},
+            "subtask_type": None,
+            "immutable": True,
+        }
+        for name in reversed(rest)
+    ]
+    embed = {"callbacks": None, "errbacks": None, "chain": later or None, "chord": None}
+    task_id = str(uuid.uuid4())
+    headers = {
+        "lang": "py",
+        "task": str(first),
+        "id": task_id,
+        "root_id": task_id,
+        "parent_id": None,
+        "group": None,
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "timelimit": [None, None],
+        "argsrepr": tracking_number,
+        "kwargsrepr": "{}",
+        "origin": "c2a",
+        "ignore_result": True,
+    }
+    return Message(QUEUE_OF[first], json.dumps([args, {}, embed]), headers, task_id)

@@ -1,0 +1,24 @@
+"""How long things may take before somebody looks again; each number with its reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+STEP_PATIENCE: Final = timedelta(seconds=10)
+"""How long an order may wait for the message of its next step before it is rung for again: ten times what a
+healthy queue takes, short enough for a shopper who waits."""
+FIRST_LOOK: Final = timedelta(seconds=2)
+"""An answer that got lost is looked for at once; most PSPs know their verdict within a second."""
+LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(seconds=15), timedelta(seconds=60), timedelta(minutes=5))
+"""Then ever more slowly, the last pause for good."""
+PENDING_LOOK: Final = timedelta(hours=1)
+"""A payment that takes days is asked about by the hour; its webhook is faster."""
+PSP_AWAY: Final = timedelta(seconds=5)
+"""How long an order waits after its PSP (or the vault) would not even take the request."""
+RETURN_AGAIN: Final = timedelta(seconds=30)
+"""How long money that has to go back waits before its PSP is asked again."""
+KEEP_TRIES: Final = 3
+"""How often the PSP is asked for a method it was to keep, before the order is done without it (design)."""
+CRASHES_TO_PARK: Final = 5
+"""A poison order may take five workers down, then nobody charges it any more (design)."""

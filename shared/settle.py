@@ -1,0 +1,217 @@
+"""The one place where news about money ends: worker, webhook, browser return and look-up all come here.
+
+Facts about money are never fenced away. Whoever brings them, they are judged under the order's row lock by the
+charge they speak of: the first capture of an order is its own; the same charge told twice changes nothing; a
+capture that has no right to stay (its order failed, or another charge was first) is marked to be returned. What
+only a worker can know (it got no answer, it sent nothing, it was declined) counts only while that worker's fence
+is the order's: a stopped worker that wakes up must not undo what its successor learned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, assert_never
+
+import structlog
+from sqlalchemy import Connection
+
+from shared.domain.outcomes import (
+    Absent,
+    Captured,
+    Challenge,
+    Challenged,
+    Declined,
+    DeclineReason,
+    LookUpOutcome,
+    NotSent,
+    PaymentOutcome,
+    Pending,
+    Returned,
+    Unanswered,
+)
+from shared.domain.states import OrderEvent, OrderState, may
+from shared.kept import seal_kept
+from shared.keyring import Keyring
+from shared.patience import FIRST_LOOK, LOOK_AGAIN, PENDING_LOOK, PSP_AWAY, STEP_PATIENCE
+from shared.psp.port import Channel
+from shared.store import attempts as attempt_store
+from shared.store import orders as order_store
+from shared.store.attempts import UNSETTLED, Attempt, AttemptState
+from shared.store.orders import Order
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What settling needs to know of this installation."""
+
+    keyring: Keyring
+    challenge_life: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What somebody learned about one attempt. *fence*: what its bringer holds, if it holds anything."""
+
+    attempt: Attempt
+    outcome: PaymentOutcome | LookUpOutcome
+    actor: str
+    fence: int | None = None
+
+
+def settle(conn: Connection, news: News, terms: Terms) -> Order:
+    """Make *news* true for its order, and say where the order stands now. The caller's transaction commits it."""
+    order = order_store.lock(conn, news.attempt.tenant_id, news.attempt.tracking_number)
+    assert order is not None, "an attempt has an order"
+    every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
+    attempt = next(one for one in every if one.attempt_no == news.attempt.attempt_no)
+    case = _Case(conn, order, attempt, every, news, terms)
+    match news.outcome:
+        case Captured() as outcome:
+            return _captured(case, outcome)
+        case Declined() as outcome:
+            return _declined(case, outcome)
+        case Challenged() as outcome:
+            return _challenged(case, outcome)
+        case Pending() as outcome:
+            return _pending(case, outcome)
+        case Unanswered():
+            return _unanswered(case)
+        case NotSent() | Absent():
+            return _not_made(case)
+        case Returned() as outcome:
+            return _returned(case, outcome)
+        case _:
+            assert_never(news.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    conn: Connection
+    order: Order
+    attempt: Attempt
+    every: list[Attempt]
+    news: News
+    terms: Terms
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its bringer lost the lease since."""
+        return self.news.fence is not None and self.news.fence != self.order.fence
+
+    def move(self, event: OrderEvent, *, due_in: timedelta | None = None, **values: Any) -> Order:
+        """Move the order if *event* means anything to its present state; its row is locked, so no race is lost."""
+        if not may(self.order.state, event):
+            return self.order
+        moved = order_store.advance(
+            self.conn,
+            self.order,
+            event,
+            actor=self.news.actor,
+            due_in=due_in,
+            attempt_no=self.attempt.attempt_no,
+            **values,
+        )
+        assert moved is not None, "the row is locked"
+        return moved
+
+    def mark(self, outcome: AttemptState, **values: Any) -> None:
+        """Write what became of the attempt."""
+        attempt_store.settle(self.conn, self.attempt, outcome, **values)
+
+
+def _captured(case: _Case, outcome: Captured) -> Order:
+    if case.attempt.outcome in (AttemptState.CAPTURED, AttemptState.RETURNING, AttemptState.RETURNED):
+        return case.order  # Told twice.
+    if outcome.money != case.attempt.money:
+        log.error("payment.mismatch", tracking_number=case.order.tracking_number, attempt=case.attempt.attempt_no)
+        return _unanswered(case)
+    rival = any(one.outcome is AttemptState.CAPTURED for one in case.every)
+    if rival or not may(case.order.state, OrderEvent.PAYMENT_CAPTURED):
+        log.error("payment.to_be_returned", tracking_number=case.order.tracking_number, state=case.order.state)
+        case.mark(AttemptState.RETURNING, reference=outcome.reference)
+        return case.order
+    kept = None if outcome.kept is None else seal_kept(case.terms.keyring, case.attempt, outcome.kept)
+    case.mark(AttemptState.CAPTURED, reference=outcome.reference, kept_token=kept)
+    return case.move(OrderEvent.PAYMENT_CAPTURED, due_in=STEP_PATIENCE)
+
+
+def _declined(case: _Case, outcome: Declined) -> Order:
+    if case.is_stale or case.attempt.outcome not in UNSETTLED:
+        return case.order
+    case.mark(AttemptState.DECLINED, reference=outcome.reference, reason=outcome.reason)
+    return case.move(OrderEvent.PAYMENT_DECLINED, failure=failure_of(case.order, outcome.reason))
+
+
+def failure_of(order: Order, reason: DeclineReason) -> str:
+    """The public words for a decline (contract section 3); never a PSP's raw text."""
+    if reason is DeclineReason.AUTHENTICATION_FAILED or reason is DeclineReason.SHOPPER_CANCELLED:
+        return "CHALLENGE_FAILED"
+    word = "CARD_DECLINED" if order.channel == Channel.CREDIT_CARD else "PAYMENT_REFUSED"
+    return f"{word}: {reason}"
+
+
+def _challenged(case: _Case, outcome: Challenged) -> Order:
+    if case.attempt.outcome not in UNSETTLED:
+        return case.order
+    if case.attempt.outcome is not AttemptState.CHALLENGED:
+        case.mark(AttemptState.CHALLENGED, reference=outcome.reference)
+    life = case.terms.challenge_life
+    return case.move(
+        OrderEvent.SHOPPER_CHALLENGED, due_in=life, deadline_in=life, redirect=redirect_of(outcome.challenge)
+    )
+
+
+def redirect_of(challenge: Challenge) -> dict[str, Any]:
+    """The redirectInstructions of contract section 3."""
+    said = {
+        "redirectUrl": challenge.redirect_url,
+        "htmlContent": challenge.html_content,
+        "threeDIdentifier": challenge.three_d_identifier,
+    }
+    return {name: value for name, value in said.items() if value is not None} | {
+        "isRedirectRequired": True,
+        "hasNextSteps": True,
+        "showHtmlContent": challenge.redirect_url is None,
+    }
+
+
+def _pending(case: _Case, outcome: Pending) -> Order:
+    if case.attempt.outcome not in UNSETTLED:
+        return case.order
+    if case.attempt.outcome is AttemptState.PENDING:
+        order_store.look_again(case.conn, case.order, due_in=PENDING_LOOK)
+        return case.order
+    case.mark(AttemptState.PENDING, reference=outcome.reference)
+    return case.move(
+        OrderEvent.PAYMENT_PENDING, due_in=min(PENDING_LOOK, outcome.patience), deadline_in=outcome.patience
+    )
+
+
+def _unanswered(case: _Case) -> Order:
+    if case.is_stale or case.attempt.outcome not in UNSETTLED:
+        return case.order
+    if case.order.state is OrderState.CONFIRMING:
+        pause = LOOK_AGAIN[min(case.attempt.looks, len(LOOK_AGAIN) - 1)]
+        attempt_store.looked(case.conn, case.attempt)
+        order_store.look_again(case.conn, case.order, due_in=pause)
+        return case.order
+    log.warning("payment.unanswered", tracking_number=case.order.tracking_number, provider=case.attempt.provider)
+    return case.move(OrderEvent.PAYMENT_UNANSWERED, due_in=FIRST_LOOK)
+
+
+def _not_made(case: _Case) -> Order:
+    if case.is_stale or case.attempt.outcome is not AttemptState.OPEN:
+        return case.order
+    case.mark(AttemptState.ABSENT)
+    return case.move(OrderEvent.PAYMENT_NOT_MADE, due_in=PSP_AWAY)
+
+
+def _returned(case: _Case, outcome: Returned) -> Order:
+    if case.attempt.outcome not in UNSETTLED | {AttemptState.RETURNING}:
+        return case.order  # A refund of a done order, or told twice.
+    case.mark(AttemptState.RETURNED, reference=outcome.reference)
+    failure = "CHALLENGE_EXPIRED" if case.attempt.outcome is AttemptState.CHALLENGED else "CANCELLED"
+    return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)

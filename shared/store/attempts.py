@@ -1,0 +1,151 @@
+"""The ledger of what we asked of PSPs: written ahead, settled once, never deleted.
+
+An attempt is committed before its PSP is called, so that a worker that dies in the call leaves a trace of it.
+`psp_key` and the merchant reference can be derived again from the order, so that even a lost row meets the PSP's
+own duplicate check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Interval, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.domain.money import Money
+from shared.store.tables import payment_attempts
+
+
+class AttemptState(StrEnum):
+    """What we know of the money of one attempt."""
+
+    OPEN = "open"  # Called or about to be; nobody told us.
+    CHALLENGED = "challenged"
+    PENDING = "pending"
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    ABSENT = "absent"  # Proven: the PSP has no such charge.
+    RETURNING = "returning"  # Captured without a right to stay; being voided or refunded.
+    RETURNED = "returned"
+
+
+UNSETTLED: Final = frozenset({AttemptState.OPEN, AttemptState.CHALLENGED, AttemptState.PENDING})
+"""Attempts that may hold money and whose verdict is still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to take one order's amount at one PSP."""
+
+    tenant_id: UUID
+    tracking_number: str
+    attempt_no: int
+    provider: str
+    psp_key: str
+    merchant_reference: str
+    amount_minor: int
+    currency: str
+    outcome: AttemptState
+    psp_reference: str | None
+    kept_token: bytes | None
+    looks: int
+    started_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """The amount that was asked for."""
+        return Money(self.amount_minor, self.currency)
+
+
+_COLUMNS: Final = [payment_attempts.c[field.name] for field in fields(Attempt)]
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(**(dict(row._mapping) | {"outcome": AttemptState(row.outcome)}))
+
+
+def of_order(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[Attempt]:
+    """All attempts of an order, the first one first."""
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(payment_attempts.c.tenant_id == tenant_id, payment_attempts.c.tracking_number == tracking_number)
+        .order_by(payment_attempts.c.attempt_no)
+    )
+    return [_attempt(row) for row in rows]
+
+
+def by_key(conn: Connection, tenant_id: UUID, provider: str, psp_key: str) -> Attempt | None:
+    """The attempt a PSP's news is about."""
+    row = conn.execute(
+        select(*_COLUMNS).where(
+            payment_attempts.c.tenant_id == tenant_id,
+            payment_attempts.c.provider == provider,
+            payment_attempts.c.psp_key == psp_key,
+        )
+    ).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def write_ahead(conn: Connection, attempt: Attempt) -> None:
+    """Record that *attempt* is about to be made; one that was proven absent opens again under its old key."""
+    values = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
+    del values["started_at"]
+    conn.execute(
+        insert(payment_attempts)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=["tenant_id", "tracking_number", "attempt_no"],
+            set_={"outcome": AttemptState.OPEN, "looks": 0, "settled_at": None, "started_at": func.now()},
+            where=payment_attempts.c.outcome == AttemptState.ABSENT,
+        )
+    )
+
+
+def settle(
+    conn: Connection,
+    attempt: Attempt,
+    outcome: AttemptState,
+    *,
+    reference: str | None = None,
+    reason: str | None = None,
+    kept_token: bytes | None = None,
+) -> None:
+    """Write what became of *attempt*; its order's row is locked by the caller, so nobody writes beside it."""
+    conn.execute(
+        update(payment_attempts)
+        .where(*_is(attempt))
+        .values(
+            outcome=outcome,
+            psp_reference=reference or attempt.psp_reference,
+            reason=reason,
+            kept_token=kept_token or attempt.kept_token,
+            settled_at=None if outcome in UNSETTLED else func.now(),
+            due_at=func.now() if outcome is AttemptState.RETURNING else None,
+        )
+    )
+
+
+def looked(conn: Connection, attempt: Attempt) -> None:
+    """Count one more look-up of *attempt*."""
+    conn.execute(update(payment_attempts).where(*_is(attempt)).values(looks=payment_attempts.c.looks + 1))
+
+
+def put_off_return(conn: Connection, attempt: Attempt, *, due_in: timedelta) -> None:
+    """Ask for the money of *attempt* again after *due_in*."""
+    conn.execute(
+        update(payment_attempts)
+        .where(*_is(attempt), payment_attempts.c.outcome == AttemptState.RETURNING)
+        .values(due_at=func.now() + literal(due_in, Interval))
+    )
+
+
+def _is(attempt: Attempt) -> list[Any]:
+    return [
+        payment_attempts.c.tenant_id == attempt.tenant_id,
+        payment_attempts.c.tracking_number == attempt.tracking_number,
+        payment_attempts.c.attempt_no == attempt.attempt_no,
+    ]

@@ -1,0 +1,64 @@
+"""Who may work on an order: a lease with a fencing token, judged by the database's clock.
+
+A claim raises the fence, and every later state write of the step names the fence it got: a worker that was
+stopped past its lease wakes up, writes nothing and finds out. Facts about money do not pass through here; they
+are settled under the row lock, whoever brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, Interval, and_, func, literal, or_, update
+
+from shared.domain.states import OrderEvent, OrderState
+from shared.store import orders as order_store
+from shared.store.orders import Order
+from shared.store.tables import orders
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """How long a claim holds unrenewed, and how long at most."""
+
+    length: timedelta
+    limit: timedelta
+
+
+def claim(conn: Connection, order: Order, *, owner: str, terms: LeaseTerms, attempt_no: int) -> Order | None:
+    """Take *order* to pay it; None if somebody else holds it or was faster.
+
+    From offer_locked it is a first claim; from paying it takes over a lease that ended unreleased, which counts
+    as a crash of the worker that held it.
+    """
+    resumed = order.state is OrderState.PAYING
+    return order_store.advance(
+        conn,
+        order,
+        OrderEvent.PAYMENT_RESUMED if resumed else OrderEvent.PAYMENT_STARTED,
+        actor="pay",
+        due_in=terms.length,
+        attempt_no=attempt_no,
+        only_if=or_(orders.c.lease_until.is_(None), orders.c.lease_until <= func.now()),
+        fence=orders.c.fence + 1,
+        lease_owner=owner,
+        lease_until=func.now() + literal(terms.length, Interval),
+        lease_limit=func.now() + literal(terms.limit, Interval),
+        crashes=order.crashes + 1 if resumed else order.crashes,
+    )
+
+
+def renew(conn: Connection, held: Sequence[tuple[str, int]], *, terms: LeaseTerms) -> None:
+    """Prolong the leases of one process, given as (tracking number, fence), in one statement; never past a limit."""
+    until = func.least(func.now() + literal(terms.length, Interval), orders.c.lease_limit)
+    conn.execute(
+        update(orders)
+        .where(
+            orders.c.state == OrderState.PAYING,
+            orders.c.lease_until.is_not(None),
+            or_(*(and_(orders.c.tracking_number == number, orders.c.fence == fence) for number, fence in held)),
+        )
+        .values(lease_until=until, due_at=until)
+    )

@@ -1,0 +1,45 @@
+"""The tasks: each decodes a message, calls its step and says whether the chain goes on. They decide nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from celery import Celery
+
+from shared.config import Settings
+from shared.messages import Step
+from workers.lock_offer import lock_offer
+from workers.look_up import look_up
+from workers.pay import pay
+from workers.return_money import return_money
+from workers.runtime import Runtime, build
+from workers.tokenize import tokenize
+
+
+def register(app: Celery, settings: Settings) -> None:
+    """Give *app* its tasks."""
+
+    @cache
+    def of_process(_pid: int) -> Runtime:
+        return build(settings)
+
+    def runtime() -> Runtime:
+        """This process's parts; a forked child never uses its parent's connections."""
+        return of_process(os.getpid())
+
+    def door(step: Step, work: Callable[[Runtime, str], bool | None]) -> None:
+        def run(task: Any, tracking_number: str) -> None:
+            if not work(runtime(), tracking_number):
+                task.request.chain = None  # The row does not agree with the rest of the chain.
+
+        app.task(run, name=str(step), bind=True, shared=False)
+
+    app.c2a_runtime = runtime
+    door(Step.LOCK_OFFER, lock_offer)
+    door(Step.PAY, pay)
+    door(Step.TOKENIZE, tokenize)
+    door(Step.LOOK_UP, look_up)
+    door(Step.RETURN_MONEY, return_money)

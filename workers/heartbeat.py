@@ -1,0 +1,64 @@
+"""Keeps the leases of this process alive while its calls to PSPs run.
+
+One thread a process, one statement a beat for all its leases. A process that is killed or stopped beats no more,
+its leases end, and the rescuer gives its orders to somebody else.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.store import leases
+from shared.store.engine import statements
+from shared.store.leases import LeaseTerms
+from shared.store.orders import Order
+
+log = structlog.get_logger(__name__)
+
+
+class Heartbeat:
+    """The leases of one process."""
+
+    def __init__(self, engine: Engine, terms: LeaseTerms) -> None:
+        self.terms = terms
+        self._engine = engine
+        self._held: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def keeping(self, order: Order) -> Iterator[float]:
+        """Keep the lease of *order*, claimed just now, alive; gives the monotonic time it ends at the latest."""
+        ends_at = time.monotonic() + self.terms.limit.total_seconds()
+        with self._lock:
+            self._held[order.tracking_number] = order.fence
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+                self._thread.start()
+        try:
+            yield ends_at
+        finally:
+            with self._lock:
+                self._held.pop(order.tracking_number, None)
+
+    def _beat(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self.terms.length.total_seconds() / 3):  # Two beats may be missed, not three.
+            with self._lock:
+                held = list(self._held.items())
+            if held:
+                self._renew(held)
+
+    def _renew(self, held: list[tuple[str, int]]) -> None:
+        try:
+            with statements(self._engine) as conn:
+                leases.renew(conn, held, terms=self.terms)
+        except SQLAlchemyError as error:  # The lease may end: then a look-up settles what this call did.
+            log.warning("lease.not_renewed", error=type(error).__name__, orders=len(held))

@@ -1,0 +1,54 @@
+"""Holds the offer of an admitted order and fixes the amount it will be charged.
+
+The amount is computed from the offer's snapshot, never from the request. A single-use offer is held by one
+order, first come; the hold has no clock and ends only when its order failed. Freshness was judged at admission:
+a backlog does not expire an accepted order, but after its patience (an hour) it fails rather than surprise a
+shopper with a charge.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from shared.domain.offers import CartLine
+from shared.domain.states import OrderEvent, OrderState
+from shared.patience import STEP_PATIENCE
+from shared.store import holds, offers, orders
+from shared.store.engine import statements
+from shared.store.orders import Order
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+
+def lock_offer(run: Runtime, tracking_number: str) -> bool:
+    """Hold the offer of an order; True if the order is to be paid next."""
+    with statements(run.engine) as conn:
+        order = orders.get(conn, tracking_number)
+        if order is None or order.state is not OrderState.ADMITTED:
+            return order is not None and order.state is OrderState.OFFER_LOCKED
+        if order.is_overdue:
+            return _refuse(run, order, "OFFER_EXPIRED")
+        offer = offers.get(conn, order.tenant_id, order.offer_identifier)
+        assert offer is not None, "admission saw the offer, and offers are never deleted before their orders"
+        price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
+        if holds.hold(conn, order, single_use=offer.single_use, price=price, due_in=STEP_PATIENCE):
+            return True
+    return _refuse(run, order, "OFFER_ALREADY_ORDERED")
+
+
+def cart_of(order: Order) -> list[CartLine]:
+    """The cart as it was admitted."""
+    return [
+        CartLine(item["itemIdentifier"], item.get("parentItemIdentifier"), item["quantity"])
+        for item in order.request["order"]["items"]
+    ]
+
+
+def _refuse(run: Runtime, order: Order, failure: str) -> bool:
+    with statements(run.engine) as conn:
+        refused = orders.advance(conn, order, OrderEvent.OFFER_REFUSED, actor="lock_offer", failure=failure)
+    if refused is not None:
+        run.forget_card(order)
+        log.info("order.failed", tracking_number=order.tracking_number, failure=failure)
+    return False

@@ -1,0 +1,74 @@
+"""Asks the PSP what became of a payment nobody told us about, and settles its answer.
+
+Two kinds of orders come here: those whose PSP did not answer (confirming), and those whose shopper came back,
+or did not come back in time (challenge). An abandoned challenge is first asked about, then cancelled at the PSP,
+and fails only on the PSP's proof that no money is held.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Unanswered
+from shared.domain.states import OrderState
+from shared.messages import STEP_FOR
+from shared.psp.port import ChargeQuery, Psp
+from shared.settle import News, settle
+from shared.store import attempts, orders
+from shared.store.attempts import UNSETTLED, Attempt, AttemptState
+from shared.store.engine import statements
+from shared.store.orders import Order
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+UNCLEAR: Final = frozenset({OrderState.CONFIRMING, OrderState.CHALLENGE})
+
+
+def look_up(run: Runtime, tracking_number: str) -> None:
+    """Settle what the PSP says of an order that waits for its verdict."""
+    with statements(run.engine) as conn:
+        order = orders.get(conn, tracking_number)
+        if order is None or order.state not in UNCLEAR:
+            return
+        every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
+    attempt = next(one for one in every if one.outcome in UNSETTLED)
+    psp = run.psp_for(run.account_at(order.tenant_id, attempt.provider))
+    outcome = _ask(run, psp, order, attempt)
+    if outcome is None:
+        return
+    with run.engine.begin() as conn:
+        now = settle(conn, News(attempt, outcome, actor="look_up"), run.terms)
+    log.info("payment.looked_up", tracking_number=tracking_number, outcome=type(outcome).__name__, state=now.state)
+    _go_on(run, order, now)
+
+
+def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcome | None:
+    """The PSP's word, or None if it changes nothing: a shopper who still has time is not hurried."""
+    answer = psp.look_up(ChargeQuery(attempt.psp_key, attempt.merchant_reference, attempt.psp_reference))
+    is_challenged = attempt.outcome is AttemptState.CHALLENGED
+    has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
+    if isinstance(answer, Challenged) and is_challenged and not has_time:
+        return psp.void(answer.reference, psp_key=f"{attempt.psp_key}-void")
+    if isinstance(answer, Absent) and not _proves(run, psp, order, attempt):
+        answer = Unanswered("the request may still be on its way")
+    return None if has_time and isinstance(answer, Challenged | Unanswered) else answer
+
+
+def _proves(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> bool:
+    """Whether "no such charge" proves that there will be none: only after whoever sent it must have given up."""
+    surely = timedelta(seconds=run.settings.lease_limit_s) + psp.capabilities.longest_processing
+    return attempt.outcome is AttemptState.OPEN and order.seen_at >= attempt.started_at + surely
+
+
+def _go_on(run: Runtime, before: Order, now: Order) -> None:
+    """Ring for what comes next, if this look-up moved the order out of its doubt."""
+    if now.state in UNCLEAR or now.state is before.state:
+        return
+    if now.state is not OrderState.OFFER_LOCKED:
+        run.forget_card(now)
+    if not now.is_finished:
+        run.doorbell.ring(STEP_FOR[now.state], now.tracking_number)

@@ -1,0 +1,62 @@
+"""The door of the engine room: `celery -A workers.main worker -Q payment`.
+
+One queue a step, each scaled alone. Celery gives "usually once, sometimes never, sometimes twice at the same
+moment"; never is the rescuer's job, twice is the job of the row's fence. What is set here is set for that: late
+acknowledgement, no results, no countdowns (waits live in the row), bounded retries of a publish, and nothing but
+JSON that names an order.
+"""
+
+from __future__ import annotations
+
+from celery import Celery, signals
+from kombu import Queue
+
+from shared import broker, logs
+from shared.config import Settings
+from shared.messages import QUEUE_OF
+from workers import doors, liveness, rescue_step
+
+STEP_LIMIT_S = 60
+"""Twice the longest lease: a pool child that still runs then hangs (prefork only). Below the visibility timeout."""
+
+
+def create(settings: Settings) -> Celery:
+    """The Celery app of one worker."""
+    broker.install()
+    url = settings.broker_url.get_secret_value()
+    app = Celery("c2a", broker=url, set_as_current=False)
+    app.conf.update(
+        broker_transport_options=broker.options(url),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # The default gives up after 100 tries.
+        broker_channel_error_retry=False,  # A broker out of memory: exit and let the supervisor back off.
+        broker_pool_acquire_timeout=2,
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,  # A lost worker's order is rescued by its row, without a hot loop.
+        task_acks_on_failure=True,
+        task_acks_on_timeout=True,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_publish_retry_policy={"max_retries": 5, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
+        task_queues=[Queue(name) for name in sorted(set(QUEUE_OF.values()))],
+        task_default_queue="upkeep",
+        task_create_missing_queues=False,
+        task_routes={str(step): {"queue": queue} for step, queue in QUEUE_OF.items()},
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # True would cut a payment in the middle.
+        worker_max_tasks_per_child=5_000,
+        worker_disable_rate_limits=True,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_enable_remote_control=False,  # A broadcast could shut payment down; operators use the supervisor.
+        task_time_limit=STEP_LIMIT_S,
+    )
+    doors.register(app, settings)
+    app.steps["worker"].update({liveness.Liveness, rescue_step.RescueStep})
+    signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
+    return app
+
+
+app = create(Settings())

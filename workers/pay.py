@@ -1,0 +1,185 @@
+"""Takes the payment of an order: claim, write ahead, call, settle; no transaction is open across the network.
+
+The attempt is committed before the PSP is called, under a key that can be derived again. A worker that takes
+over from a dead one repeats the same request under the same key, so the PSP answers with the first verdict. A
+new attempt is made only when the last one provably holds nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from shared.domain.cards import Card
+from shared.domain.outcomes import DeclineReason, PaymentOutcome, Unanswered
+from shared.domain.states import OrderEvent, OrderState
+from shared.ids import psp_key, return_state
+from shared.patience import CRASHES_TO_PARK, PSP_AWAY
+from shared.psp import router
+from shared.psp.port import TOTAL_TIMEOUT_S, Account, Channel, ChargeRequest
+from shared.settle import News, failure_of, settle
+from shared.store import attempts, leases, methods, orders
+from shared.store.attempts import UNSETTLED, Attempt, AttemptState
+from shared.store.engine import statements
+from shared.store.methods import StoredToken
+from shared.store.orders import Order
+from shared.vault import VaultAway
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+PAYABLE: Final = frozenset({OrderState.OFFER_LOCKED, OrderState.PAYING})
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What will be asked of whom."""
+
+    account: Account
+    attempt: Attempt
+    channel: Channel
+    card: Card | None
+    token: StoredToken | None
+
+    @property
+    def has_instrument(self) -> bool:
+        """Whether there is anything to charge."""
+        return self.channel is not Channel.CREDIT_CARD or self.card is not None or self.token is not None
+
+
+def pay(run: Runtime, tracking_number: str) -> bool:
+    """Take the payment of an order; True if it is captured and its method is to be stored next."""
+    with statements(run.engine) as conn:
+        order = orders.get(conn, tracking_number)
+        if order is None or order.state not in PAYABLE or order.is_leased:
+            return order is not None and order.state is OrderState.CAPTURED
+        earlier = attempts.of_order(conn, order.tenant_id, order.tracking_number)
+    try:
+        plan = _plan(run, order, earlier)
+    except VaultAway:
+        return _wait(run, order)
+    if isinstance(plan, str):
+        return _fail(run, order, plan)
+    claimed = _claim(run, order, plan)
+    return claimed is not None and _charge(run, claimed, plan)
+
+
+def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
+    """How to pay *order*, or the public words for why it cannot be paid at all. Raises VaultAway."""
+    unsettled = next((one for one in earlier if one.outcome in UNSETTLED), None)
+    if order.crashes >= CRASHES_TO_PARK and unsettled is None:
+        return "CANCELLED"
+    token = None
+    if order.stored_method_urn is not None:
+        with statements(run.engine) as conn:
+            token = methods.token_of(conn, run.keyring, order.tenant_id, order.stored_method_urn)
+        if token is None and unsettled is None:
+            return failure_of(order, DeclineReason.METHOD_GONE)
+    card = run.vault.get(order.tenant_id, order.tracking_number) if order.carries_card else None
+    if order.carries_card and card is None and unsettled is None:
+        return "CARD_DATA_UNAVAILABLE"
+    channel = Channel(order.channel)
+    account = (
+        run.account_at(order.tenant_id, unsettled.provider)
+        if unsettled
+        else router.choose(
+            run.accounts_of(order.tenant_id),
+            channel=channel,
+            provider=token.provider if token else order.forced_provider,
+        )
+    )
+    if account is None:
+        return failure_of(order, DeclineReason.NO_PROVIDER)
+    attempt = unsettled or _next_attempt(run, order, earlier, account)
+    return _Plan(account, attempt, channel, card, token)
+
+
+def _next_attempt(run: Runtime, order: Order, earlier: list[Attempt], account: Account) -> Attempt:
+    """A fresh attempt; one that was proven never to have been made is made again under its own key."""
+    last = earlier[-1] if earlier else None
+    if last is not None and last.outcome is AttemptState.ABSENT and last.provider == account.provider:
+        return last
+    assert order.amount_minor is not None, "the offer is held, so the amount is fixed"
+    assert order.currency is not None, "and its currency with it"
+    number = last.attempt_no + 1 if last else 1
+    return Attempt(
+        tenant_id=order.tenant_id,
+        tracking_number=order.tracking_number,
+        attempt_no=number,
+        provider=account.provider,
+        psp_key=psp_key(run.keyring, order.tenant_id, order.merchant_reference, number),
+        merchant_reference=order.merchant_reference,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+        outcome=AttemptState.OPEN,
+        psp_reference=None,
+        kept_token=None,
+        looks=0,
+        started_at=order.seen_at,
+    )
+
+
+def _claim(run: Runtime, order: Order, plan: _Plan) -> Order | None:
+    """Hold the order and write the attempt ahead, in one commit; None if somebody else was faster."""
+    with run.engine.begin() as conn:
+        claimed = leases.claim(conn, order, owner=run.owner, terms=run.lease, attempt_no=plan.attempt.attempt_no)
+        if claimed is not None:
+            attempts.write_ahead(conn, plan.attempt)
+    return claimed
+
+
+def _charge(run: Runtime, order: Order, plan: _Plan) -> bool:
+    with run.heartbeat.keeping(order) as lease_ends_at:
+        outcome = _ask(run, order, plan, lease_ends_at)
+        news = News(plan.attempt, outcome, actor="pay", fence=order.fence)
+        with run.engine.begin() as conn:
+            now = settle(conn, news, run.terms)
+    if now.state not in PAYABLE and now.state is not OrderState.CONFIRMING:
+        run.forget_card(now)  # Captured, declined or challenged: no further attempt can need it.
+    log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
+    return now.state is OrderState.CAPTURED
+
+
+def _ask(run: Runtime, order: Order, plan: _Plan, lease_ends_at: float) -> PaymentOutcome:
+    if not plan.has_instrument or order.crashes >= CRASHES_TO_PARK:
+        return Unanswered("the request cannot be repeated; only the PSP knows what became of it")
+    if time.monotonic() + TOTAL_TIMEOUT_S > lease_ends_at:
+        return Unanswered("this worker was held up for so long that its lease may end within the call")
+    return run.psp_for(plan.account).charge(_request(run, order, plan))
+
+
+def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:
+    state = return_state(run.keyring, order.tenant_id, order.tracking_number)
+    base = f"{run.settings.public_url}/api/v1/c2a/offer/checkout/{order.tracking_number}"
+    return ChargeRequest(
+        psp_key=plan.attempt.psp_key,
+        merchant_reference=plan.attempt.merchant_reference,
+        money=plan.attempt.money,
+        channel=plan.channel,
+        customer_urn=order.customer_urn,
+        return_url=f"{base}/return?state={state}",
+        card=plan.card,
+        token=plan.token.token if plan.token else None,
+        keep_method=order.keeps_method and plan.token is None,
+        ip_address=order.request["order"]["customer"].get("ipAddress"),
+    )
+
+
+def _wait(run: Runtime, order: Order) -> bool:
+    with statements(run.engine) as conn:
+        orders.look_again(conn, order, due_in=PSP_AWAY)
+    return False
+
+
+def _fail(run: Runtime, order: Order, failure: str) -> bool:
+    lost = failure == "CARD_DATA_UNAVAILABLE"
+    event = OrderEvent.CARD_LOST if lost else OrderEvent.PAYMENT_DECLINED
+    with statements(run.engine) as conn:
+        failed = orders.advance(conn, order, event, actor="pay", failure=failure)
+    if failed is not None:
+        run.forget_card(failed)
+        log.info("order.failed", tracking_number=order.tracking_number, failure=failure)
+    return False

@@ -1,0 +1,44 @@
+"""Gives back money that has no right to stay: voided, else refunded, asked for again until the PSP proves it."""
+
+from __future__ import annotations
+
+import structlog
+
+from shared.domain.outcomes import Captured, Returned, ReturnOutcome
+from shared.patience import RETURN_AGAIN
+from shared.settle import News, settle
+from shared.store import attempts, orders
+from shared.store.attempts import Attempt, AttemptState
+from shared.store.engine import statements
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+
+def return_money(run: Runtime, tracking_number: str) -> None:
+    """Return every charge of an order that is marked to be returned."""
+    with statements(run.engine) as conn:
+        order = orders.get(conn, tracking_number)
+        every = attempts.of_order(conn, order.tenant_id, tracking_number) if order is not None else []
+    for attempt in every:
+        if attempt.outcome is AttemptState.RETURNING:
+            _return(run, attempt)
+
+
+def _return(run: Runtime, attempt: Attempt) -> None:
+    outcome = _ask(run, attempt)
+    with run.engine.begin() as conn:
+        if isinstance(outcome, Returned):
+            settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
+        else:
+            attempts.put_off_return(conn, attempt, due_in=RETURN_AGAIN)
+    log.info("payment.return", tracking_number=attempt.tracking_number, outcome=type(outcome).__name__)
+
+
+def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
+    psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
+    assert attempt.psp_reference is not None, "a capture is told with its reference"
+    voided = psp.void(attempt.psp_reference, psp_key=f"{attempt.psp_key}-void")
+    if isinstance(voided, Captured):  # Too late for a void.
+        return psp.refund(attempt.psp_reference, attempt.money, psp_key=f"{attempt.psp_key}-refund")
+    return voided

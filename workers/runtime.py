@@ -1,0 +1,93 @@
+"""What the engine room works with: built once a process, after its fork, from the settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Engine
+
+from shared import keyrings, vault
+from shared.config import Settings
+from shared.doorbell import Doorbell
+from shared.keyring import Keyring
+from shared.psp.factory import psp_for
+from shared.psp.port import Account, Psp
+from shared.settle import Terms
+from shared.store import accounts
+from shared.store.engine import create_engine, statements
+from shared.store.leases import LeaseTerms
+from shared.store.orders import Order
+from shared.vault import Vault, VaultAway
+from workers.heartbeat import Heartbeat
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The parts of one worker process."""
+
+    settings: Settings
+    engine: Engine
+    keyring: Keyring
+    vault: Vault
+    doorbell: Doorbell
+    heartbeat: Heartbeat
+    psp_for: Callable[[Account], Psp] = psp_for
+
+    @cached_property
+    def owner(self) -> str:
+        """Who holds our leases, for whoever reads the row."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    @property
+    def lease(self) -> LeaseTerms:
+        """How long our claims hold."""
+        return self.heartbeat.terms
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What settling needs to know."""
+        return Terms(self.keyring, timedelta(seconds=self.settings.challenge_life_s))
+
+    def forget_card(self, order: Order) -> None:
+        """Let go of the order's card; if the vault is away its time to live does it."""
+        if order.carries_card:
+            try:
+                self.vault.forget(order.tenant_id, order.tracking_number)
+            except VaultAway:
+                log.warning("vault.not_forgotten", tracking_number=order.tracking_number)
+
+    def accounts_of(self, tenant_id: UUID) -> list[Account]:
+        """The PSP accounts this tenant may be charged through, best first."""
+        with statements(self.engine) as conn:
+            return accounts.for_tenant(conn, self.keyring, tenant_id)
+
+    def account_at(self, tenant_id: UUID, provider: str) -> Account:
+        """The account money of an earlier attempt is at, even if it was disabled since."""
+        with statements(self.engine) as conn:
+            account = accounts.get(conn, self.keyring, tenant_id, provider)
+        assert account is not None, "an account that was charged through is disabled, never deleted"
+        return account
+
+
+def build(settings: Settings) -> Runtime:
+    """The parts of this process; touches no network yet."""
+    engine = create_engine(settings)
+    keyring = keyrings.of(settings)
+    lease = LeaseTerms(timedelta(seconds=settings.lease_s), timedelta(seconds=settings.lease_limit_s))
+    return Runtime(
+        settings=settings,
+        engine=engine,
+        keyring=keyring,
+        vault=Vault(vault.connect(settings.vault_url.get_secret_value()), keyring, settings.vault_ttl_s),
+        doorbell=Doorbell(settings.broker_url.get_secret_value()),
+        heartbeat=Heartbeat(engine, lease),
+    )
