@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.domain.catalogue import AddOn, Bundle, Plan, Promotion
@@ -121,6 +121,10 @@ class BundleDocument(Document):
         )
 
 
+def _all_is_none(bundles: object) -> object:
+    return None if bundles == "all" else bundles
+
+
 class PromotionDocument(Document):
     """{"kind": "promotion", ...}: either percentOff, or amountOff with its currency."""
 
@@ -130,7 +134,9 @@ class PromotionDocument(Document):
     percent_off: Annotated[int, Field(ge=1, le=100)] | None = None
     amount_off: Annotated[int, Field(ge=1, le=MOST_MINOR)] | None = None
     currency: Currency | None = None
-    bundles: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=1_000)] | Literal["all"] = "all"
+    bundles: Annotated[
+        list[Identifier] | None, BeforeValidator(_all_is_none), Field(min_length=1, max_length=1_000)
+    ] = None
     storefront_urn: Identifier | None = None
     valid_until: Moment | None = None
 
@@ -150,7 +156,7 @@ class PromotionDocument(Document):
             name=self.name,
             percent_off=self.percent_off,
             amount_off=off,
-            bundles=None if self.bundles == "all" else frozenset(self.bundles),
+            bundles=None if self.bundles is None else frozenset(self.bundles),
             storefront_urn=self.storefront_urn,
             valid_until=self.valid_until and self.valid_until.astimezone(UTC),
         )

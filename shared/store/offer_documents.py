@@ -94,7 +94,7 @@ class OfferDocument(Document):
     artifact_groups: Annotated[tuple[ArtifactGroupDocument, ...], Field(min_length=1, max_length=MOST_BUNDLES)]
     installments: Annotated[tuple[InstallmentDocument, ...], Field(max_length=MOST_BUNDLES * MOST_PARTS)] = ()
     applied_campaigns: Annotated[tuple[CampaignDocument, ...], Field(max_length=20)] = ()
-    customer_urn: Identifier | None = None
+    customer_urn: Name | None = None  # Customers are named by the tenant, in any script.
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

@@ -17,15 +17,15 @@ MOST_PER_MINUTE: Final = 1_000_000
 
 
 class TenantSettings(BaseModel):
-    """What a tenant may set; None: the contract's default for the kind of key.
+    """What a tenant may set; None: the default of the contract or of the installation.
 
     Names it does not know are ignored, so that a process of the last release reads what this one wrote.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    offer_life_s: int = Field(default=900, ge=1, le=31 * 86_400)
-    """How long a resolved offer may be ordered; not longer than idempotency keys are kept."""
+    offer_life_s: int | None = Field(default=None, ge=1, le=31 * 86_400)
+    """How long a resolved offer may be ordered (None: Settings.offer_life_s); not longer than idempotency keys live."""
     single_use_offers: bool = True
     """Whether an offer we resolve may be ordered only once."""
     changes_per_minute: int | None = Field(default=None, ge=1, le=MOST_PER_MINUTE)

@@ -1,0 +1,103 @@
+"""What keeping and forgetting a card takes: the PSP is asked, then the row is written, never both at once.
+
+A PSP that did not answer an add may have kept a token that nobody names; it holds no money and is the PSP's to age
+out. Taking it back blindly after a failed commit would be worse: the commit may have reached the database, and the
+stored method would then point at nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from api.parts import Parts
+from api.schemas.methods import AddMethodRequest
+from shared.domain.outcomes import Declined, KeptMethod, NotSent, Unanswered
+from shared.domain.refusals import CardDeclined, PaymentMethodNotFound, ProviderNotAvailable, PspUnavailable
+from shared.psp.factory import psp_for
+from shared.psp.port import Account, Channel
+from shared.store import accounts, methods
+from shared.store.engine import statements
+from shared.store.keys import Caller
+from shared.store.methods import StoredMethod, StoredToken
+
+PSP_BACK_S: Final = 5
+"""When a caller may try a silent PSP again: an outage of seconds is the common one."""
+
+
+def add(parts: Parts, who: Caller, request: AddMethodRequest) -> StoredMethod:
+    """Have a PSP keep the card and store what it kept.
+
+    Raises ProviderNotAvailable, CardDeclined (the reason is its message) or PspUnavailable.
+    """
+    account = _account_for(parts, who, request.payment_method.provider_identifier)
+    card = request.card()
+    kept = psp_for(account).keep_card(
+        card, customer_urn=request.customer_urn, psp_key=f"keep_{secrets.token_urlsafe(16)}"
+    )
+    match kept:
+        case KeptMethod():
+            return _store(parts, who, request.customer_urn, account, kept, alias=card.alias)
+        case Declined():
+            raise CardDeclined(kept.reason.value)
+        case Unanswered() | NotSent():
+            raise PspUnavailable("the PSP did not answer; nothing was stored", retry_after_s=PSP_BACK_S)
+
+
+def forget(parts: Parts, who: Caller, method_urn: str) -> StoredMethod:
+    """Have the PSP forget the method, then end it here.
+
+    Raises PaymentMethodNotFound, or PspUnavailable with nothing changed.
+    """
+    token, account = _kept_at(parts, who, method_urn)
+    if not psp_for(account).forget_token(token.token):
+        raise PspUnavailable("the PSP did not answer; the method is as it was", retry_after_s=PSP_BACK_S)
+    with statements(parts.engine) as conn:
+        deleted = methods.mark_deleted(conn, who.tenant_id, method_urn)
+    if deleted is None:  # Somebody else's delete of the same method came first.
+        raise PaymentMethodNotFound
+    return deleted
+
+
+def _account_for(parts: Parts, who: Caller, forced: str | None) -> Account:
+    with statements(parts.engine) as conn:
+        usable = [
+            account
+            for account in accounts.for_tenant(conn, parts.keyring, who.tenant_id)
+            if Channel.CREDIT_CARD in account.channels and forced in (None, account.provider)
+        ]
+    if not usable:
+        path = "paymentMethod.providerIdentifier" if forced else "paymentMethod.paymentChannel"
+        raise ProviderNotAvailable(f"{path}: no PSP of this tenant takes cards under it")
+    return usable[0]
+
+
+def _kept_at(parts: Parts, who: Caller, method_urn: str) -> tuple[StoredToken, Account]:
+    with statements(parts.engine) as conn:
+        token = methods.token_of(conn, parts.keyring, who.tenant_id, method_urn)
+        if token is None:
+            raise PaymentMethodNotFound
+        account = accounts.get(conn, parts.keyring, who.tenant_id, token.provider)
+    if account is None:
+        raise PspUnavailable("the account that keeps this method is no longer configured", retry_after_s=PSP_BACK_S)
+    return token, account
+
+
+def _store(
+    parts: Parts, who: Caller, customer_urn: str, account: Account, kept: KeptMethod, *, alias: str | None
+) -> StoredMethod:
+    with parts.engine.begin() as conn:
+        method_urn = methods.store(
+            conn,
+            parts.keyring,
+            who.tenant_id,
+            customer_urn,
+            Channel.CREDIT_CARD,
+            account.provider,
+            kept,
+            alias=alias,
+            tracking_number=None,
+        )
+        stored = methods.get(conn, who.tenant_id, method_urn)
+    assert stored is not None  # Written in this transaction.
+    return stored

@@ -1,0 +1,52 @@
+"""How a command reaches the database: one transaction, and a plain sentence when there is none.
+
+A command touches nothing but the database; the broker and the vault are none of its business.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from pydantic import ValidationError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.config import Settings
+from shared.store import tenants
+from shared.store.engine import create_engine
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """All of a command or nothing of it; exits 1 with a reason if the database cannot be reached."""
+    engine = _engine()
+    try:
+        with engine.begin() as conn:
+            yield conn
+    except (OperationalError, PoolTimeout):
+        # The driver's text may hold the address and values of rows; the reason an operator needs is this one.
+        raise click.ClickException("PostgreSQL does not answer or gave up: check DATABASE_URL and its log") from None
+    finally:
+        engine.dispose()
+
+
+def _engine() -> Engine:
+    try:
+        return create_engine(Settings())
+    except ArgumentError:
+        raise click.ClickException("DATABASE_URL: write it as postgresql://user:password@host:port/name") from None
+    except ValidationError as error:
+        names = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
+        raise click.ClickException(f"settings that cannot be read: {names}") from None
+
+
+def need_tenant(conn: Connection, tenant_id: uuid.UUID) -> tenants.Tenant:
+    """The tenant; exits 1 if there is none."""
+    tenant = tenants.get(conn, tenant_id)
+    if tenant is None:
+        raise click.ClickException("--tenant: there is no such tenant; `c2a tenants create` makes one")
+    return tenant

@@ -1,0 +1,26 @@
+"""c2a: what an operator does from a shell.
+
+Every command answers with a table for people or, with --json, one JSON document for scripts; exits 0 when it did
+what it was asked, 1 when it refused (and then changed nothing), 2 when it was called wrongly.
+"""
+
+from __future__ import annotations
+
+import click
+
+from shared.cli import catalogue, keys, offers, tenants
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="c2a-checkout", prog_name="c2a")
+def main() -> None:
+    """Run a C2A checkout: its tenants, keys, catalogues and offers.
+
+    The database is the one DATABASE_URL names.
+    """
+
+
+main.add_command(catalogue.group)
+main.add_command(keys.group)
+main.add_command(offers.group)
+main.add_command(tenants.group)
