@@ -1,0 +1,27 @@
+"""Which adapter serves an account, with one pool of connections per process."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from shared.psp.http import Http
+from shared.psp.port import Account, Psp
+from shared.psp.sandbox import SandboxPsp
+
+
+class UnknownAdapter(LookupError):
+    """An account names an adapter we do not have: a mistake in its configuration."""
+
+
+def psp_for(account: Account) -> Psp:
+    """The PSP of *account*; raises UnknownAdapter. Cheap: call it per use."""
+    if account.adapter != "sandbox":
+        raise UnknownAdapter(f"account {account.account_id} names an adapter we do not have")
+    return SandboxPsp(account, _http(os.getpid()))
+
+
+@lru_cache(maxsize=1)
+def _http(_process_id: int) -> Http:
+    """This process's client: a forked child has another id, so it never talks on its parent's connections."""
+    return Http()
