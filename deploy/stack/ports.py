@@ -6,12 +6,13 @@ its restart, and the chaos tests make thousands of those. So ports are drawn bel
 
 from __future__ import annotations
 
+import json
 import random
 import socket
-from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
+
+from deploy.stack.home import Home, write_json
 
 HOST: Final = "127.0.0.1"
 LOWEST: Final = 15_000
@@ -25,34 +26,35 @@ TRIES: Final = 200
 def is_free(port: int) -> bool:
     """Whether a server could listen on *port* now."""
     with socket.socket() as probe:
-        return _bound(probe, port)
+        # As servers do: connections of a dead predecessor that still linger do not make a port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+        return True
 
 
-def free_ports(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
-    """*count* different free ports, none of them in *avoid*; raises OSError where none can be bound."""
-    taken = set(avoid)
-    found: list[int] = []
-    with ExitStack() as held:
-        for _ in range(TRIES):
-            if len(found) == count:
-                return found
-            port = random.randrange(LOWEST, _ephemeral_start())  # noqa: S311 - to meet nobody, not to hide.
-            probe = held.enter_context(socket.socket())
-            if port not in taken and _bound(probe, port):
-                taken.add(port)
-                found.append(port)
+def kept(home: Home, name: str) -> int:
+    """The port of *name* in *home*: the same at every start, so that a noted address stays true, unless it is taken.
+
+    Raises OSError where no port can be bound.
+    """
+    file = home.path / "ports.json"
+    known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    if name not in known or not is_free(known[name]):
+        known[name] = _free_port(avoid=set(known.values()))
+        write_json(file, known)
+    return known[name]
+
+
+def _free_port(*, avoid: set[int]) -> int:
+    for _ in range(TRIES):
+        port = random.randrange(LOWEST, _ephemeral_start())  # noqa: S311 - to meet nobody, not to hide.
+        if port not in avoid and is_free(port):
+            return port
     raise OSError(f"no free port on {HOST} between {LOWEST} and {_ephemeral_start()}")
-
-
-def _bound(probe: socket.socket, port: int) -> bool:
-    # As servers do: connections of a dead predecessor that still linger do not make a port taken.
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        probe.bind((HOST, port))
-        probe.listen(1)
-    except OSError:
-        return False
-    return True
 
 
 def _ephemeral_start() -> int:

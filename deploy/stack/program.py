@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,14 @@ from deploy.stack.account import Account
 
 HOME_MARK: Final = "C2A_STACK_HOME"
 """In the environment of every process we start: whose it is, should its supervisor die without a word."""
+
+
+class Stage(IntEnum):
+    """What stands on what: a stage is stopped before the ones below it."""
+
+    SERVER = 0
+    PSP = 1
+    PRODUCT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 5.0
     """How long it may take to end when asked; then it is killed."""
+    stage: Stage = Stage.SERVER
     shows_children: bool = False
     """Whether its children do its work and are worth naming in stack.json."""
 
@@ -60,14 +70,6 @@ def spawn(program: Program) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(log)
-
-
-def wait_and_sweep(process: subprocess.Popen[bytes]) -> int:
-    """Wait for *process* to end, end what it left of its group, and return its exit code (negative: a signal)."""
-    # Seen dead but not yet reaped, its number is still its own: the group we kill cannot be another's.
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    kill_group(process.pid)
-    return process.wait()
 
 
 def stop(process: subprocess.Popen[bytes], program: Program) -> int:

@@ -44,35 +44,23 @@ def prepare(home: Home, given: Mapping[str, str]) -> Servers:
 
     Raises what deploy.stack.postgres.prepare and deploy.stack.redis.program raise.
     """
-    of = _ports(home)
     database, broker, vault = given.get("DATABASE_URL"), given.get("BROKER_URL"), given.get("VAULT_URL")
     programs: list[Program] = []
     cluster: Postgres | None = None
     if not database:
-        cluster = postgres.prepare(home, port=of["postgres"])
+        cluster = postgres.prepare(home, port=ports.kept(home, "postgres"))
         programs.append(postgres.program(cluster, home))
         database = cluster.url(user=postgres.OWNER, database=postgres.OWNER)
     if not broker:
-        broker = _own(redis.broker, home, of["redis-broker"], programs)
+        broker = _own(redis.broker(home, port=ports.kept(home, "redis-broker")), home, programs)
     if not vault:
-        vault = _own(redis.vault, home, of["redis-vault"], programs)
+        vault = _own(redis.vault(home, port=ports.kept(home, "redis-vault")), home, programs)
     return Servers(database, broker, vault, tuple(programs), cluster)
 
 
-def _own(make: Callable[..., redis.RedisServer], home: Home, port: int, programs: list[Program]) -> str:
-    server = make(home, port=port)
+def _own(server: redis.RedisServer, home: Home, programs: list[Program]) -> str:
     programs.append(redis.program(server, home))
     return server.url
-
-
-def _ports(home: Home) -> dict[str, int]:
-    """The same ports at every start of *home*, so addresses that somebody noted stay true; new ones if one is taken."""
-    names = ("postgres", "redis-broker", "redis-vault")
-    kept: dict[str, int] = home.remembered("ports", dict(zip(names, ports.free_ports(len(names)), strict=True)))
-    if all(ports.is_free(port) for port in kept.values()):
-        return kept
-    (home.path / "ports.json").unlink()
-    return _ports(home)
 
 
 @contextmanager

@@ -1,0 +1,64 @@
+"""deploy/test: the linters, the type checker, the import contracts, and the tests, tier by tier."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from deploy.stack import options
+from deploy.stack.home import ROOT
+
+BIN: Final = Path(sys.executable).parent
+LINT: Final = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("lint-imports",),
+)
+NO_TESTS: Final = 5
+"""pytest's exit code when nothing was collected: a run that tested nothing has not passed."""
+
+
+def main(tiers: list[str], pytest_arguments: list[str]) -> int:
+    """Run *tiers*, all of them if none is named; 0 only if everything passed."""
+    known = options.tiers()
+    unknown = sorted(set(tiers) - set(known))
+    if unknown:
+        print(f"deploy/test: no tier named {', '.join(unknown)}; there are {', '.join(known)}")
+        return 2
+    asked = tiers or known
+    failed = [
+        *(_lint() if "lint" in asked else []),
+        *_pytest([tier for tier in asked if tier != "lint"], pytest_arguments),
+    ]
+    print(f"deploy/test: failed: {', '.join(failed)}" if failed else "deploy/test: everything passed")
+    return 1 if failed else 0
+
+
+def _lint() -> list[str]:
+    """Run every check, also after one failed; the names of those that did."""
+    return [" ".join(check) for check in LINT if _run(BIN / check[0], *check[1:]) != 0]
+
+
+def _pytest(tiers: list[str], arguments: list[str]) -> list[str]:
+    """One pytest for all tiers, so that they share their servers."""
+    if not tiers:
+        return []
+    folders = [f"tests/{tier}" for tier in tiers]
+    code = _run(sys.executable, "-m", "pytest", *folders, *arguments)
+    return [] if code == 0 else [f"pytest {' '.join(tiers)}" + (" (no test was run)" if code == NO_TESTS else "")]
+
+
+def _run(*command: str | Path) -> int:
+    shown = " ".join([Path(command[0]).name, *map(str, command[1:])])
+    print(f"\n--- {shown}", flush=True)
+    started = time.monotonic()
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    print(
+        f"--- {shown}: {'passed' if code == 0 else f'failed ({code})'} in {time.monotonic() - started:.1f} s",
+        flush=True,
+    )
+    return code

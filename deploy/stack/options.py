@@ -1,0 +1,85 @@
+"""What can be said to deploy/up, deploy/down and deploy/test.
+
+The standard library only: it is read before anything is installed, so that --help and a misspelt option cost
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+UP_TELLS: Final = """\
+Installs what deploy/requirements.txt locks into .venv, starts PostgreSQL, two Redis servers, a sandbox payment
+provider, the API and its workers, pays for two demo orders, and stays. Ctrl-C stops everything it started.
+
+  DATABASE_URL, BROKER_URL, VAULT_URL   use these servers instead of starting our own
+  C2A_...                               every setting of the product (README), handed on to it
+"""
+TEST_TELLS: Final = """\
+Installs what deploy/requirements-test.txt locks into .venv, then runs the checks and the tests. Without a name:
+lint, then every folder under tests/. Arguments after -- go to pytest as they are.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all three commands."""
+    top = argparse.ArgumentParser(prog="deploy", allow_abbrev=False)
+    commands = top.add_subparsers(dest="command", required=True, metavar="up | down | test")
+    for name, short, long, fill in (
+        ("up", "start the stack and stay", UP_TELLS, _up),
+        ("down", "stop the stack", "Stops the stack that runs in this folder.", _down),
+        ("test", "run the checks and tests", TEST_TELLS, _test),
+    ):
+        raw = argparse.RawDescriptionHelpFormatter
+        fill(commands.add_parser(name, help=short, description=long, formatter_class=raw, allow_abbrev=False))
+    return top
+
+
+def tiers() -> list[str]:
+    """What deploy/test can run: lint, and the folders under tests/ that hold tests."""
+    folders = {path.parent.relative_to(ROOT / "tests").parts[:1] for path in (ROOT / "tests").rglob("test_*.py")}
+    return ["lint", *sorted(parts[0] for parts in folders if parts)]
+
+
+def _home(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--home",
+        type=lambda text: Path(text).resolve(),
+        default=ROOT / ".local",
+        metavar="DIR",
+        help="where the stack keeps its data, logs and stack.json (default: .local)",
+    )
+
+
+def _up(command: argparse.ArgumentParser) -> None:
+    command.prog = "deploy/up"
+    _home(command)
+    command.add_argument("--port", type=_port, metavar="N", help="the API's port (default: 8080, else a free one)")
+    command.add_argument("--detach", action="store_true", help="return once everything works; deploy/down stops it")
+    command.add_argument("--reset", action="store_true", help="forget all data of this folder's stack first")
+    command.add_argument("--no-demo", action="store_true", help="do not place the two demo orders")
+    # How a detached stack tells the command that started it that it works: the number of an open pipe.
+    command.add_argument("--tell", type=int, help=argparse.SUPPRESS)
+
+
+def _down(command: argparse.ArgumentParser) -> None:
+    command.prog = "deploy/down"
+    _home(command)
+
+
+def _test(command: argparse.ArgumentParser) -> None:
+    command.prog = "deploy/test"
+    command.add_argument("tier", nargs="*", help=f"one or more of: {', '.join(tiers())}")
+    # Split off by deploy/stack/launch.py: argparse would mistake them for tiers.
+    command.set_defaults(pytest_arguments=[])
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65_536:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return port

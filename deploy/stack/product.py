@@ -1,0 +1,155 @@
+"""The processes of ours: the sandbox PSP, the API and one worker a queue, and how to see that each works."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from deploy.stack.home import ROOT, Home
+from deploy.stack.ports import HOST
+from deploy.stack.program import HOME_MARK, Program, Stage
+
+API_WORKERS: Final = 2
+"""One a core of the smallest machine we promise anything for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker: the queue it reads and the pool it works in."""
+
+    queue: str
+    pool: str
+    concurrency: int
+
+    @property
+    def name(self) -> str:
+        """Its name in stack.json, in logs and on Celery's own wire."""
+        return "worker-" + self.queue
+
+
+WORKERS: Final = (
+    Worker("offer-lock", "threads", 4),
+    # A payment waits on the PSP and may be killed: processes, so that a kill costs one payment's step and no other.
+    Worker("payment", "prefork", 8),
+    Worker("tokenization", "threads", 4),
+    Worker("upkeep", "threads", 4),
+)
+
+HEARTBEAT_FRESH_S: Final = 3.0
+"""A worker touches its file every second while it is connected; three missed beats are a worker that is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The addresses by which the processes find each other."""
+
+    database_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    vault_url: str = field(repr=False)
+    api_port: int
+    psp_port: int
+    keyring: Path
+
+    @property
+    def base_url(self) -> str:
+        """Where the API answers."""
+        return f"http://{HOST}:{self.api_port}"
+
+    @property
+    def psp_url(self) -> str:
+        """Where the sandbox PSP answers."""
+        return f"http://{HOST}:{self.psp_port}"
+
+    def settings(self) -> dict[str, str]:
+        """The settings that are the stack's to decide (shared/config.py); all others pass through as they are set."""
+        return {
+            "DATABASE_URL": self.database_url,
+            "BROKER_URL": self.broker_url,
+            "VAULT_URL": self.vault_url,
+            "C2A_PUBLIC_URL": self.base_url,
+            "C2A_KEYRING": str(self.keyring),
+        }
+
+
+def psp(home: Home, wiring: Wiring) -> Program:
+    """The sandbox PSP; its ledger outlives it."""
+    argv = ("-m", "deploy.sandbox", "--host", HOST, "--port", str(wiring.psp_port))
+    ledger = home.path / "psp-ledger.jsonl"
+    return Program(
+        name="psp",
+        argv=(sys.executable, *argv, "--ledger", str(ledger)),
+        log=home.log_of("psp"),
+        cwd=ROOT,
+        # A stranger to the product: it knows none of our addresses or keys.
+        env=_environment(home, {}),
+        is_ready=lambda: _answers(f"{wiring.psp_url}/healthz"),
+        stage=Stage.PSP,
+        shows_children=True,
+    )
+
+
+def api(home: Home, wiring: Wiring) -> Program:
+    """The API, ready once it reaches its database and its vault."""
+    argv = ("-m", "api.main", "--host", HOST, "--port", str(wiring.api_port), "--workers", str(API_WORKERS))
+    return Program(
+        name="api",
+        argv=(sys.executable, *argv),
+        log=home.log_of("api"),
+        cwd=ROOT,
+        env=_environment(home, wiring.settings()),
+        is_ready=lambda: _answers(f"{wiring.base_url}/readyz"),
+        grace_s=10.0,  # A request may take 2 s to be refused while the database is away; a held poll is let go.
+        stage=Stage.PRODUCT,
+        shows_children=True,
+    )
+
+
+def worker(which: Worker, home: Home, wiring: Wiring) -> Program:
+    """One worker, ready while its heartbeat is fresh."""
+    heartbeat = home.run / f"{which.name}.heartbeat"
+    argv = ("-m", "celery", "-A", "workers.main", "worker", "-Q", which.queue, "-P", which.pool)
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
+    return Program(
+        name=which.name,
+        argv=(sys.executable, *argv, "-c", str(which.concurrency), *quiet, "-n", f"{which.name}@%h"),
+        log=home.log_of(which.name),
+        cwd=ROOT,
+        env=_environment(home, wiring.settings() | {"C2A_HEARTBEAT_FILE": str(heartbeat)}),
+        is_ready=lambda: _beats(heartbeat),
+        before_start=lambda: heartbeat.unlink(missing_ok=True),
+        grace_s=20.0,  # A step in hand may wait 15 s for a PSP (design: PSP total 15 s).
+        stage=Stage.PRODUCT,
+        shows_children=True,
+    )
+
+
+def programs(home: Home, wiring: Wiring) -> list[Program]:
+    """The API and the workers."""
+    return [api(home, wiring), *(worker(which, home, wiring) for which in WORKERS)]
+
+
+def _environment(home: Home, settings: Mapping[str, str]) -> dict[str, str]:
+    ours = {"DATABASE_URL", "BROKER_URL", "VAULT_URL"}
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**inherited, **settings, HOME_MARK: str(home.path), "PYTHONUNBUFFERED": "1"}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0, trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _beats(heartbeat: Path) -> bool:
+    try:
+        return time.time() - heartbeat.stat().st_mtime < HEARTBEAT_FRESH_S
+    except FileNotFoundError:
+        return False

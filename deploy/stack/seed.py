@@ -1,0 +1,115 @@
+"""Gives the stack its demo tenant: keys, limits for load tests, something to sell, and an account at the sandbox PSP.
+
+Everything is made once and then left as somebody may have changed it. The keys' text exists only where it was
+shown, so it is kept in the stack's own folder. The PSP is told of its account at every start: its address changes
+with the port of the API.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+from sqlalchemy import Connection, Engine
+
+from deploy.stack.home import Home, write_json
+from deploy.stack.product import Wiring
+from shared.keyring import CannotOpen, Keyring
+from shared.psp.port import Account, Channel
+from shared.store import accounts, catalogue, keys, tenants
+from shared.store.catalogue_documents import MODEL_OF, CatalogueDocument
+from shared.store.keys import KeyRole
+from shared.store.tenants import MOST_PER_MINUTE, Tenant, TenantSettings
+
+TENANT_ID: Final = uuid.UUID("e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f")
+"""The tenant of the published examples."""
+PROVIDER: Final = "sandbox"
+CATALOGUE: Final = Path(__file__).with_name("demo-catalogue.jsonl")
+UNLIMITED: Final = TenantSettings(
+    changes_per_minute=MOST_PER_MINUTE,
+    changes_burst=MOST_PER_MINUTE,
+    status_per_minute=MOST_PER_MINUTE,
+    status_burst=MOST_PER_MINUTE,
+    default_storefront="st.00.001",
+)
+"""So that load can be tried: no limit of ours is met before the machine's."""
+SECRET_BYTES: Final = 24
+"""192 bits, as Standard Webhooks recommends (24 to 64 bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """The demo tenant, and what is needed to act for it."""
+
+    tenant_id: uuid.UUID
+    api_key: str = field(repr=False)
+    operator_key: str = field(repr=False)
+    account: Account
+
+
+def seed(home: Home, engine: Engine, keyring: Keyring, wiring: Wiring) -> Seeded:
+    """Make what is missing of the demo tenant."""
+    file = home.path / "keys.json"
+    kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    with engine.begin() as conn:
+        if tenants.get(conn, TENANT_ID) is None:
+            tenants.save(conn, Tenant(TENANT_ID, "demo", UNLIMITED))
+            catalogue.replace(conn, TENANT_ID, [_demo_catalogue()])
+        told = {role.value: _key(conn, role, kept.get(role.value)) for role in (KeyRole.STOREFRONT, KeyRole.OPERATOR)}
+        account = _account(conn, keyring, wiring)
+    write_json(file, told)
+    return Seeded(TENANT_ID, told[KeyRole.STOREFRONT], told[KeyRole.OPERATOR], account)
+
+
+def register_at_psp(seeded: Seeded, wiring: Wiring) -> None:
+    """Tell the sandbox PSP whose account it is and where its webhooks go; raises httpx.HTTPError."""
+    account = seeded.account
+    document = {
+        "accountId": account.account_id,
+        "apiKey": account.credentials["apiKey"],
+        "webhookSecret": account.credentials["webhookSecret"],
+        "webhookUrl": f"{wiring.base_url}/api/v1/c2a/psp/{account.provider}/{account.account_id}/webhook",
+        "merchantName": "Azotte demo shop",
+    }
+    httpx.post(f"{wiring.psp_url}/accounts", json=document, timeout=5.0, trust_env=False).raise_for_status()
+
+
+def _key(conn: Connection, role: KeyRole, kept: str | None) -> str:
+    """The key we kept, if this database knows it; else a new one."""
+    if kept is not None and keys.find(conn, kept) is not None:
+        return kept
+    return keys.create(conn, TENANT_ID, role, live=False)
+
+
+def _account(conn: Connection, keyring: Keyring, wiring: Wiring) -> Account:
+    try:
+        known = accounts.get(conn, keyring, TENANT_ID, PROVIDER)
+    except CannotOpen:
+        known = None  # Sealed by a keyring that was forgotten with the rest of the home: nobody can use it any more.
+    account = Account(
+        tenant_id=str(TENANT_ID),
+        provider=PROVIDER,
+        account_id=known.account_id if known else secrets.token_urlsafe(16),
+        adapter="sandbox",
+        base_url=wiring.psp_url,
+        channels=frozenset(Channel),
+        credentials=known.credentials if known else _fresh_credentials(),
+    )
+    accounts.save(conn, keyring, account)
+    return account
+
+
+def _fresh_credentials() -> dict[str, str]:
+    secret = base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    return {"apiKey": secrets.token_urlsafe(SECRET_BYTES), "webhookSecret": f"whsec_{secret}"}
+
+
+def _demo_catalogue() -> list[CatalogueDocument]:
+    lines = CATALOGUE.read_text().splitlines()
+    return [MODEL_OF[json.loads(line)["kind"]].model_validate_json(line) for line in lines]

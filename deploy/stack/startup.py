@@ -1,0 +1,121 @@
+"""Brings one stack up in order, and down again: servers, schema, demo tenant, PSP, API and workers.
+
+What does not wait for another starts beside it: the sandbox PSP needs no server, and what this process must load
+itself is loaded while PostgreSQL comes up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deploy.stack import ports, product, servers
+from deploy.stack.home import Home
+from deploy.stack.product import Wiring
+from deploy.stack.record import Record
+from deploy.stack.seed import Seeded, register_at_psp, seed
+from deploy.stack.show import Show
+from deploy.stack.supervisor import Supervisor
+from shared import keyring
+from shared.config import Settings
+from shared.store import migrate
+from shared.store.engine import create_engine
+
+DEFAULT_PORT: Final = 8080
+
+
+class PortTaken(RuntimeError):
+    """The port that was asked for is somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that runs."""
+
+    home: Home
+    wiring: Wiring
+    facts: Mapping[str, Any]
+
+
+@contextmanager
+def started(home: Home, port: int | None, show: Show) -> Iterator[Stack]:
+    """The stack of *home*, ready to use, supervised and recorded until the end of the block.
+
+    Raises PortTaken, WaitedInVain, and what deploy.stack.servers.prepare raises.
+    """
+    record = Record(home)
+    supervisor = Supervisor(say=show.say, changed=record.update)
+    try:
+        stack = _start(home, port, show, supervisor)
+        record.publish(stack.facts, supervisor)
+        yield stack
+    finally:
+        with show.spinner("stopping"):
+            supervisor.stop()
+        record.close()
+
+
+def _start(home: Home, port: int | None, show: Show, supervisor: Supervisor) -> Stack:
+    own = servers.prepare(home, os.environ)
+    if own.postgres is not None and own.postgres.note:
+        show.say(own.postgres.note)
+    wiring = _wiring(home, own, _api_port(home, port, show))
+    sandbox = product.psp(home, wiring)
+    with show.working("PostgreSQL, broker and vault answer"):
+        supervisor.start([*own.programs, sandbox])
+        supervisor.wait_until_ready(own.programs)
+    with show.working("schema is at its newest, demo tenant is there"):
+        own.provide()
+        seeded = _prepare_database(home, wiring)
+    ours = product.programs(home, wiring)
+    with show.working("sandbox PSP, API and workers are healthy"):
+        supervisor.start(ours)
+        supervisor.wait_until_ready([sandbox])
+        register_at_psp(seeded, wiring)
+        supervisor.wait_until_ready(ours)
+    return Stack(home, wiring, _facts(wiring, seeded))
+
+
+def _api_port(home: Home, asked: int | None, show: Show) -> int:
+    if asked is not None:
+        if not ports.is_free(asked):
+            raise PortTaken(f"port {asked} is taken: stop what listens on it, or choose another with --port")
+        return asked
+    if ports.is_free(DEFAULT_PORT):
+        return DEFAULT_PORT
+    port = ports.kept(home, "api")
+    show.say(f"Port {DEFAULT_PORT} is taken: the API listens on {port}")
+    return port
+
+
+def _wiring(home: Home, own: servers.Servers, api_port: int) -> Wiring:
+    ring = home.path / "keyring.json"
+    if not ring.exists():
+        keyring.save(keyring.fresh(), ring)
+    return Wiring(own.database_url, own.broker_url, own.vault_url, api_port, ports.kept(home, "psp"), ring)
+
+
+def _prepare_database(home: Home, wiring: Wiring) -> Seeded:
+    engine = create_engine(Settings.model_validate(wiring.settings()))
+    try:
+        migrate.upgrade(engine)
+        return seed(home, engine, keyring.load(wiring.keyring), wiring)
+    finally:
+        engine.dispose()
+
+
+def _facts(wiring: Wiring, seeded: Seeded) -> dict[str, Any]:
+    """What stack.json tells beside the processes; others drive the system by these names."""
+    return {
+        "baseUrl": wiring.base_url,
+        "tenant": str(seeded.tenant_id),
+        "apiKey": seeded.api_key,
+        "operatorKey": seeded.operator_key,
+        "postgresDsn": wiring.database_url,
+        "brokerUrl": wiring.broker_url,
+        "vaultUrl": wiring.vault_url,
+        "psp": {"baseUrl": wiring.psp_url},
+    }

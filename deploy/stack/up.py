@@ -1,0 +1,107 @@
+"""deploy/up: one stack in the foreground, from nothing to two paid orders, until somebody stops it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deploy.stack import account, binaries, leftovers, lock, signals
+from deploy.stack.demo import DemoFailed, run_demo
+from deploy.stack.detach import detached
+from deploy.stack.home import Home
+from deploy.stack.postgres import DataOfAnotherVersion
+from deploy.stack.shop import Refused
+from deploy.stack.show import Show
+from deploy.stack.startup import PortTaken, Stack, started
+from deploy.stack.waiting import WaitedInVain
+
+TROUBLE = (
+    lock.AlreadyRunning,
+    account.NoAccount,
+    binaries.NotFound,
+    DataOfAnotherVersion,
+    PortTaken,
+    PermissionError,
+    DemoFailed,
+    Refused,
+    WaitedInVain,
+)
+"""What a person can mend: told in one line, without a traceback."""
+
+
+def main(asked: argparse.Namespace) -> int:
+    """Run deploy/up; its exit code: 0 after a stop that was asked for, 1 for trouble."""
+    if asked.detach:
+        return detached(asked)
+    show = Show()
+    try:
+        with signals.raising_stop_asked(), _home(asked, show) as home, started(home, asked.port, show) as stack:
+            if not asked.no_demo:
+                run_demo(stack, show)
+            _tell(stack, show)
+            _tell_starter(asked.tell)
+            signal.pause()
+    except signals.StopAsked:
+        show.say("Stopped.")
+    except TROUBLE as trouble:
+        show.say(f"deploy/up: {trouble}")
+        return 1
+    except subprocess.CalledProcessError as failed:
+        show.say(f"deploy/up: {failed.cmd[0]} failed: {failed.stderr or failed}")
+        return 1
+    return 0
+
+
+@contextmanager
+def _home(asked: argparse.Namespace, show: Show) -> Iterator[Home]:
+    """The home, locked, without what an earlier supervisor left, and empty if that was asked for."""
+    home = Home(asked.home).make()
+    with lock.held(home.lock_file):
+        for left in leftovers.end(home):
+            show.say(f"Ended {left}, left running by a stack that was killed")
+        home.stack_file.unlink(missing_ok=True)
+        if asked.reset:
+            _forget(home)
+            show.say(f"Forgot all data in {home.path}")
+        yield home
+
+
+def _forget(home: Home) -> None:
+    """Remove everything but the lock we hold and the log we may be writing."""
+    account.forget(home.path)
+    keep = {home.lock_file, home.logs, home.log_of("up")}
+    for entry in [*home.logs.iterdir(), *home.path.iterdir()]:
+        if entry in keep:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    home.make()
+
+
+def _tell(stack: Stack, show: Show) -> None:
+    wiring, facts = stack.wiring, stack.facts
+    base = f"{wiring.base_url}/api/v1/c2a"
+    show.say("")
+    show.say(f"  API        {base}")
+    show.say(f"  its page   {base}/docs")
+    show.say(f"  PSP        {wiring.psp_url}   ledger {wiring.psp_url}/ledger")
+    show.say(f"  details    {stack.home.stack_file}   logs {stack.home.logs}")
+    show.say("")
+    show.say(f"  curl -s {base}/offer/bundles -H 'content-type: application/json' \\")
+    show.say(f"    -H 'x-api-key: {facts['apiKey']}' -H 'x-tn: {facts['tenant']}' \\")
+    show.say("""    -d '{"context": {"customerUrn": "cu.00.482", "interactionType": "NewAcquisition"}}'""")
+    show.say("")
+    show.say("The stack runs. Ctrl-C (or deploy/down) stops it.")
+
+
+def _tell_starter(pipe: int | None) -> None:
+    if pipe is not None:
+        os.write(pipe, b"ready")
+        os.close(pipe)
