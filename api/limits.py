@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, cast
+from uuid import UUID
 
 import structlog
 from flask import Flask, Response, g, request
@@ -159,10 +160,22 @@ def polls() -> int | None:
     return verdict.count
 
 
+def forget_polls(redis: Redis, tenant_id: UUID, tracking_number: str) -> None:
+    """Begin an order's count again: after a redirect the shopper's wait is a new one (contract section 3)."""
+    try:
+        redis.unlink(_counter(tenant_id, tracking_number))
+    except RedisError as error:
+        log.warning("polls.not_forgotten", error=type(error).__name__)
+
+
 def _poll_counter() -> str | None:
     """Where this order's polls are counted; None where the path does not name an order we could have minted."""
     number: Any = (request.view_args or {}).get("tracking_number", "")
-    return f"polls:{auth.caller().tenant_id}:{number}" if len(number) == len("trk_") + 26 else None
+    return _counter(auth.caller().tenant_id, number) if len(number) == len("trk_") + 26 else None
+
+
+def _counter(tenant_id: UUID, tracking_number: str) -> str:
+    return f"polls:{tenant_id}:{tracking_number}"
 
 
 def _unlimited(quota: Quota) -> Verdict:

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 
 from redis import Redis
 from sqlalchemy import Engine
 
 from shared.config import Settings
+from shared.doorbell import Doorbell
 from shared.keyring import Keyring
+from shared.settle import Terms
+from shared.vault import Vault
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parts:
     """The parts of one API process."""
 
     settings: Settings
     engine: Engine
-    redis: Redis  # The volatile Redis: rate limits and poll counts; its loss is survivable.
+    redis: Redis  # The volatile Redis: sealed cards, rate limits and poll counts.
     keyring: Keyring
     clock: Callable[[], datetime]
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Where fresh cards wait."""
+        return Vault(self.redis, self.keyring, self.settings.vault_ttl_s)
+
+    @cached_property
+    def doorbell(self) -> Doorbell:
+        """Rings for the engine room; reaches for the broker when it is first rung."""
+        return Doorbell(self.settings.broker_url.get_secret_value())
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What settling needs to know."""
+        return Terms(self.keyring, timedelta(seconds=self.settings.challenge_life_s))

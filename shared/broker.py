@@ -65,7 +65,7 @@ class Transport(kombu_redis.Transport):
 
 
 def install() -> None:
-    """Make redis:// addresses of this process use the mended transport; called by the door of each process."""
+    """Make redis:// addresses of this process use the mended transport; idempotent."""
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"
 
 
@@ -76,4 +76,5 @@ def options(url: str) -> dict[str, Any]:
 
 def connect(url: str, *, socket_timeout_s: float) -> Connection:
     """A connection for publishing; opened on first use."""
+    install()
     return Connection(url, transport_options=options(url) | {"socket_timeout": socket_timeout_s})  # type: ignore[no-untyped-call]

@@ -91,7 +91,7 @@ class Doorbell:
     def _deliver(self, batch: list[Message]) -> None:
         if self._producer is None:
             connection = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
-            self._producer = connection.Producer(auto_declare=False)
+            self._producer = connection.Producer(auto_declare=False)  # type: ignore[no-untyped-call]
         with self._producer.batch(BATCH):
             for one in batch:
                 _publish(self._producer, one)

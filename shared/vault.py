@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import Final, cast
 from uuid import UUID
 
+import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.domain.cards import Card
 from shared.domain.refusals import Unavailable
 from shared.keyring import Keyring
+
+log = structlog.get_logger(__name__)
 
 SOCKET_TIMEOUT_S: Final = 1.0
 """The vault is one hop away and answers in under a millisecond; after a second it is away (503 within 2 s)."""
@@ -64,11 +67,11 @@ class Vault:
         return None if sealed is None else Card(*json.loads(self.keyring.open(sealed, bound_to=place)))
 
     def forget(self, tenant_id: UUID, tracking_number: str) -> None:
-        """Let go of an order's card; raises VaultAway (then its time to live takes it)."""
+        """Let go of an order's card; where the vault is away its time to live does it."""
         try:
             self.redis.unlink(_place(tenant_id, tracking_number))
         except RedisError as error:
-            raise VaultAway("cards cannot be removed right now") from error
+            log.warning("vault.not_forgotten", tracking_number=tracking_number, error=type(error).__name__)
 
 
 def _place(tenant_id: UUID, tracking_number: str) -> str:

@@ -20,7 +20,7 @@ class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
 
     requires = ("celery.worker.components:Timer",)
 
-    def __init__(self, worker: Any, **_: Any) -> None:
+    def __init__(self, _worker: Any, **_: Any) -> None:
         named = os.environ.get("C2A_HEARTBEAT_FILE")
         self._file = Path(named) if named else None
         self._timer: Any = None
@@ -30,7 +30,7 @@ class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._file is not None:
             self._timer = worker.timer.call_repeatedly(PERIOD_S, self._touch, (worker,), priority=10)
 
-    def stop(self, worker: Any) -> None:
+    def stop(self, _worker: Any) -> None:
         """A worker that stops is no longer alive."""
         if self._timer is not None and self._file is not None:
             self._timer.cancel()

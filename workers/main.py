@@ -9,7 +9,7 @@ JSON that names an order.
 from __future__ import annotations
 
 from celery import Celery, signals
-from kombu import Queue
+from kombu.entity import Queue
 
 from shared import broker, logs
 from shared.config import Settings
@@ -39,7 +39,7 @@ def create(settings: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_publish_retry_policy={"max_retries": 5, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
-        task_queues=[Queue(name) for name in sorted(set(QUEUE_OF.values()))],
+        task_queues=[Queue(name) for name in sorted(set(QUEUE_OF.values()))],  # type: ignore[no-untyped-call]
         task_default_queue="upkeep",
         task_create_missing_queues=False,
         task_routes={str(step): {"queue": queue} for step, queue in QUEUE_OF.items()},

@@ -14,7 +14,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     requires = ("celery.worker.components:Timer",)
 
-    def __init__(self, worker: Any, **_: Any) -> None:
+    def __init__(self, _worker: Any, **_: Any) -> None:
         self._rescuer: Rescuer | None = None
 
     def start(self, worker: Any) -> None:
@@ -23,7 +23,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
             self._rescuer = Rescuer(worker.app.c2a_runtime)
             self._rescuer.start()
 
-    def stop(self, worker: Any) -> None:
+    def stop(self, _worker: Any) -> None:
         """End with the worker."""
         if self._rescuer is not None:
             self._rescuer.stop()

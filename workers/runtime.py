@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
-import structlog
 from sqlalchemy import Engine
 
 from shared import keyrings, vault
@@ -24,10 +23,8 @@ from shared.store import accounts
 from shared.store.engine import create_engine, statements
 from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
-from shared.vault import Vault, VaultAway
+from shared.vault import Vault
 from workers.heartbeat import Heartbeat
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,12 +55,9 @@ class Runtime:
         return Terms(self.keyring, timedelta(seconds=self.settings.challenge_life_s))
 
     def forget_card(self, order: Order) -> None:
-        """Let go of the order's card; if the vault is away its time to live does it."""
+        """Let go of the order's card, if it came with one."""
         if order.carries_card:
-            try:
-                self.vault.forget(order.tenant_id, order.tracking_number)
-            except VaultAway:
-                log.warning("vault.not_forgotten", tracking_number=order.tracking_number)
+            self.vault.forget(order.tenant_id, order.tracking_number)
 
     def accounts_of(self, tenant_id: UUID) -> list[Account]:
         """The PSP accounts this tenant may be charged through, best first."""

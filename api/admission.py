@@ -1,0 +1,175 @@
+"""Admits an order: the card into the vault, the order into the database, a ring for the engine room.
+
+In that order, so that nothing is promised before it is durable, and nothing durable waits for a card that never
+came. The broker is not asked: the ring is handed over and may be lost, the row may not (design, promise 6).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from api.parts import Parts
+from api.refusal_reasons import reason
+from api.schemas.checkout import CheckoutRequest
+from shared.domain.offers import CartLine
+from shared.domain.refusals import IdempotencyConflict, InvalidRequest, Refusal, Unavailable
+from shared.ids import new_tracking_number
+from shared.messages import Step
+from shared.store import admission, orders
+from shared.store.admission import Candidate, Holder
+from shared.store.engine import statements
+
+log = structlog.get_logger(__name__)
+
+LONGEST_KEY = 255
+"""The contract bounds correlationId by 255; the header is its other spelling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Whose number the caller gets, and whether an earlier call got it first."""
+
+    tracking_number: str
+    replayed: bool
+
+
+def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: str | None) -> Accepted:
+    """Admit *ask*, or find the order an equal call made. Raises a Refusal, which leaves nothing behind."""
+    key = _key(ask, header_key)
+    candidate = _candidate(parts, tenant_id, ask, key)
+    card = ask.card()
+    if card is not None:
+        parts.vault.put(tenant_id, candidate.tracking_number, card)
+    try:
+        holder = _write(parts, candidate, ask)
+    except Refusal:
+        _forget(parts, candidate)
+        raise
+    if holder.tracking_number == candidate.tracking_number:
+        parts.doorbell.ring(Step.LOCK_OFFER, candidate.tracking_number)
+        log.info("order.admitted", tracking_number=candidate.tracking_number)
+        return Accepted(candidate.tracking_number, replayed=False)
+    _forget(parts, candidate)
+    if holder.digest != candidate.digest:
+        raise IdempotencyConflict(_differences(parts, tenant_id, holder, candidate))
+    return Accepted(holder.tracking_number, replayed=True)
+
+
+def _key(ask: CheckoutRequest, header: str | None) -> str | None:
+    """The caller's idempotency key (contract section 2): correlationId, else the header; both must agree."""
+    own = ask.order.correlation_id
+    if header is not None and not (0 < len(header) <= LONGEST_KEY and header.isprintable()):
+        raise InvalidRequest(f"Idempotency-Key: needs 1 to {LONGEST_KEY} printable characters")
+    if own is not None and header is not None and own != header:
+        raise InvalidRequest("order.correlationId: differs from the Idempotency-Key header; send one of them")
+    return own if own is not None else header
+
+
+def _candidate(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, key: str | None) -> Candidate:
+    tracking_number = new_tracking_number()
+    document = ask.comparable(lambda text: parts.keyring.digest("card-field", str(tenant_id), text).hex())
+    units: Counter[str] = Counter()
+    for line in cart_of(ask):
+        units[line.key] += line.quantity
+    method = ask.payment_method
+    return Candidate(
+        tenant_id=tenant_id,
+        tracking_number=tracking_number,
+        key=key or tracking_number,  # Without a key every call is a new order.
+        digest=parts.keyring.digest("order", json.dumps(document, sort_keys=True)),
+        offer=ask.order.offer_identifier,
+        customer=ask.order.customer.customer_urn,
+        lines=list(units),
+        quantities=list(units.values()),
+        items=[item.item_identifier for item in ask.order.items],
+        installment=ask.order.installment_identifier,
+        correlation_id=key,
+        channel=method.payment_channel,
+        provider=method.provider_identifier,
+        method=ask.stored_method_urn,
+        carries_card=ask.card() is not None,
+        keeps_method=method.keeps_method,
+        request=document,
+        patience_s=parts.settings.first_patience_s,
+        deadline_s=parts.settings.admission_patience_s,
+    )
+
+
+def cart_of(ask: CheckoutRequest) -> list[CartLine]:
+    """The cart of a request."""
+    return [CartLine(item.item_identifier, item.parent_item_identifier, item.quantity) for item in ask.order.items]
+
+
+def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
+    """Write the order down; a connection that broke, perhaps at COMMIT, is answered with the same statement again."""
+    try:
+        return _write_once(parts, candidate, ask)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        log.warning("admission.again", error=type(error.orig).__name__)
+        return _write_once(parts, candidate, ask)
+
+
+def _write_once(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
+    if _has_its_bundles(ask):
+        with statements(parts.engine) as conn:
+            holder = admission.admit(conn, candidate)
+        if holder is not None:
+            return holder
+    return _judge(parts, candidate, ask)
+
+
+def _has_its_bundles(ask: CheckoutRequest) -> bool:
+    """Whether every add-on stands beside the bundle line it names (contract section 2: parentItemIdentifier)."""
+    bundles = {item.item_identifier for item in ask.order.items if item.parent_item_identifier is None}
+    return all(item.parent_item_identifier in bundles | {None} for item in ask.order.items)
+
+
+def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
+    """Holding the key: find the earlier order, or say why this one is refused, and leave no key behind."""
+    with parts.engine.begin() as conn:
+        holder = admission.hold_key(conn, candidate)
+        if holder.tracking_number != candidate.tracking_number:
+            return holder
+        refusal = reason(conn, candidate, cart_of(ask))
+        if refusal is not None:
+            raise refusal  # Rolls the key back.
+        admitted = admission.admit(conn, candidate)  # What stood in its way went away meanwhile.
+        if admitted is None:
+            raise Unavailable("the offer changed while it was ordered; try again", retry_after_s=1)
+        return admitted
+
+
+def _forget(parts: Parts, candidate: Candidate) -> None:
+    if candidate.carries_card:
+        parts.vault.forget(candidate.tenant_id, candidate.tracking_number)
+
+
+def _differences(parts: Parts, tenant_id: UUID, holder: Holder, candidate: Candidate) -> str:
+    """The paths of the fields that differ from the order that holds the key; never a value."""
+    with statements(parts.engine) as conn:
+        earlier = orders.of_tenant(conn, tenant_id, holder.tracking_number)
+    assert earlier is not None, "a key outlives no order"
+    then, now = dict(_leaves("", earlier.request)), dict(_leaves("", candidate.request))
+    paths = sorted(path for path in then.keys() | now.keys() if then.get(path) != now.get(path))
+    return f"this key belongs to an order that differs in: {', '.join(paths)}"
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _leaves(f"{path}.{name}" if path else name, part)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", part)
+    else:
+        yield path, value

@@ -1,0 +1,71 @@
+"""The routes of an order: submit it, ask where it stands (contract sections 2 and 3)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from flask import Blueprint, Response, request
+
+from api import limits
+from api.admission import admit
+from api.auth import caller, reads_status
+from api.envelope import answer
+from api.follow_up import follow_up_url, result_of
+from api.parts import Parts
+from api.schemas.checkout import CheckoutRequest
+from api.strict_json import body
+from shared.domain.refusals import OrderNotFound
+from shared.store import status
+from shared.store.engine import statements
+from shared.store.status import Status
+
+FINAL_LIFE_S: Final = 3_600
+"""A final answer never changes; an hour is longer than anyone polls."""
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """The routes over *parts*."""
+    routes = Blueprint("checkout", __name__)
+
+    @routes.post("/c2a/offer/checkout")
+    def submit() -> Response:
+        ask = body(CheckoutRequest)
+        accepted = admit(parts, caller().tenant_id, ask, header_key=request.headers.get("Idempotency-Key"))
+        now = _read(parts, accepted.tracking_number) if accepted.replayed else Status.fresh(accepted.tracking_number)
+        url = follow_up_url(parts, accepted.tracking_number)
+        result = result_of(parts, now, polls=0)
+        headers = {"Location": url, "Link": f'<{url}>; rel="status"'}
+        if result.follow_up_instructions.retry_after_seconds is not None:
+            headers["Retry-After"] = str(result.follow_up_instructions.retry_after_seconds)
+        if accepted.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return answer(result, status=HTTPStatus.ACCEPTED, headers=headers)
+
+    @routes.get("/c2a/offer/checkout/<tracking_number>/status")
+    @reads_status
+    def read_status(tracking_number: str) -> Response:
+        return _told(parts, _read(parts, tracking_number))
+
+    return routes
+
+
+def _read(parts: Parts, tracking_number: str) -> Status:
+    with statements(parts.engine) as conn:
+        found = status.read(conn, caller().tenant_id, tracking_number)
+    if found is None:
+        raise OrderNotFound("no order of yours has this tracking number")
+    return found
+
+
+def _told(parts: Parts, now: Status) -> Response:
+    """The answer to a poll: cacheable once it is final, 304 while nothing moved since the caller's ETag."""
+    result = result_of(parts, now, polls=limits.polls() or 0)
+    response = answer(result)
+    response.set_etag(str(now.version), weak=True)  # Weak: the poll count differs in every answer.
+    if now.is_final:
+        response.headers["Cache-Control"] = f"private, max-age={FINAL_LIFE_S}"
+    else:
+        response.headers["Retry-After"] = str(result.follow_up_instructions.retry_after_seconds)
+    response.make_conditional(request)
+    return response

@@ -1,0 +1,44 @@
+"""Tells a poller when to come back, how often, and what the shopper must do meanwhile (contract section 3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from api.parts import Parts
+from api.schemas.checkout_answers import CheckoutResult, FollowUpInstructions, RedirectInstructions
+from api.schemas.common import Status as Envelope
+from shared.domain.states import CheckoutCode
+from shared.store.status import Status
+
+RETRY_AFTER_S: Final = {CheckoutCode.PROCESSING: 2, CheckoutCode.CHALLENGED: 3}
+"""2 s is published; a shopper at a challenge takes longer than a machine."""
+POLL_BUDGET: Final = 30
+"""remainingRetryCount of the published API: what a storefront is told to expect, not a limit."""
+
+
+def follow_up_url(parts: Parts, tracking_number: str) -> str:
+    """Where to ask for the status of an order; minted under /api/v1 (contract section 1)."""
+    return f"{parts.settings.public_url}/api/v1/c2a/offer/checkout/{tracking_number}/status"
+
+
+def result_of(parts: Parts, now: Status, *, polls: int) -> CheckoutResult:
+    """The answer that says where an order stands, to the *polls*-th poll."""
+    return CheckoutResult(
+        tracking_number=now.tracking_number,
+        status=Envelope(message_code=now.code),
+        follow_up_instructions=_follow_up(parts, now, polls),
+        redirect_instructions=RedirectInstructions.model_validate(now.redirect) if now.redirect else None,
+        message=now.message,
+    )
+
+
+def _follow_up(parts: Parts, now: Status, polls: int) -> FollowUpInstructions:
+    if now.is_final:
+        return FollowUpInstructions(can_follow_up=False)
+    return FollowUpInstructions(
+        retry_after_seconds=RETRY_AFTER_S[now.code],
+        remaining_retry_count=max(0, POLL_BUDGET - polls),
+        current_retry_attempt=polls,
+        follow_up_url=follow_up_url(parts, now.tracking_number),
+        can_follow_up=True,
+    )

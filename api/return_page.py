@@ -1,0 +1,43 @@
+"""The plain page a shopper sees who comes back from the PSP and whose shop named no page of its own."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from flask import Response
+from markupsafe import escape
+
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",  # The address carries the signed state.
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1rem }}
+</style></head>
+<body><main><h1>{title}</h1><p>{text}</p></main></body></html>
+"""
+
+
+def thanks(tracking_number: str) -> Response:
+    """The order is known and its payment is being confirmed."""
+    text = f"Your payment is being confirmed. Return to the shop; your order is {escape(tracking_number)}."
+    return _page("Thank you", text, HTTPStatus.OK)
+
+
+def unknown() -> Response:
+    """The address was not one of ours, or not for this order; nothing about any order is said."""
+    return _page(
+        "This address is not valid", "Please return to the shop and look at your order there.", HTTPStatus.BAD_REQUEST
+    )
+
+
+def _page(title: str, text: str, status: HTTPStatus) -> Response:
+    return Response(_PAGE.format(title=title, text=text), status, HEADERS, content_type="text/html; charset=utf-8")

@@ -1,0 +1,76 @@
+"""Takes one PSP event: verify, keep once, settle, and ring for what it made possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection
+from werkzeug.exceptions import NotFound
+
+from api.limits import forget_polls
+from api.parts import Parts
+from shared.domain.refusals import InvalidRequest
+from shared.domain.states import OrderState
+from shared.messages import STEP_FOR
+from shared.psp.factory import psp_for
+from shared.psp.port import BadSignature, PspEvent
+from shared.settle import News, settle
+from shared.store import accounts, attempts, inbox, orders
+from shared.store.engine import statements
+from shared.store.orders import Order
+
+log = structlog.get_logger(__name__)
+
+NOBODY_WALKS = frozenset({OrderState.CHALLENGE, OrderState.CONFIRMING})
+"""States whose chain has ended: whoever moves an order out of them rings for the next step."""
+
+
+def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str], raw: bytes) -> None:
+    """Make the event in *raw* true, once. Raises NotFound (no such account) or InvalidRequest (bad signature)."""
+    with statements(parts.engine) as conn:
+        account = accounts.by_account_id(conn, parts.keyring, account_id)
+    if account is None or account.provider != provider:
+        raise NotFound
+    try:
+        event = psp_for(account).read_event(headers, raw, now=parts.clock())
+    except BadSignature as error:
+        raise InvalidRequest("the signature or its time stamp does not verify") from error
+    tenant_id = UUID(account.tenant_id)
+    with parts.engine.begin() as conn:
+        moved = _settle_once(parts, conn, tenant_id, provider, event)
+    if moved is not None:
+        _go_on(parts, *moved)
+
+
+def _settle_once(
+    parts: Parts, conn: Connection, tenant_id: UUID, provider: str, event: PspEvent
+) -> tuple[Order, Order] | None:
+    """Settle *event* unless it was; the order before and after."""
+    if not inbox.keep(conn, parts.keyring, tenant_id, provider, event):
+        return None
+    if event.outcome is None or event.psp_key is None:
+        inbox.settled(conn, tenant_id, provider, event)
+        return None
+    attempt = attempts.by_key(conn, tenant_id, provider, event.psp_key)
+    if attempt is None:
+        log.warning("webhook.parked", provider=provider, event=event.event_id)
+        return None
+    before = orders.lock(conn, tenant_id, attempt.tracking_number)
+    assert before is not None, "an attempt has an order"
+    after = settle(conn, News(attempt, event.outcome, actor="webhook"), parts.terms)
+    inbox.settled(conn, tenant_id, provider, event)
+    return before, after
+
+
+def _go_on(parts: Parts, before: Order, after: Order) -> None:
+    if before.state is after.state:
+        return
+    log.info("webhook.moved", tracking_number=after.tracking_number, state=after.state)
+    if before.state is OrderState.CHALLENGE:
+        forget_polls(parts.redis, after.tenant_id, after.tracking_number)
+    if before.state in NOBODY_WALKS and not after.is_finished:
+        parts.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
+    if after.carries_card and after.state not in (OrderState.OFFER_LOCKED, OrderState.CONFIRMING):
+        parts.vault.forget(after.tenant_id, after.tracking_number)
