@@ -16,6 +16,7 @@ from shared.domain.outcomes import Declined, KeptMethod, NotSent, Unanswered
 from shared.domain.refusals import CardDeclined, PaymentMethodNotFound, ProviderNotAvailable, PspUnavailable
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, Channel
+from shared.psp.router import choose
 from shared.store import accounts, methods
 from shared.store.engine import statements
 from shared.store.keys import Caller
@@ -61,15 +62,12 @@ def forget(parts: Parts, who: Caller, method_urn: str) -> StoredMethod:
 
 def _account_for(parts: Parts, who: Caller, forced: str | None) -> Account:
     with statements(parts.engine) as conn:
-        usable = [
-            account
-            for account in accounts.for_tenant(conn, parts.keyring, who.tenant_id)
-            if Channel.CREDIT_CARD in account.channels and forced in (None, account.provider)
-        ]
-    if not usable:
+        usable = accounts.for_tenant(conn, parts.keyring, who.tenant_id)
+    account = choose(usable, channel=Channel.CREDIT_CARD, provider=forced)
+    if account is None:
         path = "paymentMethod.providerIdentifier" if forced else "paymentMethod.paymentChannel"
         raise ProviderNotAvailable(f"{path}: no PSP of this tenant takes cards under it")
-    return usable[0]
+    return account
 
 
 def _kept_at(parts: Parts, who: Caller, method_urn: str) -> tuple[StoredToken, Account]:
