@@ -1,0 +1,91 @@
+"""What our server does otherwise than gunicorn's gevent worker: it waits for nobody forever and quotes nobody.
+
+Gunicorn answers a malformed request with a page that quotes it and logs the quote; a quote may be a card. It also
+waits on a client that never reads, and at shutdown on every idle connection.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Final
+
+import gevent
+import structlog
+from gunicorn.http import errors
+from gunicorn.workers.base_async import AsyncWorker
+from gunicorn.workers.ggevent import GeventWorker
+
+log = structlog.get_logger(__name__)
+
+SEND_S: Final = 30.0
+"""How long one answer may take to be taken; the largest is 1.5 MB of documentation page."""
+LINGER_S: Final = 1.0
+"""How long we listen to the rest of what we refuse, so that the refusal arrives."""
+
+_BROKEN: Final = [500, "INTERNAL_SERVER_ERROR"]
+_REFUSED: Final = (
+    (errors.LimitRequestHeaders, 431, "REQUEST_HEADERS_TOO_LARGE"),
+    (errors.LimitRequestLine, 414, "REQUEST_URI_TOO_LONG"),
+    (errors.InvalidResponseHeader, *_BROKEN),
+    (errors.InvalidResponseHeaderName, *_BROKEN),
+    (errors.ParseException, 400, "BAD_REQUEST"),
+)
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
+    """One process of the API."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._clients: dict[gevent.Greenlet, Any] = {}
+        self._idle: set[gevent.Greenlet] = set()
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Around waiting for the next request of a connection: so long, and known to whoever shuts us down."""
+        me = gevent.getcurrent()
+        self._idle.add(me)
+        try:
+            with gevent.Timeout(self.cfg.keepalive, exception=False):
+                yield
+        finally:
+            self._idle.discard(me)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection; sends to it have an end."""
+        client.settimeout(SEND_S)
+        me = gevent.getcurrent()
+        self._clients[me] = client
+        try:
+            AsyncWorker.handle(self, listener, client, addr)
+        finally:
+            del self._clients[me]
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: finish what runs, hear no more from who only might ask again.
+
+        Only the reading side is shut: a request that is already here is still served and answered.
+        """
+        super().handle_exit(sig, frame)
+        for greenlet in self._idle:
+            with suppress(OSError):  # It hung up by itself.
+                self._clients[greenlet].shutdown(socket.SHUT_RD)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Refuse what never became a request, in the envelope."""
+        if isinstance(exc, gevent.GreenletExit):
+            return
+        status, code = next((answer for kind, *answer in _REFUSED if isinstance(exc, kind)), _BROKEN)
+        log.warning("request.malformed" if status != _BROKEN[0] else "request.broken", error=type(exc).__name__)
+        body = json.dumps({"status": {"messageCode": code}})
+        head = f"HTTP/1.1 {status} {code}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        with suppress(OSError), gevent.Timeout(LINGER_S, exception=False):
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            # To close with bytes unread would reset the connection, and the answer with it.
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65_536):
+                pass
