@@ -6,7 +6,7 @@ anything else is done with it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -128,9 +128,13 @@ class Charge:
         }
 
 
+_CHARGE_FIELDS: Final = tuple(field.name for field in fields(Charge))
+
+
 def charge_to_line(charge: Charge) -> dict[str, Any]:
-    """A charge as the ledger file holds it."""
-    return asdict(charge)
+    """A charge as the ledger file holds it; by hand, since asdict copies deeply and took a third of a call's time."""
+    line = {name: getattr(charge, name) for name in _CHARGE_FIELDS}
+    return line | {"method": asdict(charge.method), "kept": charge.kept and asdict(charge.kept)}
 
 
 def charge_of_line(document: dict[str, Any]) -> Charge:

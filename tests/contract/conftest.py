@@ -1,0 +1,60 @@
+"""One sandbox process for the whole tier; each test gets an account of its own and a healthy PSP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.psp.http import Http, Patience
+from shared.psp.sandbox import SandboxPsp
+from tests.contract.subject import SandboxSubject, Subject
+from tests.support.psp import Receiver, Sandbox, receiver, sandbox
+
+PATIENCE = Patience(connect_s=0.5, read_s=0.6, total_s=1.0)
+"""Long enough for a local process, short enough to wait out."""
+HANG_S = 1.5
+"""Longer than PATIENCE: a hanging call is given up before it is cut."""
+
+
+@pytest.fixture(scope="session")
+def _process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandbox(tmp_path_factory.mktemp("psp") / "ledger.jsonl") as running:
+        yield running
+
+
+@pytest.fixture
+def psp_process(_process: Sandbox) -> Iterator[Sandbox]:
+    """The sandbox, healthy before and after."""
+    _process.set_faults(hangSeconds=HANG_S, settleSeconds=0.1, autoSeconds=0.1, slowSeconds=0.2)
+    yield _process
+    _process.heal()
+
+
+@pytest.fixture
+def hooks() -> Iterator[Receiver]:
+    """A webhook address."""
+    with receiver() as received:
+        yield received
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[Http]:
+    """The adapters' client with small deadlines."""
+    made = Http(PATIENCE)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sandbox_subject(psp_process: Sandbox, hooks: Receiver, http: Http) -> SandboxSubject:
+    """The sandbox adapter, for what only the sandbox can be told to do."""
+    account = psp_process.account(hooks.url, merchantName="Shop <b>& Sons</b>")
+    return SandboxSubject(SandboxPsp(account, http), account, hooks, psp_process)
+
+
+@pytest.fixture(params=["sandbox"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Every adapter we have, one after the other."""
+    found: Subject = request.getfixturevalue(f"{request.param}_subject")
+    return found

@@ -1,0 +1,88 @@
+"""What the contract suite needs of any adapter: the adapter, and ways to make its PSP do things.
+
+A new adapter brings a Subject of its own and gets every test of this folder that asks for `subject`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final, Protocol
+
+from shared.domain.cards import Card
+from shared.domain.money import Money
+from shared.domain.outcomes import Challenge
+from shared.psp.port import Account, Channel, ChargeQuery, ChargeRequest, Psp
+from tests.support.psp import Receiver, Sandbox
+
+SUCCESS: Final = "4111111111111111"
+RETURN_URL: Final = "https://shop.example/return?state=a%2Bb.c&n=1"
+
+
+class Subject(Protocol):
+    """One adapter on trial."""
+
+    psp: Psp
+    account: Account
+    hooks: Receiver
+
+    def shopper(self, challenge: Challenge, decision: str) -> str:
+        """Approve, decline or cancel on the PSP's page; where the browser is sent then."""
+        ...
+
+    def live_captures(self) -> list[tuple[str, int, str]]:
+        """Merchant reference, amount and currency of every capture the PSP holds for this account."""
+        ...
+
+
+@dataclass(slots=True)
+class SandboxSubject:
+    """The sandbox adapter on the real sandbox process."""
+
+    psp: Psp
+    account: Account
+    hooks: Receiver
+    sandbox: Sandbox = field(repr=False)
+
+    def shopper(self, challenge: Challenge, decision: str) -> str:
+        """Press a button of the hosted page."""
+        assert challenge.redirect_url is not None
+        answer = self.sandbox.click(challenge.redirect_url, decision)
+        assert answer.status_code == 303
+        return answer.headers["location"]
+
+    def live_captures(self) -> list[tuple[str, int, str]]:
+        """From GET /ledger."""
+        rows = self.sandbox.charges(self.account)
+        return [(r["merchantReference"], r["amountMinor"], r["currency"]) for r in rows if r["state"] == "captured"]
+
+
+_numbers = count(1)
+
+
+def card(number: str = SUCCESS, **changes: Any) -> Card:
+    """A card that is good until 2029 unless *changes* say otherwise."""
+    typed = {"holder_name": "Jane Doe", "number": number, "expire_year": "2029", "expire_month": "12", "cvc": "123"}
+    return Card(**(typed | changes))
+
+
+def a_request(number: str = SUCCESS, **changes: Any) -> ChargeRequest:
+    """A charge of 14.99 EUR under a key and a merchant reference of its own."""
+    n = next(_numbers)
+    request: dict[str, Any] = {
+        "psp_key": f"key-{n}",
+        "merchant_reference": f"order {n}/ä&?",  # Callers choose it: it must survive any URL.
+        "money": Money(1499, "EUR"),
+        "channel": Channel.CREDIT_CARD,
+        "customer_urn": "cu.00.482",
+        "return_url": RETURN_URL,
+        "ip_address": "203.0.113.7",
+    }
+    request |= changes
+    by_card = request["channel"] is Channel.CREDIT_CARD and "token" not in changes
+    return ChargeRequest(**({"card": card(number) if by_card else None} | request))
+
+
+def query_of(request: ChargeRequest, reference: str | None = None) -> ChargeQuery:
+    """The look-up that means this attempt."""
+    return ChargeQuery(request.psp_key, request.merchant_reference, reference)

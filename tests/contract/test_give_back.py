@@ -1,0 +1,100 @@
+"""What every adapter promises of a void and a refund: once, provably, and honest when it came too late."""
+
+from __future__ import annotations
+
+from shared.domain.money import Money
+from shared.domain.outcomes import Captured, Challenged, Declined, Pending, Returned, Unanswered
+from shared.psp.port import Channel
+from tests.contract.subject import SandboxSubject, Subject, a_request, query_of
+
+
+def _captured(subject: Subject) -> tuple[Captured, Money]:
+    request = a_request()
+    outcome = subject.psp.charge(request)
+    assert isinstance(outcome, Captured)
+    return outcome, request.money
+
+
+def test_a_void_returns_a_capture_and_a_second_void_changes_nothing(subject: Subject) -> None:
+    request = a_request()
+    captured = subject.psp.charge(request)
+    assert isinstance(captured, Captured)
+    assert subject.psp.void(captured.reference, psp_key="void-1") == Returned(captured.reference)
+    assert subject.psp.void(captured.reference, psp_key="void-1") == Returned(captured.reference)
+    assert subject.psp.void(captured.reference, psp_key="void-2") == Returned(captured.reference)
+    assert subject.psp.look_up(query_of(request)) == Returned(captured.reference)
+    assert subject.live_captures() == []
+
+
+def test_a_void_ends_an_open_challenge_and_the_page_captures_nothing_after_it(subject: Subject) -> None:
+    request = a_request("4000002760003184")
+    challenged = subject.psp.charge(request)
+    assert isinstance(challenged, Challenged)
+    assert subject.psp.void(challenged.reference, psp_key="void") == Returned(challenged.reference)
+    subject.shopper(challenged.challenge, "approve")
+    assert subject.psp.look_up(query_of(request)) == Returned(challenged.reference)
+    assert subject.live_captures() == []
+
+
+def test_a_void_stops_a_pending_payment(sandbox_subject: SandboxSubject) -> None:
+    sandbox_subject.sandbox.set_faults(settleSeconds=60)
+    request = a_request(channel=Channel.SEPA)
+    pending = sandbox_subject.psp.charge(request)
+    assert isinstance(pending, Pending)
+    assert sandbox_subject.psp.void(pending.reference, psp_key="void") == Returned(pending.reference)
+
+
+def test_a_void_of_a_declined_charge_says_that_nothing_is_held(subject: Subject) -> None:
+    declined = subject.psp.charge(a_request("4000000000000002"))
+    assert isinstance(declined, Declined)
+    assert declined.reference is not None
+    assert subject.psp.void(declined.reference, psp_key="void") == Returned(declined.reference)
+
+
+def test_a_void_that_comes_too_late_says_captured_and_a_refund_still_helps(sandbox_subject: SandboxSubject) -> None:
+    captured, money = _captured(sandbox_subject)
+    sandbox_subject.sandbox.set_faults(voidWindowSeconds=0)
+    too_late = sandbox_subject.psp.void(captured.reference, psp_key="void")
+    assert too_late == Captured(captured.reference, money)
+    assert sandbox_subject.psp.refund(captured.reference, money, psp_key="refund") == Returned(captured.reference)
+    assert sandbox_subject.psp.void(captured.reference, psp_key="void") == Returned(captured.reference)
+
+
+def test_a_refund_happens_once_a_key(subject: Subject) -> None:
+    captured, _ = _captured(subject)
+    part = Money(500, "EUR")
+    assert subject.psp.refund(captured.reference, part, psp_key="part") == Returned(captured.reference)
+    assert subject.psp.refund(captured.reference, part, psp_key="part") == Returned(captured.reference)
+    assert subject.psp.refund(captured.reference, Money(999, "EUR"), psp_key="rest") == Returned(captured.reference)
+    assert subject.live_captures() == []
+
+
+def test_more_than_was_captured_cannot_be_refunded(subject: Subject) -> None:
+    captured, money = _captured(subject)
+    outcome = subject.psp.refund(captured.reference, Money(1_500, "EUR"), psp_key="refund")
+    assert outcome == Captured(captured.reference, money)
+    assert len(subject.live_captures()) == 1
+
+
+def test_a_refund_whose_answer_is_lost_is_unanswered_and_the_same_key_proves_it(
+    sandbox_subject: SandboxSubject,
+) -> None:
+    captured, _ = _captured(sandbox_subject)
+    for kind in ("timeoutAfter", "http500After", "dropAfter"):
+        sandbox_subject.sandbox.set_faults(next=[{"kind": kind, "on": "refund"}])
+        lost = sandbox_subject.psp.refund(captured.reference, Money(100, "EUR"), psp_key=kind)
+        assert isinstance(lost, Unanswered)
+        again = sandbox_subject.psp.refund(captured.reference, Money(100, "EUR"), psp_key=kind)
+        assert again == Returned(captured.reference)
+    (row,) = sandbox_subject.sandbox.charges(sandbox_subject.account)
+    assert row["refundedMinor"] == 300
+
+
+def test_a_void_that_never_reached_the_psp_is_unanswered_and_can_be_said_again(
+    sandbox_subject: SandboxSubject,
+) -> None:
+    captured, _ = _captured(sandbox_subject)
+    sandbox_subject.sandbox.set_faults(next=[{"kind": "timeoutBefore", "on": "void"}])
+    assert isinstance(sandbox_subject.psp.void(captured.reference, psp_key="void"), Unanswered)
+    assert len(sandbox_subject.live_captures()) == 1
+    assert sandbox_subject.psp.void(captured.reference, psp_key="void") == Returned(captured.reference)

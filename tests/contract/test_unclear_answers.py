@@ -1,0 +1,87 @@
+"""Unknown is never failed: what an adapter says when the PSP's answer is lost, late, wrong or nonsense."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.domain.outcomes import Absent, Captured, Declined, DeclineReason, NotSent, Unanswered
+from shared.psp.http import Http
+from shared.psp.port import Account, ChargeQuery
+from shared.psp.sandbox import SandboxPsp
+from tests.contract.subject import SandboxSubject, a_request, query_of
+
+WRITTEN = (
+    "http500After", "timeoutAfter", "dropAfter", "otherAmount", "otherCurrency", "otherReference", "malformed", "huge",
+    "dribble",
+)  # fmt: skip
+NOT_WRITTEN = ("http500", "timeoutBefore", "drop", "http409")
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_charge_whose_answer_does_not_count_is_unanswered_and_found_by_look_up(
+    sandbox_subject: SandboxSubject, kind: str
+) -> None:
+    sandbox_subject.sandbox.set_faults(next=[{"kind": kind}])
+    request = a_request()
+    assert isinstance(sandbox_subject.psp.charge(request), Unanswered)
+    captured = sandbox_subject.psp.look_up(query_of(request))
+    assert isinstance(captured, Captured)
+    assert captured.money == request.money
+    assert sandbox_subject.psp.charge(request) == captured
+    assert len(sandbox_subject.live_captures()) == 1
+
+
+@pytest.mark.parametrize("kind", NOT_WRITTEN)
+def test_a_charge_that_was_never_made_is_unanswered_and_may_be_sent_again(
+    sandbox_subject: SandboxSubject, kind: str
+) -> None:
+    sandbox_subject.sandbox.set_faults(next=[{"kind": kind}])
+    request = a_request()
+    assert isinstance(sandbox_subject.psp.charge(request), Unanswered)
+    assert sandbox_subject.psp.look_up(query_of(request)) == Absent()
+    assert isinstance(sandbox_subject.psp.charge(request), Captured)
+    assert len(sandbox_subject.live_captures()) == 1
+
+
+def test_a_paced_charge_was_not_sent(sandbox_subject: SandboxSubject) -> None:
+    request = a_request("4000007700000117")
+    assert sandbox_subject.psp.charge(request) == NotSent("paced")
+    assert isinstance(sandbox_subject.psp.charge(request), Captured)
+
+
+@pytest.mark.parametrize("how", ["503", "closed"])
+def test_a_psp_that_is_down_leaves_the_charge_unanswered(sandbox_subject: SandboxSubject, how: str) -> None:
+    sandbox_subject.sandbox.set_faults(down=how)
+    request = a_request()
+    assert isinstance(sandbox_subject.psp.charge(request), Unanswered)
+    assert isinstance(sandbox_subject.psp.look_up(query_of(request)), Unanswered)
+
+
+def test_a_first_call_that_still_runs_makes_the_second_unanswered(sandbox_subject: SandboxSubject) -> None:
+    sandbox_subject.sandbox.set_faults(latencyMs=1_200)
+    request = a_request()
+    assert sandbox_subject.psp.charge(request) == Unanswered("timed out")
+    assert sandbox_subject.psp.charge(request) == Unanswered("in progress")
+
+
+def test_wrong_credentials_send_nothing(sandbox_subject: SandboxSubject, http: Http) -> None:
+    right = sandbox_subject.account
+    wrong = Account(
+        right.tenant_id, right.provider, right.account_id, right.adapter, right.base_url, right.channels,
+        {"apiKey": "not it", "webhookSecret": right.credentials["webhookSecret"]},
+    )  # fmt: skip
+    stranger = SandboxPsp(wrong, http)
+    assert stranger.charge(a_request()) == NotSent("account refused")
+    assert isinstance(stranger.look_up(ChargeQuery("k", "m")), Unanswered)
+    assert not stranger.forget_token("tok_1")
+
+
+def test_a_request_the_psp_refuses_as_invalid_is_a_final_no(sandbox_subject: SandboxSubject) -> None:
+    assert sandbox_subject.psp.charge(a_request(return_url="javascript:1")) == Declined(DeclineReason.GENERIC)
+    assert sandbox_subject.sandbox.charges(sandbox_subject.account) == []
+
+
+def test_no_word_of_the_psp_gets_into_an_outcome(sandbox_subject: SandboxSubject) -> None:
+    """The sandbox adds issuerText to declines; a real issuer's text may hold anything."""
+    declined = sandbox_subject.psp.charge(a_request("4000000000009995"))
+    assert "ISSUER TEXT" not in repr(declined)
