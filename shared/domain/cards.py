@@ -7,7 +7,6 @@ print, copy or serialise it shows the mask or refuses (PCI DSS 3.4.1: at most fi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Final, NoReturn
@@ -62,16 +61,33 @@ def is_past(expire_year: str, expire_month: str, *, today: date) -> bool:
     return (int(expire_year), int(expire_month)) < (today.year, today.month)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Card:
-    """A card as the shopper typed it. Never printed, pickled or copied; only sealed."""
+    """A card as the shopper typed it. Never printed, pickled or copied; only sealed.
 
-    holder_name: str
-    number: str
-    expire_year: str
-    expire_month: str
-    cvc: str
-    alias: str | None = None
+    A plain class on purpose: dataclasses.asdict, vars and their kind would hand its fields to whoever asks.
+    """
+
+    __slots__ = ("alias", "cvc", "expire_month", "expire_year", "holder_name", "number")
+    __hash__ = None  # type: ignore[assignment]  # A hash of a card number is a way to search for it.
+
+    def __init__(
+        self,
+        holder_name: str,
+        number: str,
+        expire_year: str,
+        expire_month: str,
+        cvc: str,
+        alias: str | None = None,
+    ) -> None:
+        self.holder_name = holder_name
+        self.number = number
+        self.expire_year = expire_year
+        self.expire_month = expire_month
+        self.cvc = cvc
+        self.alias = alias
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Card) and all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
     def __repr__(self) -> str:
         return f"Card({mask(self.number)})"

@@ -1,0 +1,69 @@
+"""A hand-made message is what Celery itself would have sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from shared.messages import CHAIN_FROM, QUEUE_OF, Step, message
+
+NUMBER = "trk_01HZ9XPZ3K2A8E0VBVQH7N9XGB"
+
+
+def a_step(number: str) -> str:
+    """Stands for the steps: only their names are rendered."""
+    return number
+
+
+def celerys_own(step: Step) -> tuple[dict[str, Any], Any]:
+    """The headers and body Celery renders for the chain that begins with *step*."""
+    app = Celery("mirror", set_as_current=False)
+    tasks = {name: app.task(a_step, name=str(name), shared=False, ignore_result=True) for name in Step}
+    later = [tasks[name].si(NUMBER).set(task_id=f"id-{name}") for name in reversed(CHAIN_FROM[step][1:])]
+    sent = app.amqp.as_task_v2(
+        f"id-{step}", str(step), args=[NUMBER], kwargs={}, chain=later or None, ignore_result=True, origin="c2a"
+    )
+    return sent.headers, json.loads(json.dumps(sent.body))
+
+
+@pytest.mark.parametrize("step", Step)
+def test_the_body_is_celerys_own(step: Step) -> None:
+    _, theirs = celerys_own(step)
+    ours = json.loads(message(step, NUMBER).body)
+
+    assert ours[:2] == theirs[:2]
+    assert [one["task"] for one in ours[2]["chain"] or []] == [one["task"] for one in theirs[2]["chain"] or []]
+    assert [one["args"] for one in ours[2]["chain"] or []] == [one["args"] for one in theirs[2]["chain"] or []]
+    assert {name: ours[2][name] for name in ("callbacks", "errbacks", "chord")} == {
+        name: theirs[2][name] for name in ("callbacks", "errbacks", "chord")
+    }
+
+
+@pytest.mark.parametrize("step", Step)
+def test_the_headers_name_the_same_task_in_the_same_protocol(step: Step) -> None:
+    theirs, _ = celerys_own(step)
+    ours = message(step, NUMBER).headers
+
+    assert ours.keys() <= theirs.keys()
+    same = ("lang", "task", "group", "retries", "eta", "expires", "timelimit", "kwargsrepr", "ignore_result")
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+
+
+def test_a_message_says_nothing_but_a_step_and_a_tracking_number() -> None:
+    """Masking arguments leaves the body readable: so only the tracking number may travel."""
+    sent = message(Step.LOCK_OFFER, NUMBER)
+    spoken = {value for value in _leaves([json.loads(sent.body), sent.headers]) if isinstance(value, str)}
+    ids = {sent.task_id, *(one["options"]["task_id"] for one in json.loads(sent.body)[2]["chain"])}
+    assert spoken - ids == {NUMBER, *map(str, CHAIN_FROM[Step.LOCK_OFFER]), "py", "{}", "c2a"}
+    assert sent.queue == QUEUE_OF[Step.LOCK_OFFER]
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for part in value.values() for leaf in _leaves(part)]
+    if isinstance(value, list):
+        return [leaf for part in value for leaf in _leaves(part)]
+    return [value]
