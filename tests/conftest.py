@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 from shared.config import Settings
 from shared.store.engine import create_engine
 from tests.support import no_network, servers
+from tests.support import stack as stacks
 from tests.support.servers import TestServers
+from tests.support.stack import Stack
 
 UNIT: Final = Path(__file__).parent / "unit"
 
@@ -61,3 +63,10 @@ def engine(settings: Settings) -> Iterator[Engine]:
     made = create_engine(settings)
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A whole stack, its challenges short-lived, shared by every test that drives the product from outside."""
+    with stacks.folder() as home, stacks.running(home) as running:
+        yield running

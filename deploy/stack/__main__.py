@@ -15,10 +15,11 @@ def main() -> int:
         at = arguments.index("--")
         arguments, pytest_arguments = arguments[:at], arguments[at + 1 :]
     asked = options.parser().parse_args(arguments)
-    # By name, when needed: deploy/down has no use for what deploy/up imports.
+    # By name, when needed: deploy/down has no use for all that deploy/up imports.
     if asked.command == "test":
         return checks.main(asked.tier, pytest_arguments)
-    command = importlib.import_module(f"deploy.stack.{asked.command}")
+    module = "detach" if asked.command == "up" and asked.detach else asked.command
+    command = importlib.import_module(f"deploy.stack.{module}")
     code: int = command.main(asked)
     return code
 

@@ -13,7 +13,7 @@ from deploy.stack.home import ROOT, Home
 from deploy.stack.waiting import LOOK_EVERY_S
 
 
-def detached(asked: argparse.Namespace) -> int:
+def main(asked: argparse.Namespace) -> int:
     """Start `deploy/up` without a terminal and show what it says until it is ready; its exit code."""
     home = Home(asked.home).make()
     log = home.log_of("up")

@@ -78,7 +78,8 @@ def _make_venv() -> None:
 def _install(lock: str) -> None:
     if _uv():
         # Its own configuration may not add to the lock or move the target; its index settings stay.
-        command = [_uv(), "pip", "install", "--quiet", "--python", str(PYTHON)]
+        # Compiled now: the stack starts a dozen processes at once, and each would do it.
+        command = [_uv(), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON)]
         try:
             _run([*command, "--require-hashes", "--no-deps", "-r", lock])
             _run([*command, "--no-deps", "--no-build-isolation", "--editable", "."])

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
-
-import httpx
 
 from deploy.stack.home import ROOT, Home
 from deploy.stack.ports import HOST
@@ -42,6 +42,8 @@ WORKERS: Final = (
     Worker("upkeep", "threads", 4),
 )
 
+ANSWER_WITHIN_S: Final = 2.0
+"""/readyz judges its database within that time, and says so (contract: 503 within 2 s)."""
 HEARTBEAT_FRESH_S: Final = 3.0
 """A worker touches its file every second while it is connected; three missed beats are a worker that is not."""
 
@@ -89,7 +91,7 @@ def psp(home: Home, wiring: Wiring) -> Program:
         cwd=ROOT,
         # A stranger to the product: it knows none of our addresses or keys.
         env=_environment(home, {}),
-        is_ready=lambda: _answers(f"{wiring.psp_url}/healthz"),
+        is_ready=lambda: _answers(wiring.psp_port, "/healthz"),
         stage=Stage.PSP,
         shows_children=True,
     )
@@ -104,7 +106,7 @@ def api(home: Home, wiring: Wiring) -> Program:
         log=home.log_of("api"),
         cwd=ROOT,
         env=_environment(home, wiring.settings()),
-        is_ready=lambda: _answers(f"{wiring.base_url}/readyz"),
+        is_ready=lambda: _answers(wiring.api_port, "/readyz"),
         grace_s=10.0,  # A request may take 2 s to be refused while the database is away; a held poll is let go.
         stage=Stage.PRODUCT,
         shows_children=True,
@@ -141,11 +143,16 @@ def _environment(home: Home, settings: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, **settings, HOME_MARK: str(home.path), "PYTHONUNBUFFERED": "1"}
 
 
-def _answers(url: str) -> bool:
+def _answers(port: int, path: str) -> bool:
+    # Asked many times a second while everything starts: no client of more weight than the question.
+    connection = HTTPConnection(HOST, port, timeout=ANSWER_WITHIN_S)
     try:
-        return httpx.get(url, timeout=2.0, trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
+        connection.request("GET", path)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _beats(heartbeat: Path) -> bool:

@@ -1,13 +1,14 @@
 """Tells others which processes make up the stack: stack.json for people and programs that drive it, and a note
 for our own next start, should this supervisor be killed before it can clean up.
 
-Both are replaced in one step whenever a process starts or ends, and looked over twice a second for the children
-that workers and the API make by themselves.
+Both are replaced in one step whenever a process starts or ends, and looked over every second for the children that
+workers and the API make by themselves.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,8 +18,8 @@ from deploy.stack.home import Home, write_json
 from deploy.stack.leftovers import write_note
 from deploy.stack.supervisor import Supervisor
 
-LOOK_EVERY_S: Final = 0.5
-"""A child that a worker replaced is named within half a second."""
+LOOK_EVERY_S: Final = 1.0
+"""A child that a worker replaced is named within a second."""
 
 
 class Record:
@@ -46,7 +47,10 @@ class Record:
             write_note(self._home, running)
             if self._facts is None or self._closing.is_set():
                 return
-            processes = {program.name: _family(pid, program.shows_children) for program, pid in running}
+            children = _children()
+            processes = {
+                program.name: _family(pid, children) if program.shows_children else [pid] for program, pid in running
+            }
             document = {**self._facts, "processes": processes}
             if document != self._written:
                 write_json(self._home.stack_file, document)
@@ -65,11 +69,14 @@ class Record:
             self.update(supervisor)
 
 
-def _family(pid: int, with_children: bool) -> list[int]:
-    """The process first, then the processes it made, oldest first."""
-    if not with_children:
-        return [pid]
-    try:
-        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    except psutil.NoSuchProcess:
-        return [pid]
+def _children() -> dict[int, list[int]]:
+    """Of every process of this machine, its children in the order they were made; one look for all our programs."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for process in psutil.process_iter(["ppid"]):
+        children[process.info["ppid"]].append(process.pid)
+    return children
+
+
+def _family(pid: int, children: Mapping[int, list[int]]) -> list[int]:
+    """The process first, then all that came of it."""
+    return [pid, *(member for child in children.get(pid, ()) for member in _family(child, children))]

@@ -19,7 +19,7 @@ class Show:
 
     def say(self, text: str) -> None:
         """One line."""
-        self._console.print(escape(text))
+        self._console.print(text, markup=False)
 
     def mark(self, text: str, seconds: float) -> None:
         """One finished step and how long it took, in seconds."""

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 from deploy.stack import account, binaries, leftovers, lock, signals
 from deploy.stack.demo import DemoFailed, run_demo
-from deploy.stack.detach import detached
 from deploy.stack.home import Home
 from deploy.stack.postgres import DataOfAnotherVersion
 from deploy.stack.shop import Refused
@@ -36,8 +35,6 @@ TROUBLE = (
 
 def main(asked: argparse.Namespace) -> int:
     """Run deploy/up; its exit code: 0 after a stop that was asked for, 1 for trouble."""
-    if asked.detach:
-        return detached(asked)
     show = Show()
     try:
         with signals.raising_stop_asked(), _home(asked, show) as home, started(home, asked.port, show) as stack:

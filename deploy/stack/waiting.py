@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-LOOK_EVERY_S: Final = 0.05
+LOOK_EVERY_S: Final = 0.1
 """Short against the second that a server takes to start, long against the cost of one look."""
 
 

@@ -1,0 +1,187 @@
+"""What deploy/up and deploy/down promise, tried on whole stacks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from deploy.stack.home import ROOT
+from deploy.stack.waiting import until
+from tests.support import stack as stacks
+from tests.support.stack import Stack
+
+NAMES = {
+    "api",
+    "worker-offer-lock",
+    "worker-payment",
+    "worker-tokenization",
+    "worker-upkeep",
+    "psp",
+    "postgres",
+    "redis-broker",
+    "redis-vault",
+}
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with stacks.folder() as made:
+        yield made
+
+
+def all_pids(stack: Stack) -> list[int]:
+    return [pid for pids in stack.document()["processes"].values() for pid in pids]
+
+
+def is_ready(stack: Stack) -> bool:
+    try:
+        return httpx.get(f"{stack.base_url}/readyz", timeout=5).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def test_stack_json_tells_all_that_others_need_and_nobody_else_may_read_it(stack: Stack) -> None:
+    document = stack.document()
+
+    assert set(document) == {
+        *("baseUrl", "tenant", "apiKey", "operatorKey", "postgresDsn", "brokerUrl", "vaultUrl", "psp", "processes")
+    }
+    assert set(document["processes"]) == NAMES
+    assert document["tenant"] == "e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"
+    assert document["apiKey"].startswith("sk_dev_")
+    assert (stack.home / "stack.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_process_that_dies_is_back_within_a_second_and_the_log_says_so(stack: Stack, name: str) -> None:
+    (first, *_) = stack.pids(name)
+
+    killed = time.monotonic()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: stack.pids(name)[:1] not in ([], [first]), f"{name} runs again", within_s=5)
+
+    assert time.monotonic() - killed < 1.0
+    assert f"{name} (process {first}) was killed by SIGKILL: starting it again" in stack.logs()["up.log"]
+    until(lambda: is_ready(stack), "the API is ready again", within_s=30)
+
+
+def test_a_worker_that_lost_a_child_names_its_new_one(stack: Stack) -> None:
+    until(lambda: len(stack.pids("worker-payment")) > 1, "the payment worker has children", within_s=30)
+    main, child, *_ = stack.pids("worker-payment")
+
+    os.kill(child, signal.SIGKILL)
+
+    until(
+        lambda: child not in stack.pids("worker-payment") and len(stack.pids("worker-payment")) > 1,
+        "the new child is named",
+        within_s=15,
+    )
+    assert stack.pids("worker-payment")[0] == main
+
+
+def test_a_second_stack_in_the_same_folder_says_that_one_runs_and_exits_1(stack: Stack) -> None:
+    second = stacks.command("up", stack.home, "--no-demo")
+
+    assert second.returncode == 1
+    assert "a stack already runs here" in second.stdout
+    assert is_ready(stack)
+
+
+def test_two_stacks_in_two_folders_do_not_meet_and_stopping_one_leaves_the_other(stack: Stack, home: Path) -> None:
+    with stacks.running(home) as other:
+        pids = all_pids(other)
+        assert other.base_url != stack.base_url
+        assert not set(pids) & set(all_pids(stack))
+
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not (home / "stack.json").exists()
+    assert all(psutil.pid_exists(stack.pids(name)[0]) for name in NAMES)
+    assert is_ready(stack)
+
+
+def test_data_outlives_a_stop_and_reset_forgets_it(home: Path) -> None:
+    with stacks.running(home) as first:
+        key = first.api_key
+        with psycopg.connect(first.postgres_dsn) as conn:
+            conn.execute("UPDATE tenants SET name = 'kept'")
+
+    with stacks.running(home) as second:
+        assert second.api_key == key
+        with psycopg.connect(second.postgres_dsn) as conn:
+            assert conn.execute("SELECT name FROM tenants").fetchall() == [("kept",)]
+
+    with stacks.running(home, "--reset") as third:
+        assert third.api_key != key
+        with psycopg.connect(third.postgres_dsn) as conn:
+            assert conn.execute("SELECT name FROM tenants").fetchall() == [("demo",)]
+
+
+def test_what_a_killed_supervisor_left_is_ended_by_the_next_start(home: Path) -> None:
+    with ExitStack() as ends:
+        ends.callback(stacks.down, home)
+        stacks.up(home)
+        left = all_pids(Stack(home))
+        os.kill(int((home / "lock").read_text()), signal.SIGKILL)
+
+        said = stacks.up(home)
+
+        assert "left running by a stack that was killed" in said
+        assert not set(left) & set(all_pids(Stack(home)))
+        assert not any(psutil.pid_exists(pid) for pid in left)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_a_stack_in_the_foreground_stops_with_all_it_started(home: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.stack", "up", "--home", str(home), "--no-demo"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=stacks.environment({}),
+    )
+    until((home / "stack.json").exists, "the stack is up", within_s=stacks.COMMAND_WITHIN_S)
+    pids = all_pids(Stack(home))
+
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert said.rstrip().endswith("Stopped.")
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_taken_port_is_refused_before_anything_starts(stack: Stack, home: Path) -> None:
+    port = stack.base_url.rsplit(":", 1)[1]
+
+    refused = stacks.command("up", home, "--no-demo", "--port", port)
+
+    assert refused.returncode == 1
+    assert f"port {port} is taken" in refused.stdout
+
+
+def test_the_demo_pays_both_published_ways(home: Path) -> None:
+    with ExitStack() as ends:
+        ends.callback(stacks.down, home)
+        done = stacks.command("up", home, "--detach")
+
+    assert done.returncode == 0, done.stdout
+    assert "order by fresh card: DONE" in done.stdout
+    assert "order by stored card pm.00.482.1: DONE" in done.stdout
+    assert done.stdout.count("captured") >= 2
+
+
+def test_down_says_that_nothing_runs_and_is_content(home: Path) -> None:
+    assert stacks.down(home).strip() == "Nothing runs here."

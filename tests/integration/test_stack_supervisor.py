@@ -1,0 +1,202 @@
+"""What the supervisor promises of any process: back within a second, ended when asked, and nobody else's touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.stack import leftovers, lock
+from deploy.stack.guard import PAUSES_S
+from deploy.stack.home import Home
+from deploy.stack.program import HOME_MARK, Program, Stage
+from deploy.stack.supervisor import Supervisor
+from deploy.stack.waiting import until
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
+PARENT = "import subprocess, time; subprocess.Popen(['sleep', '600']); print('up', flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home").make()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(home: Home, said: list[str]) -> Iterator[Supervisor]:
+    made = Supervisor(say=said.append, changed=lambda running: leftovers.write_note(home, running.running()))
+    yield made
+    made.stop()
+
+
+def a_program(home: Home, name: str, *argv: str, stage: Stage = Stage.PRODUCT, grace_s: float = 5.0) -> Program:
+    log = home.log_of(name)
+    return Program(
+        name=name,
+        argv=argv,
+        log=log,
+        cwd=home.path,
+        env={"PATH": os.environ["PATH"], HOME_MARK: str(home.path)},
+        is_ready=lambda: log.exists() and "up" in log.read_text(),
+        grace_s=grace_s,
+        stage=stage,
+    )
+
+
+def pid_of(supervisor: Supervisor, name: str) -> int | None:
+    return {program.name: pid for program, pid in supervisor.running()}.get(name)
+
+
+def wait_for_pid(supervisor: Supervisor, name: str, *, other_than: int | None = None) -> int:
+    until(lambda: pid_of(supervisor, name) not in (None, other_than), f"{name} runs", within_s=5)
+    found = pid_of(supervisor, name)
+    assert found is not None
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_killed_process_is_back_within_a_second_and_says_so(
+    home: Home, supervisor: Supervisor, said: list[str]
+) -> None:
+    supervisor.start([a_program(home, "sleeper", "sleep", "600")])
+    first = wait_for_pid(supervisor, "sleeper")
+
+    killed = time.monotonic()
+    os.kill(first, signal.SIGKILL)
+    second = wait_for_pid(supervisor, "sleeper", other_than=first)
+
+    assert time.monotonic() - killed < 1.0
+    assert is_alive(second)
+    assert said == [f"sleeper (process {first}) was killed by SIGKILL: starting it again"]
+
+
+def test_what_a_dead_process_left_of_its_group_is_ended_before_it_starts_again(
+    home: Home, supervisor: Supervisor
+) -> None:
+    program = a_program(home, "parent", sys.executable, "-c", PARENT)
+    supervisor.start([program])
+    supervisor.wait_until_ready([program], within_s=10)
+    first = wait_for_pid(supervisor, "parent")
+    (orphan,) = psutil.Process(first).children()
+
+    os.kill(first, signal.SIGKILL)
+    wait_for_pid(supervisor, "parent", other_than=first)
+
+    until(lambda: not is_alive(orphan.pid), "the orphan is gone", within_s=2)
+
+
+def test_a_program_that_cannot_live_is_tried_ever_more_slowly_and_never_given_up(
+    home: Home, supervisor: Supervisor, said: list[str]
+) -> None:
+    supervisor.start([a_program(home, "hopeless", "false")])
+
+    until(lambda: len(said) >= 4, "four deaths", within_s=10)
+
+    assert said[0].endswith("exited with 1: starting it again")
+    assert [line.rsplit(" in ")[-1] for line in said[1:4]] == [f"{pause:g} s" for pause in PAUSES_S[1:4]]
+
+
+def test_a_program_that_is_not_there_is_reported_and_tried_again(
+    home: Home, supervisor: Supervisor, said: list[str]
+) -> None:
+    supervisor.start([a_program(home, "absent", "/no/such/program")])
+
+    until(lambda: len(said) >= 4, "two tries", within_s=5)
+
+    assert said[0].startswith("absent cannot be started: ")
+    assert "did not start: starting it again" in said[1]
+
+
+def test_stopping_ends_everything_and_the_youngest_stage_first(home: Home, said: list[str]) -> None:
+    ended: list[str] = []
+    supervisor = Supervisor(
+        say=said.append, changed=lambda running: ended.append(" ".join(p.name for p, _ in running.running()))
+    )
+    server = a_program(home, "server", "sleep", "600", stage=Stage.SERVER)
+    product = a_program(home, "product", "sleep", "600", stage=Stage.PRODUCT)
+    supervisor.start([server, product])
+    pids = [wait_for_pid(supervisor, name) for name in ("server", "product")]
+
+    supervisor.stop()
+
+    assert not any(map(is_alive, pids))
+    assert ended[-2:] == ["server", ""]
+    assert said == []
+
+
+def test_a_process_that_will_not_end_is_killed_after_its_grace(
+    home: Home, supervisor: Supervisor, said: list[str]
+) -> None:
+    program = a_program(home, "stubborn", sys.executable, "-c", STUBBORN, grace_s=0.3)
+    supervisor.start([program])
+    supervisor.wait_until_ready([program], within_s=10)
+    pid = wait_for_pid(supervisor, "stubborn")
+
+    supervisor.stop()
+
+    assert not is_alive(pid)
+    assert said == ["stubborn did not stop within 0.3 s: killed"]
+
+
+def test_leftovers_of_a_killed_supervisor_are_ended_by_number_and_start_time(home: Home) -> None:
+    ours = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    strangers = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        started = psutil.Process(ours.pid).create_time()
+        # The stranger has a number we once noted: it came round again.
+        noted = {str(ours.pid): started, str(strangers.pid): started - 3_600}
+        (home.run / "processes.json").write_text(json.dumps(noted))
+
+        ended = leftovers.end(home)
+
+        assert ended == [f"process {ours.pid}"]
+        assert not is_alive(ours.pid)
+        assert strangers.poll() is None
+        assert leftovers.end(home) == []
+    finally:
+        strangers.kill()
+        strangers.wait()
+
+
+def test_a_child_whose_noted_parent_is_dead_is_a_leftover_only_with_our_mark(home: Home) -> None:
+    script = "import subprocess; print(subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3).pid)"
+    marked = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PATH": os.environ["PATH"], HOME_MARK: str(home.path)},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    child = psutil.Process(int(marked.stdout))
+    (home.run / "processes.json").write_text(json.dumps({str(os.getpgid(child.pid)): 1.0}))
+
+    assert leftovers.end(Home(home.path / "another").make()) == []
+    assert leftovers.end(home) == [f"process {child.pid}"]
+    assert not is_alive(child.pid)
+
+
+def test_one_home_has_one_supervisor_and_the_lock_dies_with_it(home: Home) -> None:
+    with lock.held(home.lock_file):
+        assert lock.holder(home.lock_file) == os.getpid()
+        with pytest.raises(lock.AlreadyRunning, match=f"process {os.getpid()}"), lock.held(home.lock_file):
+            pass
+    assert lock.holder(home.lock_file) is None
