@@ -6,13 +6,12 @@ alternative (contract section 1).
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Final
 
 from flask import Blueprint, Flask
 
-from api import auth, errors, health, here, limits, request_log
+from api import auth, checkout, errors, health, here, limits, methods, offers, psp_side, request_log
+from api.openapi import page
 from api.parts import Parts
 from api.strict_json import MOST_BYTES
 
@@ -38,5 +37,4 @@ def create_app(parts: Parts, *extra: Blueprint) -> Flask:
 
 
 def _routes(parts: Parts) -> list[Blueprint]:
-    names = [f"api.{name}" for name in ("checkout", "offers", "methods", "psp_side")]
-    return [importlib.import_module(name).blueprint(parts) for name in names if importlib.util.find_spec(name)]
+    return [*(room.blueprint(parts) for room in (checkout, offers, methods, psp_side)), page.blueprint()]

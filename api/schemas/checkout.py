@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from api.schemas.common import Identifier, Integer64, IpAddress, Secret, Wire, short
+from api.schemas.common import Identifier, WholeNumber, IpAddress, Secret, Wire, short
 from api.schemas.payment import PaymentMethodDto
 from shared.domain.cards import Card
 
@@ -37,7 +37,7 @@ class OrderCart(Wire):
     offer_identifier: Annotated[Identifier, short("OID")]
     correlation_id: Annotated[Identifier | None, short("CLD")] = None
     installment_identifier: Identifier | None = None
-    reseller_id: Annotated[Integer64 | None, Field(alias="resellerID")] = None
+    reseller_id: Annotated[WholeNumber | None, Field(alias="resellerID")] = None
     items: Annotated[list[CheckoutOrderItem], Field(min_length=1, max_length=MOST_ITEMS), short("ITM")]
     customer: Annotated[CustomerInfo, short("CUST")]
 

@@ -30,8 +30,8 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_T
 """An identifier of the caller or of ours: 1-255 visible characters."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=NAME_PATTERN)]
 """A name people gave: 1-255 characters of any script, no control characters."""
-Integer64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-"""An integer that PostgreSQL and every client's 64-bit type can hold."""
+WholeNumber = Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1)]
+"""An integer that every reader of JSON agrees on (RFC 8259 section 6)."""
 
 
 def _is_address(text: str) -> str:
