@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from api.schemas.common import Identifier, WholeNumber, IpAddress, Secret, Wire, short
+from api.schemas.common import Identifier, IpAddress, Secret, WholeNumber, Wire, short
 from api.schemas.payment import PaymentMethodDto
 from shared.domain.cards import Card
 
