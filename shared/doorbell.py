@@ -50,6 +50,11 @@ class Doorbell:
         if self._thread is None:
             self._start()
 
+    @property
+    def waiting(self) -> int:
+        """Rings that wait for the broker, at most CAPACITY."""
+        return len(self._rings)
+
     def close(self, *, within_s: float = 2.0) -> None:
         """Deliver what has gathered, for at most *within_s* seconds, and stop."""
         self._closing.set()

@@ -1,0 +1,57 @@
+"""A Redis of one test's own: to be killed, restarted and looked into without hurting others."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from deploy.stack import ports
+from deploy.stack import redis as servers
+from deploy.stack.home import Home
+from deploy.stack.program import Program, spawn
+from deploy.stack.waiting import until
+
+READY_WITHIN_S = 10.0
+"""It starts in a tenth of a second; a machine at its limit may need more."""
+
+
+@dataclass(slots=True)
+class OwnRedis:
+    """A broker like the stack's, with a process that may be killed."""
+
+    program: Program
+    url: str
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again on the same port."""
+        self.process = spawn(self.program)
+        until(self.program.is_ready, "the test's own Redis answers", within_s=READY_WITHIN_S)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def client(self) -> redis.Redis:
+        """A client of it; close it after use."""
+        return redis.Redis.from_url(self.url, socket_timeout=5)
+
+
+@contextmanager
+def own_redis(folder: Path) -> Iterator[OwnRedis]:
+    """A running broker in *folder*, gone at the end."""
+    home = Home(folder).make()
+    server = servers.broker(home, port=ports.kept(home, "redis-broker"))
+    running = OwnRedis(servers.program(server, home), server.url)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.kill()
