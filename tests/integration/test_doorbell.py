@@ -31,7 +31,7 @@ def bell(broker: OwnRedis) -> Iterator[Doorbell]:
 
 def depth(broker: OwnRedis) -> int:
     with broker.client() as client:
-        return int(client.llen(QUEUE))  # type: ignore[arg-type]
+        return int(client.llen(QUEUE))
 
 
 def ring(bell: Doorbell, times: int) -> None:

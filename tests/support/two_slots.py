@@ -26,7 +26,7 @@ app.conf.update(
 )
 
 
-@app.task(name="hold")
+@app.task(name="hold")  # type: ignore[untyped-decorator]
 def hold(name: str) -> None:
     """Say that *name* runs, wait until it is let go (at most a minute), say that it is done."""
     with redis.Redis.from_url(os.environ["VAULT_URL"]) as signals:

@@ -1,0 +1,103 @@
+"""What is overdue is rung for, once, with growing pauses; what only waits its turn is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import redis
+from sqlalchemy import Engine, insert, text
+
+from shared.config import Settings
+from shared.domain.states import TERMINAL, OrderState
+from shared.messages import QUEUE_OF, STEP_FOR
+from shared.store import housekeeping, overdue
+from shared.store.engine import statements
+from shared.store.tables import idempotency_keys
+from tests.support.order_rows import again, an_order
+from workers.rescuer import rescue
+from workers.runtime import build
+
+PAST = timedelta(seconds=-1)
+
+
+@pytest.fixture
+def broker(broker_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(broker_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.mark.parametrize("state", sorted(set(OrderState) - TERMINAL))
+def test_an_overdue_order_is_rung_for_in_the_queue_of_the_step_it_needs(
+    engine: Engine, settings: Settings, broker: redis.Redis, state: OrderState
+) -> None:
+    order = an_order(engine, state, due_in=PAST)
+    run = build(settings)
+    assert rescue(run) == 1
+    run.doorbell.close(within_s=5)
+    waiting = broker.lrange(QUEUE_OF[STEP_FOR[state]], 0, -1)
+    assert [order.tracking_number.encode() in message for message in waiting] == [True]
+    run.engine.dispose()
+
+
+def test_an_order_that_waits_its_turn_is_left_alone(engine: Engine) -> None:
+    order = an_order(engine, OrderState.ADMITTED)
+    with statements(engine) as conn:
+        assert order.tracking_number not in {one.tracking_number for one in overdue.orders_overdue(conn)}
+
+
+def test_each_ring_puts_the_order_off_for_longer(engine: Engine) -> None:
+    order = an_order(engine, OrderState.ADMITTED, due_in=PAST)
+    pauses = []
+    for _ in range(5):
+        with statements(engine) as conn:
+            conn.execute(
+                text("UPDATE orders SET due_at = now() - interval '1 s' WHERE tracking_number = :n"),
+                {"n": order.tracking_number},
+            )
+            assert order.tracking_number in {one.tracking_number for one in overdue.orders_overdue(conn)}
+            pauses.append(
+                round(
+                    conn.execute(
+                        text("SELECT extract(epoch FROM due_at - now()) FROM orders WHERE tracking_number = :n"),
+                        {"n": order.tracking_number},
+                    ).scalar_one()
+                )
+            )
+    assert pauses == [10, 20, 40, 60, 60]
+
+
+def test_two_rescuers_never_ring_for_the_same_order(engine: Engine) -> None:
+    """The second one looks while the first one's transaction is open, and skips what it holds."""
+    order = an_order(engine, OrderState.ADMITTED, due_in=PAST)
+    with engine.begin() as first, engine.begin() as second:
+        assert order.tracking_number in {one.tracking_number for one in overdue.orders_overdue(first)}
+        assert order.tracking_number not in {one.tracking_number for one in overdue.orders_overdue(second)}
+
+
+def test_a_move_forgets_the_rings_before_it(engine: Engine) -> None:
+    order = an_order(engine, OrderState.ADMITTED, due_in=PAST)
+    with statements(engine) as conn:
+        overdue.orders_overdue(conn)
+    assert again(engine, order.tracking_number).rings == 1
+
+
+def test_keys_past_their_life_are_forgotten_but_never_those_of_a_live_order(engine: Engine) -> None:
+    """Contract section 2: kept 31 days. A repeat must still find an order that is not finished."""
+    live, done = an_order(engine, OrderState.CONFIRMING), an_order(engine, OrderState.DONE)
+    with engine.begin() as conn:
+        for order, days in ((live, 32), (done, 32), (done, 30)):
+            conn.execute(
+                insert(idempotency_keys).values(
+                    tenant_id=order.tenant_id,
+                    key=f"{order.state}-{days}",
+                    tracking_number=order.tracking_number,
+                    digest=b"",
+                    created_at=text(f"now() - interval '{days} days'"),
+                )
+            )
+        housekeeping.forget_old_keys(conn)
+        left = set(conn.execute(idempotency_keys.select().with_only_columns(idempotency_keys.c.key)).scalars())
+    assert left == {"confirming-32", "done-30"}

@@ -1,0 +1,70 @@
+"""A card waits sealed, opens only for its own order, and goes when it is let go or its time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+from uuid import uuid4
+
+import pytest
+import redis
+
+from shared import keyring, vault
+from shared.domain.cards import Card
+from shared.keyring import CannotOpen
+from shared.vault import Vault, VaultAway
+
+CARD = Card("Jane Doe", "4111111111111111", "2029", "12", "9173", "Personal Visa")
+
+
+@pytest.fixture
+def server(vault_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(vault_url) as client:
+        yield client
+
+
+@pytest.fixture
+def cards(vault_url: str) -> Vault:
+    return Vault(vault.connect(vault_url), keyring.fresh(), ttl_s=900)
+
+
+def test_a_card_comes_back_as_it_went_in(cards: Vault) -> None:
+    tenant = uuid4()
+    cards.put(tenant, "trk_1", CARD)
+    assert cards.get(tenant, "trk_1") == CARD
+
+
+def test_nothing_of_a_card_can_be_read_in_the_server(cards: Vault, server: redis.Redis) -> None:
+    cards.put(uuid4(), "trk_2", CARD)
+    held = b"".join(key + cast("bytes", server.get(key)) for key in cast("list[bytes]", server.keys("card:*")))
+    assert not [part for part in (b"4111", b"Jane", b"9173", b"2029") if part in held]
+
+
+def test_a_card_moved_to_another_order_does_not_open(cards: Vault, server: redis.Redis) -> None:
+    tenant = uuid4()
+    cards.put(tenant, "trk_3", CARD)
+    server.rename(f"card:{tenant}:trk_3", f"card:{tenant}:trk_4")
+    with pytest.raises(CannotOpen):
+        cards.get(tenant, "trk_4")
+
+
+def test_a_card_lives_for_its_time_and_not_longer(cards: Vault, server: redis.Redis) -> None:
+    tenant = uuid4()
+    cards.put(tenant, "trk_5", CARD)
+    assert 890 <= int(server.ttl(f"card:{tenant}:trk_5")) <= 900
+
+
+def test_a_card_that_was_let_go_is_gone(cards: Vault) -> None:
+    tenant = uuid4()
+    cards.put(tenant, "trk_6", CARD)
+    cards.forget(tenant, "trk_6")
+    assert cards.get(tenant, "trk_6") is None
+
+
+def test_a_vault_that_is_away_says_so_by_name() -> None:
+    away = Vault(vault.connect("redis://127.0.0.1:1/0"), keyring.fresh(), ttl_s=900)
+    with pytest.raises(VaultAway):
+        away.put(uuid4(), "trk_7", CARD)
+    with pytest.raises(VaultAway):
+        away.get(uuid4(), "trk_7")
+    away.forget(uuid4(), "trk_7")  # Its time to live does it.
