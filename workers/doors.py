@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
 from shared.config import Settings
 from shared.messages import Step
@@ -38,8 +38,16 @@ def register(app: Celery, settings: Settings) -> None:
         app.task(run, name=str(step), bind=True, shared=False)
 
     app.c2a_runtime = runtime
+    signals.worker_process_init.connect(lambda **_: runtime().warm_up(), weak=False)  # A pool child.
+    signals.worker_ready.connect(lambda sender, **_: _warm_threads(sender, runtime), weak=False)
     door(Step.LOCK_OFFER, lock_offer)
     door(Step.PAY, pay)
     door(Step.TOKENIZE, tokenize)
     door(Step.LOOK_UP, look_up)
     door(Step.RETURN_MONEY, return_money)
+
+
+def _warm_threads(consumer: Any, runtime: Callable[[], Runtime]) -> None:
+    """A pool of threads works in this very process; a parent of pool children never connects."""
+    if type(consumer.pool).__module__.endswith(("thread", "solo")):
+        runtime().warm_up()

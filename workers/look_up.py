@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Unanswered
+from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Returned, Unanswered
 from shared.domain.states import OrderState
 from shared.messages import STEP_FOR
 from shared.psp.port import ChargeQuery, Psp
@@ -53,6 +53,8 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
     has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
     if isinstance(answer, Challenged) and is_challenged and not has_time:
         return psp.void(answer.reference, psp_key=f"{attempt.psp_key}-void")
+    if isinstance(answer, Absent) and is_challenged and not has_time and attempt.psp_reference is not None:
+        return Returned(attempt.psp_reference)  # The PSP let go of a challenge nobody passed: it holds nothing.
     if isinstance(answer, Absent) and not _proves(run, psp, order, attempt):
         answer = Unanswered("the request may still be on its way")
     return None if has_time and isinstance(answer, Challenged | Unanswered) else answer

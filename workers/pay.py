@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from shared.domain.cards import Card
-from shared.domain.outcomes import DeclineReason, PaymentOutcome, Unanswered
+from shared.domain.outcomes import DeclineReason, NotSent, PaymentOutcome, Unanswered
 from shared.domain.states import OrderEvent, OrderState
 from shared.ids import psp_key, return_state
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY
@@ -43,6 +43,8 @@ class _Plan:
     channel: Channel
     card: Card | None
     token: StoredToken | None
+    repeats: bool
+    """Whether the attempt may have been sent before, by a worker that never told what became of it."""
 
     @property
     def has_instrument(self) -> bool:
@@ -94,7 +96,7 @@ def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
     if account is None:
         return failure_of(order, DeclineReason.NO_PROVIDER)
     attempt = unsettled or _next_attempt(run, order, earlier, account)
-    return _Plan(account, attempt, channel, card, token)
+    return _Plan(account, attempt, channel, card, token, repeats=unsettled is not None)
 
 
 def _next_attempt(run: Runtime, order: Order, earlier: list[Attempt], account: Account) -> Attempt:
@@ -146,9 +148,15 @@ def _charge(run: Runtime, order: Order, plan: _Plan) -> bool:
 def _ask(run: Runtime, order: Order, plan: _Plan, lease_ends_at: float) -> PaymentOutcome:
     if not plan.has_instrument or order.crashes >= CRASHES_TO_PARK:
         return Unanswered("the request cannot be repeated; only the PSP knows what became of it")
+    psp = run.psp_for(plan.account)
+    if order.seen_at - plan.attempt.started_at > psp.capabilities.key_lifetime:
+        return Unanswered("the PSP may have forgotten the key; only a look-up is safe")
     if time.monotonic() + TOTAL_TIMEOUT_S > lease_ends_at:
         return Unanswered("this worker was held up for so long that its lease may end within the call")
-    return run.psp_for(plan.account).charge(_request(run, order, plan))
+    outcome = psp.charge(_request(run, order, plan))
+    if plan.repeats and isinstance(outcome, NotSent):
+        return Unanswered("this request never left, but an earlier one may have")
+    return outcome
 
 
 def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:

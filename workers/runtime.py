@@ -10,7 +10,9 @@ from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
-from sqlalchemy import Engine
+import structlog
+from sqlalchemy import Engine, literal, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared import keyrings, vault
 from shared.config import Settings
@@ -25,6 +27,8 @@ from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
 from shared.vault import Vault
 from workers.heartbeat import Heartbeat
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,14 @@ class Runtime:
     def terms(self) -> Terms:
         """What settling needs to know."""
         return Terms(self.keyring, timedelta(seconds=self.settings.challenge_life_s))
+
+    def warm_up(self) -> None:
+        """Open what the first order would otherwise wait for; what is away now is reached when it is needed."""
+        try:
+            with statements(self.engine) as conn:
+                conn.execute(select(literal(1)))
+        except SQLAlchemyError as error:
+            log.warning("warm_up.database_away", error=type(error).__name__)
 
     def forget_card(self, order: Order) -> None:
         """Let go of the order's card, if it came with one."""
