@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from shared.cli import catalogue, keys, offers, tenants
+from shared.cli import catalogue, keyring, keys, offers, tenants
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -21,6 +21,7 @@ def main() -> None:
 
 
 main.add_command(catalogue.group)
+main.add_command(keyring.group)
 main.add_command(keys.group)
 main.add_command(offers.group)
 main.add_command(tenants.group)
