@@ -13,8 +13,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, DateTime, Text, func, literal, or_, select, type_coerce
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    Text,
+    bindparam,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.types import TypeEngine
 
 from shared.domain.offers import Offer, Presentation
 from shared.domain.selection import Selection
@@ -30,6 +44,43 @@ RFC3339: Final = 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'
 """to_char's spelling of what offer_wire.rfc3339 writes."""
 
 _kept: Final = tables.offers
+_COLUMNS: Final = (
+    "tenant_id",
+    "offer_identifier",
+    "customer_urn",
+    "purchasable",
+    "single_use",
+    "currency",
+    "lines",
+    "installments",
+)
+"""The columns _row fills."""
+
+
+def _keeping() -> ReturningInsert[Any]:
+    """The statement of keep_resolved; its shape never changes, so it is built once."""
+
+    def new(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
+        return bindparam(f"new_{name}", type_=_kept.c[name].type if type_ is None else type_)
+
+    end = func.date_trunc("milliseconds", func.now() + func.make_interval(0, 0, 0, 0, 0, 0, new("life_s", Integer())))
+    moment = select(type_coerce(end, DateTime(timezone=True)).label("expires_at")).cte("moment")
+    expires_at = func.to_char(func.timezone("UTC", moment.c.expires_at), RFC3339)
+    values: dict[str, ColumnElement[Any]] = {name: new(name) for name in _COLUMNS} | {
+        "expires_at": moment.c.expires_at,
+        "snapshot": new("snapshot").op("||")(func.jsonb_build_object("expiresAt", expires_at)),
+    }
+    valid_until = new("valid_until", DateTime(timezone=True))
+    customer = select(new("tenant_id"), new("customer_urn")).where(new("customer_urn").is_not(None))
+    return (
+        insert(_kept)
+        .from_select(
+            [_kept.c[name] for name in values],
+            select(*values.values()).select_from(moment).where(or_(valid_until.is_(None), func.now() < valid_until)),
+        )
+        .add_cte(customers.knowing_each(customer).cte("known"))
+        .returning(_kept.c.expires_at)
+    )
 
 
 def new_identifier(presentation: Presentation) -> str:
@@ -55,26 +106,12 @@ def keep_resolved(
     draft = selection.offer(
         new_identifier(presentation), presentation, customer_urn=customer_urn, single_use=single_use, expires_at=NOT_YET
     )
-    end = func.date_trunc("milliseconds", func.now() + func.make_interval(0, 0, 0, 0, 0, 0, life_s))
-    moment = select(type_coerce(end, DateTime(timezone=True)).label("expires_at")).cte("moment")
-    values = _row(tenant_id, draft) | {
-        "expires_at": moment.c.expires_at,
-        "snapshot": literal(to_wire(draft), JSONB).op("||")(
-            func.jsonb_build_object("expiresAt", func.to_char(func.timezone("UTC", moment.c.expires_at), RFC3339))
-        ),
+    given = _row(tenant_id, draft) | {
+        "snapshot": to_wire(draft),
+        "life_s": life_s,
+        "valid_until": selection.valid_until,
     }
-    columns = [_kept.c[name] for name in values]
-    selected = [
-        value if name in ("expires_at", "snapshot") else literal(value, _kept.c[name].type)
-        for name, value in values.items()
-    ]
-    over = literal(selection.valid_until, DateTime(timezone=True))
-    statement = insert(_kept).from_select(
-        columns, select(*selected).select_from(moment).where(or_(over.is_(None), func.now() < over))
-    )
-    if customer_urn is not None:
-        statement = statement.add_cte(customers.knowing(tenant_id, customer_urn).cte("known"))
-    row = conn.execute(statement.returning(_kept.c.expires_at)).one_or_none()
+    row = conn.execute(_KEEPING, {f"new_{name}": value for name, value in given.items()}).one_or_none()
     return None if row is None else replace(draft, expires_at=row.expires_at)
 
 
@@ -115,3 +152,6 @@ def _row(tenant_id: uuid.UUID, offer: Offer) -> dict[str, Any]:
         "lines": {key: item.max_quantity for key, item in offer.lines.items()},
         "installments": {plan.installment_identifier: plan.item_identifier for plan in offer.installments},
     }
+
+
+_KEEPING: Final = _keeping()
