@@ -133,7 +133,7 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _troubled(Trouble.OTHER_AMOUNT, "charge right, the answer names another amount", "4000007700000166", 7700030),
     _troubled(Trouble.OTHER_CURRENCY, "charge right, the answer names another currency", "4000007700000174", 7700031),
     _troubled(Trouble.OTHER_REFERENCE, "charge right, the answer names another order", "4000007700000182", 7700032),
-    _troubled(Trouble.MALFORMED, "charge written, the answer is not JSON", "4000007700000200", 7700033),
+    _troubled(Trouble.MALFORMED, "charge written, the answer is not JSON", "4000007700000190", 7700033),
     _troubled(Trouble.HUGE, "charge written, the answer is 2 MiB", "4000007700000208", 7700034),
     _troubled(Trouble.DRIBBLE, "charge written, the answer comes a byte at a time", "4000007700000216", 7700035),
 )  # fmt: skip

@@ -62,7 +62,8 @@ class Sandbox:
             )
         said = until(lambda: log.read_text() if self._ended() or "\n" in log.read_text() else "", seconds=START_S)
         if not said.startswith("sandbox PSP on "):
-            raise SandboxDidNotStart(said)
+            self._process.wait(STOP_S)
+            raise SandboxDidNotStart(log.read_text())
         self.base_url = said.split()[3]
 
     def kill(self) -> None:
@@ -72,6 +73,11 @@ class Sandbox:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         return self._end(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Its exit code, once it ends by itself."""
+        assert self._process is not None
+        return self._process.wait(STOP_S)
 
     def account(self, webhook_url: str | None = None, **more: Any) -> Account:
         """A new account, open at the sandbox, as an adapter needs it."""

@@ -1,0 +1,120 @@
+"""Every call to a PSP ends on time and says NotSent only when that is proven (fault C5)."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from shared.domain.outcomes import NotSent, Unanswered
+from shared.psp import http as http_module
+from shared.psp.http import Answer, Http, Patience
+from tests.contract.conftest import PATIENCE
+from tests.support import evil
+
+GRACE_S = 1.0
+"""What a busy machine may add to a deadline."""
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@contextmanager
+def _over_within(seconds: float) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began <= seconds + GRACE_S
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(evil.silent, id="silent"),
+        pytest.param(evil.dribbled(HEAD, b"x", every_s=0.05), id="a header that never ends"),
+        pytest.param(evil.dribbled(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", every_s=0.05),
+                     id="promises without end"),
+        pytest.param(evil.dribbled(HEAD + b"Content-Length: 99999\r\n\r\n", b"x", every_s=0.05), id="a dribbled body"),
+        pytest.param(evil.dribbled(HEAD + b"\r\n", b"x" * 10_000, every_s=0.05), id="an endless body"),
+    ],
+)  # fmt: skip
+def test_a_call_ends_by_its_deadline_whatever_the_server_does(http: Http, behaviour: evil.Behaviour) -> None:
+    with evil.serving(behaviour) as url, _over_within(PATIENCE.total_s):
+        assert http.call("POST", url, headers={}, body=b"{}") == Unanswered("timed out")
+
+
+def test_an_answer_over_the_cap_is_given_up_before_the_deadline() -> None:
+    small = Http(Patience(connect_s=0.5, read_s=5, total_s=10, answer_limit=100_000))
+    flood = evil.dribbled(HEAD + b"\r\n", b"x" * 60_000, every_s=0.01)
+    with evil.serving(flood) as url, _over_within(1.0):
+        assert small.call("GET", url, headers={}) == Unanswered("answer too large")
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(evil.cut_at_once, id="cut"),
+        pytest.param(evil.saying(b"SSH-2.0-OpenSSH_9\r\n\r\n"), id="not HTTP"),
+        pytest.param(evil.saying(HEAD + b"Content-Length: 50\r\n\r\n{"), id="cut in the body"),
+    ],
+)
+def test_a_connection_that_breaks_after_we_wrote_is_unanswered(http: Http, behaviour: evil.Behaviour) -> None:
+    with evil.serving(behaviour) as url:
+        assert http.call("POST", url, headers={}, body=b"{}") == Unanswered("connection broken")
+
+
+def test_a_refused_connection_was_not_sent(http: Http) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert http.call("POST", f"http://127.0.0.1:{port}", headers={}) == NotSent("no connection")
+
+
+def test_a_name_that_does_not_exist_was_not_sent(http: Http) -> None:
+    with _over_within(PATIENCE.connect_s):
+        assert http.call("POST", "http://psp.invalid/v1", headers={}) == NotSent("no connection")
+
+
+def test_a_resolver_that_hangs_ends_by_the_connect_timeout(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object, **__: object) -> list[object]:
+        time.sleep(1.5)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with _over_within(PATIENCE.connect_s):
+        assert http.call("POST", "http://psp.invalid/v1", headers={}) == NotSent("no connection")
+
+
+def test_a_server_that_takes_no_connection_was_not_sent(http: Http) -> None:
+    """A full backlog: the kernel drops our SYN, as a firewall would."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        callers = [socket.socket() for _ in range(4)]
+        for caller in callers:
+            caller.settimeout(0)
+            caller.connect_ex(address)
+        with _over_within(PATIENCE.connect_s):
+            assert http.call("POST", f"http://127.0.0.1:{address[1]}", headers={}) == NotSent("no connection")
+        for caller in callers:
+            caller.close()
+
+
+def test_a_tls_handshake_that_fails_or_stalls_was_not_sent(http: Http) -> None:
+    for behaviour in (evil.silent, evil.saying(b"no TLS here")):
+        with evil.serving(behaviour) as url, _over_within(PATIENCE.connect_s):
+            secure = url.replace("http://", "https://")
+            assert http.call("POST", secure, headers={}, body=b"{}") == NotSent("no connection")
+
+
+def test_no_connection_free_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "CONNECTIONS", 1)
+    narrow = Http(Patience(connect_s=0.2, read_s=1.0, total_s=1.0))
+    with evil.serving(evil.silent) as url, ThreadPoolExecutor(2) as together:
+        outcomes = set(together.map(lambda _: narrow.call("GET", url, headers={}), range(2)))
+    assert outcomes == {NotSent("no connection free"), Unanswered("timed out")}
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed(http: Http) -> None:
+    away = b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    with evil.serving(evil.saying(away)) as url:
+        assert http.call("POST", url, headers={}, body=b"{}") == Answer(307, b"")
