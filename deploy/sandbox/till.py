@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_hex, token_urlsafe
+from typing import Final
 
 from deploy.sandbox.asks import REDIRECTED, AskedCard, AskedCharge
 from deploy.sandbox.books import Books, KeyUse
@@ -24,7 +25,8 @@ from deploy.sandbox.records import Charge, Method, PspAccount, Token
 from deploy.sandbox.webhooks import Outbox
 from shared.domain.outcomes import DeclineReason
 
-ALONE = {Script.PASSES_ALONE: "captured", Script.FAILS_ALONE: "declined"}
+ALONE: Final = {Script.PASSES_ALONE: "captured", Script.FAILS_ALONE: "declined"}
+"""What a self-driving challenge becomes after autoSeconds."""
 
 
 class NotPossible(Exception):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -25,8 +25,9 @@ from deploy.sandbox.troubles import NOTHING_WRITTEN, cut, refusal
 
 routes = web.RouteTableDef()
 ACCOUNT = web.RequestKey("account", PspAccount)
-KEY_LIMIT = 255
-CHARGES_SHOWN = 100
+KEY_LIMIT: Final = 255
+"""Characters an Idempotency-Key may have, as with Stripe."""
+CHARGES_SHOWN: Final = 100
 """A look-up by merchant reference shows its newest charges; an order has a handful of attempts."""
 
 Act = Callable[[KeyUse, Trouble | None], dict[str, Any]]

@@ -11,9 +11,9 @@ from shared.psp.sandbox import SandboxPsp
 from tests.contract.subject import SandboxSubject, Subject
 from tests.support.psp import Receiver, Sandbox, receiver, sandbox
 
-PATIENCE = Patience(connect_s=0.5, read_s=0.6, total_s=1.0)
-"""Long enough for a local process, short enough to wait out."""
-HANG_S = 1.5
+PATIENCE = Patience(connect_s=0.5, read_s=1.0, total_s=1.5)
+"""Long enough for a local process on a busy machine, short enough to wait out."""
+HANG_S = 2.0
 """Longer than PATIENCE: a hanging call is given up before it is cut."""
 
 

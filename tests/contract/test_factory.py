@@ -59,14 +59,14 @@ began = time.monotonic()
 asking = [gevent.spawn(ask, n) for n in range(50)]
 gevent.joinall(asking, raise_error=True)
 assert {one.value for one in asking} == {Absent()}
-assert time.monotonic() - began < 8, "fifty calls of 0.4 s waited for one another"
+assert time.monotonic() - began < 15, "fifty calls of 0.4 s waited for one another"
 """
 
 
 def _run(program: str, account: Account) -> None:
     document = asdict(account) | {"channels": frozenset()}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, input=repr(document), text=True, capture_output=True, timeout=30
+        [sys.executable, "-c", program], cwd=ROOT, input=repr(document), text=True, capture_output=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
 
