@@ -67,7 +67,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         settings = self._settings
         parts = Parts(
             settings=settings,
-            engine=create_engine(settings),
+            engine=create_engine(settings, answer_within_s=settings.database_answer_s),
             redis=vault.connect(settings.vault_url.get_secret_value()),
             keyring=self._keyring,
             clock=lambda: datetime.now(UTC),

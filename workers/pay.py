@@ -17,7 +17,7 @@ from shared.domain.cards import Card
 from shared.domain.outcomes import DeclineReason, NotSent, PaymentOutcome, Unanswered
 from shared.domain.states import OrderEvent, OrderState
 from shared.ids import psp_key, return_state
-from shared.patience import CRASHES_TO_PARK, PSP_AWAY
+from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE
 from shared.psp import router
 from shared.psp.port import TOTAL_TIMEOUT_S, Account, Channel, ChargeRequest
 from shared.settle import News, failure_of, settle
@@ -59,6 +59,8 @@ def pay(run: Runtime, tracking_number: str) -> bool:
         if order is None or order.state not in PAYABLE or order.is_leased:
             return order is not None and order.state is OrderState.CAPTURED
         earlier = attempts.of_order(conn, order.tenant_id, order.tracking_number)
+    if order.amount_minor == 0:
+        return _skip(run, order)
     try:
         plan = _plan(run, order, earlier)
     except VaultAway:
@@ -174,6 +176,15 @@ def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:
         keep_method=order.keeps_method and plan.token is None,
         ip_address=order.request["order"]["customer"].get("ipAddress"),
     )
+
+
+def _skip(run: Runtime, order: Order) -> bool:
+    """An order that costs nothing is paid as it stands; a PSP would refuse to charge it."""
+    with statements(run.engine) as conn:
+        paid = orders.advance(conn, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=STEP_PATIENCE)
+    if paid is not None:
+        run.forget_card(paid)
+    return paid is not None
 
 
 def _wait(run: Runtime, order: Order) -> bool:

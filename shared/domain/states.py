@@ -31,6 +31,7 @@ class OrderEvent(StrEnum):
     ADMITTED = "admitted"  # The first row of its story; it moves nothing.
     OFFER_HELD = "offer_held"
     OFFER_REFUSED = "offer_refused"
+    NOTHING_TO_PAY = "nothing_to_pay"  # The cart costs nothing (a promotion of 100 %): no PSP is asked.
     PAYMENT_STARTED = "payment_started"
     PAYMENT_RESUMED = "payment_resumed"  # The lease of a dead worker was taken over.
     PAYMENT_NOT_MADE = "payment_not_made"  # Proven: the PSP holds nothing. The order may be paid again.
@@ -62,6 +63,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.ADMITTED, E.OFFER_REFUSED): S.FAILED,
     (S.ADMITTED, E.CARD_LOST): S.FAILED,
     (S.ADMITTED, E.CANCELLED): S.FAILED,
+    (S.OFFER_LOCKED, E.NOTHING_TO_PAY): S.CAPTURED,
     (S.OFFER_LOCKED, E.PAYMENT_STARTED): S.PAYING,
     (S.OFFER_LOCKED, E.PAYMENT_CAPTURED): S.CAPTURED,  # An earlier attempt, told by a late webhook.
     (S.OFFER_LOCKED, E.PAYMENT_DECLINED): S.FAILED,  # No PSP may take it.

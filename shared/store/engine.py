@@ -11,19 +11,27 @@ from contextlib import contextmanager
 from typing import Final
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 
 from shared.config import Settings
+from shared.store.timely import timely
 
 CONNECT_TIMEOUT_S: Final = 2
 """A database that takes longer to greet us is away; the contract gives 2 s to say so."""
 
 
-def create_engine(settings: Settings) -> Engine:
-    """The pool of one process; connects on first use, so importing and building touch no network."""
+PATIENT_S: Final = 60.0
+"""For work nobody waits for at a counter: migrations, imports, the engine room's sweeps."""
+
+
+def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S) -> Engine:
+    """The pool of one process; connects on first use, so importing and building touch no network.
+
+    A statement that is not answered within *answer_within_s* fails as if the server were away.
+    """
     url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         url,
         pool_size=settings.pool_size,
         max_overflow=0,
@@ -38,6 +46,9 @@ def create_engine(settings: Settings) -> Engine:
             "tcp_user_timeout": 5000,
         },
     )
+    connection = timely(answer_within_s)
+    event.listen(engine, "do_connect", lambda _dialect, _record, args, kwargs: connection.connect(*args, **kwargs))
+    return engine
 
 
 @contextmanager

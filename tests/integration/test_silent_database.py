@@ -1,0 +1,76 @@
+"""A PostgreSQL that is stopped, not dead, is away within the time we give it, and is used again when it wakes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+
+from shared.config import Settings
+from shared.store.engine import create_engine, statements
+
+ANSWER_S = 0.5
+
+
+@pytest.fixture
+def hasty(settings: Settings) -> Iterator[Engine]:
+    made = create_engine(settings, answer_within_s=ANSWER_S)
+    yield made
+    made.dispose()
+
+
+@contextmanager
+def stopped(engine: Engine) -> Iterator[None]:
+    """The server process behind the engine's one pooled connection, stopped."""
+    with statements(engine) as conn:
+        pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_silent_server_is_away_within_the_time_it_is_given(hasty: Engine) -> None:
+    with stopped(hasty):
+        started = time.monotonic()
+        with pytest.raises(OperationalError) as raised, statements(hasty) as conn:
+            conn.execute(text("SELECT 1"))
+        assert time.monotonic() - started < ANSWER_S + 0.5
+    assert raised.value.connection_invalidated
+
+
+def test_a_commit_is_not_waited_for_any_longer(hasty: Engine) -> None:
+    with hasty.connect() as conn:
+        pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(OperationalError):
+                conn.commit()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_the_next_statement_goes_over_a_fresh_connection(hasty: Engine) -> None:
+    with stopped(hasty), pytest.raises(OperationalError), statements(hasty) as conn:
+        conn.execute(text("SELECT 1"))
+    with statements(hasty) as conn:
+        assert conn.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_an_answer_that_is_an_error_keeps_its_connection(hasty: Engine) -> None:
+    """A deadlock or a time-out the server tells of is an answer: nothing is unclear, nothing is closed."""
+    with statements(hasty) as conn:
+        pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        conn.execute(text("SET statement_timeout = 50"))
+        with pytest.raises(OperationalError) as raised:
+            conn.execute(text("SELECT pg_sleep(1)"))
+        assert isinstance(raised.value.orig, psycopg.errors.QueryCanceled)
+        assert conn.execute(text("SELECT pg_backend_pid()")).scalar_one() == pid
