@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,6 +19,11 @@ from tests.support.servers import TestServers
 from tests.support.stack import Stack
 
 UNIT: Final = Path(__file__).parent / "unit"
+
+
+def pytest_configure() -> None:
+    """End on SIGTERM as on Ctrl-C: fixtures are torn down, and no server outlives the tests."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

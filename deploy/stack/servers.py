@@ -5,14 +5,12 @@ Used by deploy/up, which supervises them, and by the tests, which only run them:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
-from deploy.stack import account, ports, postgres, redis
+from deploy.stack import account, leftovers, ports, postgres, redis
 from deploy.stack.home import Home
 from deploy.stack.postgres import Postgres
 from deploy.stack.program import Program, spawn, stop
@@ -65,22 +63,18 @@ def _own(server: redis.RedisServer, home: Home, programs: list[Program]) -> str:
 
 @contextmanager
 def running(home: Home) -> Iterator[Servers]:
-    """Servers of our own in *home*, ready to use; stopped, with all they wrote, at the end."""
+    """Servers of our own in *home*, ready to use; stopped, with all they wrote elsewhere, at the end.
+
+    They are noted, so that deploy/down ends them should this process be killed.
+    """
     servers = prepare(home.make(), {})
     with ExitStack() as stack:
         stack.callback(account.forget, home.path)
-        with ThreadPoolExecutor() as pool:
-            for stopper in pool.map(_start, servers.programs):
-                stack.callback(stopper)
+        started = [(program, spawn(program)) for program in servers.programs]
+        for program, process in started:
+            stack.callback(stop, process, program)
+        leftovers.write_note(home, ((program, process.pid) for program, process in started))
+        for program, _ in started:
+            until(program.is_ready, f"{program.name} (see {program.log})", within_s=READY_WITHIN_S)
         servers.provide()
         yield servers
-
-
-def _start(program: Program) -> Callable[[], object]:
-    process = spawn(program)
-    try:
-        until(program.is_ready, f"{program.name} (see {program.log})", within_s=READY_WITHIN_S)
-    except BaseException:
-        stop(process, program)
-        raise
-    return partial(stop, process, program)

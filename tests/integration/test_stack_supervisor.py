@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from deploy.stack import leftovers, lock
+from deploy.stack import leftovers, lock, signals
 from deploy.stack.guard import PAUSES_S
 from deploy.stack.home import Home
 from deploy.stack.program import HOME_MARK, Program, Stage
@@ -56,6 +57,21 @@ def a_program(home: Home, name: str, *argv: str, stage: Stage = Stage.PRODUCT, g
         grace_s=grace_s,
         stage=stage,
     )
+
+
+@contextmanager
+def started_by_nobody(*argv: str, mark: Home | None = None) -> Iterator[psutil.Process]:
+    """A process of a session of its own whose parent is gone."""
+    env = {"PATH": os.environ["PATH"]} | ({HOME_MARK: str(mark.path)} if mark else {})
+    script = "import subprocess, sys; p = subprocess.Popen(sys.argv[1:], stdout=-3, stderr=-3); print(p.pid)"
+    parent = [sys.executable, "-c", script, *argv]
+    done = subprocess.run(parent, env=env, start_new_session=True, stdout=subprocess.PIPE, check=True)
+    process = psutil.Process(int(done.stdout))
+    try:
+        yield process
+    finally:
+        if process.is_running():
+            process.kill()
 
 
 def pid_of(supervisor: Supervisor, name: str) -> int | None:
@@ -157,41 +173,38 @@ def test_a_process_that_will_not_end_is_killed_after_its_grace(
 
 
 def test_leftovers_of_a_killed_supervisor_are_ended_by_number_and_start_time(home: Home) -> None:
-    ours = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    strangers = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    try:
-        started = psutil.Process(ours.pid).create_time()
+    with started_by_nobody("sleep", "600") as ours, started_by_nobody("sleep", "600") as strangers:
         # The stranger has a number we once noted: it came round again.
-        noted = {str(ours.pid): started, str(strangers.pid): started - 3_600}
+        noted = {str(ours.pid): ours.create_time(), str(strangers.pid): strangers.create_time() - 3_600}
         (home.run / "processes.json").write_text(json.dumps(noted))
 
         ended = leftovers.end(home)
 
         assert ended == [f"process {ours.pid}"]
         assert not is_alive(ours.pid)
-        assert strangers.poll() is None
+        assert is_alive(strangers.pid)
         assert leftovers.end(home) == []
-    finally:
-        strangers.kill()
-        strangers.wait()
 
 
 def test_a_child_whose_noted_parent_is_dead_is_a_leftover_only_with_our_mark(home: Home) -> None:
-    script = "import subprocess; print(subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3).pid)"
-    marked = subprocess.run(
-        [sys.executable, "-c", script],
-        env={"PATH": os.environ["PATH"], HOME_MARK: str(home.path)},
-        start_new_session=True,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    child = psutil.Process(int(marked.stdout))
-    (home.run / "processes.json").write_text(json.dumps({str(os.getpgid(child.pid)): 1.0}))
+    with started_by_nobody("sleep", "600", mark=home) as child:
+        (home.run / "processes.json").write_text(json.dumps({str(os.getpgid(child.pid)): 1.0}))
+        another = Home(home.path / "another").make()
+        (another.run / "processes.json").write_text((home.run / "processes.json").read_text())
 
-    assert leftovers.end(Home(home.path / "another").make()) == []
-    assert leftovers.end(home) == [f"process {child.pid}"]
-    assert not is_alive(child.pid)
+        assert leftovers.end(another) == []
+        assert leftovers.end(home) == [f"process {child.pid}"]
+        assert not is_alive(child.pid)
+
+
+@pytest.mark.parametrize("number", signals.STOPPING, ids=lambda each: str(each.name))
+def test_every_way_to_ask_a_stack_to_stop_is_heard_once(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with signals.raising_stop_asked():
+        with pytest.raises(signals.StopAsked, match=number.name):
+            os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # Stopping has begun: nothing may tear it apart.
+    assert signal.getsignal(number) is before
 
 
 def test_one_home_has_one_supervisor_and_the_lock_dies_with_it(home: Home) -> None:
