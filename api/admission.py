@@ -7,10 +7,11 @@ came. The broker is not asked: the ring is handed over and may be lost, the row 
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -29,8 +30,11 @@ from shared.store.engine import statements
 
 log = structlog.get_logger(__name__)
 
-LONGEST_KEY = 255
+LONGEST_KEY: Final = 255
 """The contract bounds correlationId by 255; the header is its other spelling."""
+
+AGAIN_WITHIN_S: Final = 0.5
+"""Time left for a second try within the 2 s the contract gives to say 503."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +113,15 @@ def cart_of(ask: CheckoutRequest) -> list[CartLine]:
 
 
 def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
-    """Write the order down; a connection that broke, perhaps at COMMIT, is answered with the same statement again."""
+    """Write the order down; a connection that broke, perhaps at COMMIT, is answered with the same statement again.
+
+    One that only went silent is not: the caller has waited long enough and hears 503, and repeats under its key.
+    """
+    started = time.monotonic()
     try:
         return _write_once(parts, candidate, ask)
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        if not error.connection_invalidated or time.monotonic() - started > AGAIN_WITHIN_S:
             raise
         log.warning("admission.again", error=type(error.orig).__name__)
         return _write_once(parts, candidate, ask)
