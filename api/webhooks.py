@@ -55,7 +55,7 @@ def _settle_once(
         return None
     attempt = attempts.by_key(conn, tenant_id, provider, event.psp_key)
     if attempt is None:
-        log.warning("webhook.parked", provider=provider, event=event.event_id)
+        log.warning("webhook.parked", provider=provider, event_id=event.event_id)
         return None
     before = orders.lock(conn, tenant_id, attempt.tracking_number)
     assert before is not None, "an attempt has an order"

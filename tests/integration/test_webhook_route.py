@@ -1,0 +1,223 @@
+"""What a PSP tells us: verified as it was sent, stored once, settled once, whatever order it comes in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any, Final
+
+import pytest
+from flask.testing import FlaskClient
+from redis import Redis
+from sqlalchemy import Engine, func, select
+from standardwebhooks import Webhook
+from werkzeug.test import TestResponse
+
+from api.parts import Parts
+from shared.config import Settings
+from shared.domain.states import OrderState
+from shared.psp.port import Account, Channel
+from shared.store import accounts, attempts
+from shared.store.attempts import Attempt, AttemptState
+from shared.store.engine import statements
+from shared.store.orders import Order
+from shared.store.tables import order_events, psp_events
+from tests.support.front_door import a_shop, opened, parts_for
+from tests.support.order_rows import again, an_order
+
+SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@dataclass(frozen=True, slots=True)
+class Psp:
+    """A PSP that can sign: one account of one tenant, told through the front door."""
+
+    client: FlaskClient
+    engine: Engine
+    account: Account
+
+    def tell(self, attempt: Attempt, state: str, *, event_id: str | None = None, **about: Any) -> TestResponse:
+        """Deliver that the charge of *attempt* is now in *state*."""
+        charge = {
+            "pspReference": f"sb_{attempt.psp_key}",
+            "merchantReference": attempt.merchant_reference,
+            "idempotencyKey": attempt.psp_key,
+            "amountMinor": attempt.amount_minor,
+            "currency": attempt.currency,
+            "state": state,
+        }
+        return self.deliver({"type": f"charge.{state}", "charge": charge | about}, event_id=event_id)
+
+    def deliver(
+        self,
+        document: dict[str, Any],
+        *,
+        event_id: str | None = None,
+        secret: str = SECRET,
+        at: datetime | None = None,
+        tamper: bytes = b"",
+    ) -> TestResponse:
+        """Sign and deliver any document."""
+        event_id, at = event_id or f"evt_{token_hex(8)}", at or datetime.now(UTC)
+        body = json.dumps({"id": event_id, "createdAt": at.isoformat()} | document)
+        headers = {
+            "webhook-id": event_id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(secret).sign(event_id, at, body),
+            "content-type": "application/json",
+        }
+        path = f"/api/v1/c2a/psp/sandbox/{self.account.account_id}/webhook"
+        return self.client.post(path, data=body.encode() + tamper, headers=headers)
+
+    def events_kept(self) -> int:
+        """Rows of this tenant in the inbox."""
+        with statements(self.engine) as conn:
+            count = select(func.count()).where(psp_events.c.tenant_id == self.account.tenant_id)
+            return int(conn.execute(count.select_from(psp_events)).scalar_one())
+
+
+@pytest.fixture(scope="module")
+def parts(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Parts]:
+    redis = Redis.from_url(vault_url)
+    yield parts_for(settings, engine, redis)
+    redis.close()
+
+
+@pytest.fixture
+def psp(parts: Parts) -> Iterator[Psp]:
+    shop = a_shop(parts.engine)
+    account = Account(
+        tenant_id=str(shop.tenant_id),
+        provider="sandbox",
+        account_id=f"acc_{token_hex(12)}",
+        adapter="sandbox",
+        base_url="http://127.0.0.1:1",
+        channels=frozenset(Channel),
+        credentials={"apiKey": "unused", "webhookSecret": SECRET},
+    )
+    with parts.engine.begin() as conn:
+        accounts.save(conn, parts.keyring, account)
+    with opened(parts) as client:
+        yield Psp(client, parts.engine, account)
+
+
+def an_attempt(psp: Psp, state: OrderState, outcome: AttemptState = AttemptState.OPEN) -> tuple[Order, Attempt]:
+    """An order of the PSP's tenant with one attempt."""
+    order = an_order(psp.engine, state, tenant_id=psp.account.tenant_id)
+    attempt = Attempt(
+        tenant_id=order.tenant_id,
+        tracking_number=order.tracking_number,
+        attempt_no=1,
+        provider="sandbox",
+        psp_key=token_hex(20),
+        merchant_reference=order.tracking_number,
+        amount_minor=1499,
+        currency="EUR",
+        outcome=outcome,
+        psp_reference=None,
+        kept_token=None,
+        looks=0,
+        started_at=order.seen_at,
+    )
+    with psp.engine.begin() as conn:
+        attempts.write_ahead(conn, attempt)
+    return order, attempt
+
+
+def attempt_now(psp: Psp, attempt: Attempt) -> AttemptState:
+    with statements(psp.engine) as conn:
+        return attempts.of_order(conn, attempt.tenant_id, attempt.tracking_number)[0].outcome
+
+
+@pytest.mark.parametrize("state", [OrderState.PAYING, OrderState.CONFIRMING, OrderState.CHALLENGE])
+def test_a_capture_moves_the_order_wherever_it_waits(psp: Psp, state: OrderState) -> None:
+    order, attempt = an_attempt(psp, state)
+    assert psp.tell(attempt, "captured").status_code == 200
+    assert again(psp.engine, order.tracking_number).state is OrderState.CAPTURED
+
+
+def test_the_same_event_twice_has_its_effect_once(psp: Psp) -> None:
+    order, attempt = an_attempt(psp, OrderState.CHALLENGE)
+    for _ in range(2):
+        assert psp.tell(attempt, "captured", event_id="evt_same").status_code == 200
+    assert psp.events_kept() == 1
+    with statements(psp.engine) as conn:
+        told = conn.execute(select(order_events.c.event).where(order_events.c.tracking_number == order.tracking_number))
+        assert told.scalars().all() == ["payment_captured"]
+
+
+def test_the_same_news_under_another_event_changes_nothing(psp: Psp) -> None:
+    order, attempt = an_attempt(psp, OrderState.CHALLENGE)
+    psp.tell(attempt, "captured")
+    version = again(psp.engine, order.tracking_number).version
+    assert psp.tell(attempt, "captured").status_code == 200
+    assert again(psp.engine, order.tracking_number).version == version
+
+
+def test_a_challenge_told_after_the_capture_does_not_take_the_order_back(psp: Psp) -> None:
+    order, attempt = an_attempt(psp, OrderState.PAYING)
+    psp.tell(attempt, "captured")
+    psp.tell(attempt, "challenge", challenge={"redirectUrl": "http://127.0.0.1:1/c"})
+    assert again(psp.engine, order.tracking_number).state is OrderState.CAPTURED
+
+
+def test_a_decline_told_after_the_capture_changes_nothing(psp: Psp) -> None:
+    order, attempt = an_attempt(psp, OrderState.PAYING)
+    psp.tell(attempt, "captured")
+    psp.tell(attempt, "declined", declineReason="insufficient_funds")
+    assert again(psp.engine, order.tracking_number).state is OrderState.CAPTURED
+    assert attempt_now(psp, attempt) is AttemptState.CAPTURED
+
+
+def test_a_capture_of_another_amount_is_not_taken_for_ours(psp: Psp) -> None:
+    order, attempt = an_attempt(psp, OrderState.CONFIRMING)
+    assert psp.tell(attempt, "captured", amountMinor=1).status_code == 200
+    assert again(psp.engine, order.tracking_number).state is OrderState.CONFIRMING
+    assert attempt_now(psp, attempt) is AttemptState.OPEN
+
+
+def test_money_captured_for_a_failed_order_is_marked_to_go_back(psp: Psp) -> None:
+    order, attempt = an_attempt(psp, OrderState.FAILED)
+    assert psp.tell(attempt, "captured").status_code == 200
+    assert again(psp.engine, order.tracking_number).state is OrderState.FAILED
+    assert attempt_now(psp, attempt) is AttemptState.RETURNING
+
+
+def test_news_of_a_charge_we_do_not_know_is_kept_and_acknowledged(psp: Psp) -> None:
+    _, attempt = an_attempt(psp, OrderState.PAYING)
+    assert psp.tell(replace(attempt, psp_key="unknown"), "captured").status_code == 200
+    assert psp.events_kept() == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+        {"tamper": b" "},
+        {"at": datetime.now(UTC) - timedelta(minutes=6)},
+        {"at": datetime.now(UTC) + timedelta(minutes=6)},
+    ],
+    ids=["another secret", "one byte more", "a replay", "from the future"],
+)
+def test_what_does_not_verify_is_refused_and_leaves_no_row(psp: Psp, wrong: dict[str, Any]) -> None:
+    """Contract section 6: a bad signature is 400 and leaves no row."""
+    answer = psp.deliver({"type": "charge.captured", "charge": {}}, **wrong)
+    assert answer.status_code == 400
+    assert answer.json == {
+        "status": {"messageCode": "INVALID_REQUEST"},
+        "message": "the signature or its time stamp does not verify",
+    }
+    assert psp.events_kept() == 0
+
+
+def test_a_signed_event_we_do_not_understand_is_kept_and_acknowledged(psp: Psp) -> None:
+    assert psp.deliver({"type": "dispute.opened"}).status_code == 200
+    assert psp.events_kept() == 1
+
+
+def test_an_unknown_account_and_another_provider_are_not_found(psp: Psp) -> None:
+    for path in (f"other/{psp.account.account_id}", "sandbox/acc_unknown"):
+        assert psp.client.post(f"/api/v1/c2a/psp/{path}/webhook", data=b"{}").status_code == 404
