@@ -90,7 +90,7 @@ def _install(lock: str) -> None:
             return
     if _has_no_pip():
         _run([str(PYTHON), "-m", "ensurepip", "--default-pip"])
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
     _run([*command, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", lock])
     _run([*command, "--no-deps", "--no-build-isolation", "--no-index", "--editable", "."])
 
