@@ -1,4 +1,4 @@
-"""What the lock files promise: they hold what pyproject.toml asks for, hashed, and say nothing of where it comes from."""
+"""What the locks promise: they hold what pyproject.toml asks for, hashed, and name no address to fetch it from."""
 
 from __future__ import annotations
 
