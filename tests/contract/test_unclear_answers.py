@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.outcomes import Absent, Captured, Declined, DeclineReason, NotSent, Unanswered
@@ -9,6 +11,7 @@ from shared.psp.http import Http
 from shared.psp.port import Account, ChargeQuery
 from shared.psp.sandbox import SandboxPsp
 from tests.contract.subject import SandboxSubject, a_request, query_of
+from tests.support import evil
 
 WRITTEN = (
     "http500After", "timeoutAfter", "dropAfter", "otherAmount", "otherCurrency", "otherReference", "malformed", "huge",
@@ -85,3 +88,13 @@ def test_no_word_of_the_psp_gets_into_an_outcome(sandbox_subject: SandboxSubject
     """The sandbox adds issuerText to declines; a real issuer's text may hold anything."""
     declined = sandbox_subject.psp.charge(a_request("4000000000009995"))
     assert "ISSUER TEXT" not in repr(declined)
+
+
+def test_a_404_of_some_other_server_proves_no_absence(http: Http, sandbox_subject: SandboxSubject) -> None:
+    """A wrong base URL, or a proxy's own page, must not read as "this charge was never made"."""
+    page = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found"
+    with evil.serving(evil.saying(page)) as url:
+        psp = SandboxPsp(replace(sandbox_subject.account, base_url=url), http)
+        assert isinstance(psp.look_up(ChargeQuery("k", "m", "sb_1")), Unanswered)
+        assert isinstance(psp.look_up(ChargeQuery("k", "m")), Unanswered)
+        assert not psp.forget_token("tok_1")
