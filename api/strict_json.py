@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from flask import request
 from pydantic import BaseModel
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from api.here import parts
 from api.validation import read
@@ -22,7 +22,7 @@ from shared.domain.refusals import InvalidRequest
 M = TypeVar("M", bound=BaseModel)
 
 MOST_BYTES: Final = 64 * 1024
-"""Contract section 1. Flask's MAX_CONTENT_LENGTH holds it, for chunked bodies too (413)."""
+"""Contract section 1. Flask is told one more (api/app.py): of a chunked body it cuts off what is over, silently."""
 MOST_DEPTH: Final = 16
 MOST_DIGITS: Final = 100
 """No number we read has more; turning a million digits into an int takes quadratic time."""
@@ -34,7 +34,10 @@ def body(model: type[M]) -> M:
     Raises werkzeug's 413, 415 and 400 (no JSON at all), InvalidCard, and InvalidRequest for all else.
     """
     _require_json()
-    return read(model, parse(request.get_data(cache=False)), today=parts().clock().date())
+    raw = request.get_data(cache=False)
+    if len(raw) > MOST_BYTES:
+        raise RequestEntityTooLarge
+    return read(model, parse(raw), today=parts().clock().date())
 
 
 def parse(raw: bytes) -> Any:
