@@ -18,6 +18,6 @@ def identifier(name: str) -> str:
     values = request.args.getlist(name)
     if len(values) != 1:
         raise InvalidRequest(f"query.{name}: {'is required' if not values else 'must be given once'}")
-    if len(values[0]) > LONGEST_TEXT or not _IDENTIFIER.fullmatch(values[0]) or "\ufffd" in values[0]:
-        raise InvalidRequest(f"query.{name}: is not an identifier")  # U+FFFD: what was sent is not UTF-8.
+    if len(values[0]) > LONGEST_TEXT or not _IDENTIFIER.fullmatch(values[0]):
+        raise InvalidRequest(f"query.{name}: is not an identifier")
     return values[0]

@@ -1,0 +1,205 @@
+"""How often a key may call, in a real Redis (contract section 1: rate limit)."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine
+
+from api.limits import PATIENCE_S, PAUSE_S, Kind, Limits, Quota, quota_of
+from api.parts import Parts
+from shared.config import Settings
+from shared.store.keys import Caller, KeyRole
+from shared.store.tenants import TenantSettings
+from tests.integration.test_front_door import probe
+from tests.support.front_door import a_shop, opened, parts_for
+from tests.support.own_redis import own_redis
+
+
+@pytest.fixture(scope="module")
+def redis(vault_url: str) -> Iterator[Redis]:
+    """The volatile Redis."""
+    with Redis.from_url(vault_url) as client:
+        yield client
+
+
+def a_caller(*, live: bool = False, settings: TenantSettings | None = None) -> Caller:
+    """Somebody new, with full buckets."""
+    return Caller(uuid.uuid4(), KeyRole.STOREFRONT, live, settings or TenantSettings(), uuid.uuid4().hex[:16])
+
+
+def slow(burst: int = 3) -> TenantSettings:
+    """*burst* calls at once and then one a minute."""
+    return TenantSettings(changes_per_minute=1, changes_burst=burst, status_per_minute=1, status_burst=burst)
+
+
+@pytest.mark.parametrize(
+    ("live", "kind", "per_minute", "burst"),
+    [
+        (True, Kind.CHANGES, 1_000, 50),
+        (False, Kind.CHANGES, 100, 10),
+        (True, Kind.STATUS, 30_000, 1_500),
+        (False, Kind.STATUS, 3_000, 300),
+    ],
+)
+def test_the_defaults_are_the_contracts(live: bool, kind: Kind, per_minute: int, burst: int) -> None:
+    assert quota_of(a_caller(live=live), kind) == Quota(kind, per_minute, burst)
+
+
+def test_a_tenant_sets_its_own_and_status_follows_changes_unless_set_too() -> None:
+    own = TenantSettings(changes_per_minute=10, changes_burst=2)
+    both = TenantSettings(changes_per_minute=10, changes_burst=2, status_per_minute=7, status_burst=1)
+
+    assert quota_of(a_caller(settings=own), Kind.CHANGES) == Quota(Kind.CHANGES, 10, 2)
+    assert quota_of(a_caller(settings=own), Kind.STATUS) == Quota(Kind.STATUS, 300, 60)
+    assert quota_of(a_caller(settings=both), Kind.STATUS) == Quota(Kind.STATUS, 7, 1)
+
+
+def test_a_bucket_gives_its_burst_and_then_says_how_long_to_wait(redis: Redis) -> None:
+    limits, caller = Limits(redis), a_caller(settings=slow(3))
+
+    given = [limits.take(caller, Kind.CHANGES) for _ in range(4)]
+
+    assert [verdict.allowed for verdict in given] == [True, True, True, False]
+    assert [verdict.remaining for verdict in given] == [2, 1, 0, 0]
+    assert 58 <= given[3].retry_after_s <= 60
+    assert given[2].headers() == {"RateLimit-Policy": '"changes";q=1;w=60', "RateLimit": '"changes";r=0;t=180'}
+
+
+def test_a_refused_call_takes_nothing(redis: Redis) -> None:
+    limits, caller = Limits(redis), a_caller(settings=slow(1))
+    limits.take(caller, Kind.CHANGES)
+
+    waits = {limits.take(caller, Kind.CHANGES).retry_after_s for _ in range(20)}
+
+    assert waits <= {59, 60}
+
+
+def test_a_token_comes_back_after_its_time(redis: Redis) -> None:
+    quick = TenantSettings(changes_per_minute=600, changes_burst=1)  # One every 100 ms.
+    limits, caller = Limits(redis), a_caller(settings=quick)
+    began = time.monotonic()
+    limits.take(caller, Kind.CHANGES)
+
+    while not limits.take(caller, Kind.CHANGES).allowed:
+        assert time.monotonic() - began < 5, "the bucket never filled"
+
+    assert time.monotonic() - began >= 0.09
+
+
+def test_the_buckets_of_two_kinds_and_two_keys_are_apart(redis: Redis) -> None:
+    limits, one, other = Limits(redis), a_caller(settings=slow(1)), a_caller(settings=slow(1))
+    limits.take(one, Kind.CHANGES)
+
+    assert not limits.take(one, Kind.CHANGES).allowed
+    assert limits.take(one, Kind.STATUS).allowed
+    assert limits.take(other, Kind.CHANGES).allowed
+
+
+def test_of_many_at_once_exactly_the_burst_passes(redis: Redis) -> None:
+    limits, caller = Limits(redis), a_caller(settings=slow(20))
+
+    with ThreadPoolExecutor(16) as pool:
+        verdicts = list(pool.map(lambda _: limits.take(caller, Kind.CHANGES).allowed, range(100)))
+
+    assert verdicts.count(True) == 20
+
+
+def test_a_bucket_leaves_redis_once_it_is_full(redis: Redis) -> None:
+    limits, caller = Limits(redis), a_caller(settings=slow(5))
+    limits.take(caller, Kind.CHANGES)
+
+    assert 58 <= redis.ttl(f"limit:{caller.key_id}:changes") <= 60
+
+
+def test_polls_are_counted_in_the_same_round_trip_and_only_when_let_in(redis: Redis) -> None:
+    limits, caller, name = Limits(redis), a_caller(settings=slow(2)), f"polls:{uuid.uuid4()}"
+
+    assert [limits.take(caller, Kind.STATUS, name).count for _ in range(3)] == [1, 2, None]
+    assert 1_190 <= redis.ttl(name) <= 1_200
+
+
+def test_a_key_that_calls_too_often_is_told_429_and_when_to_come_back(
+    settings: Settings, engine: Engine, redis: Redis
+) -> None:
+    shop = a_shop(engine, limits=slow(1))
+
+    with opened(parts_for(settings, engine, redis), probe()) as client:
+        first, second = (client.post("/probe", headers=shop.headers) for _ in range(2))
+        poll = client.get(f"/probe/trk_{'0' * 26}", headers=shop.headers)
+
+    assert (first.status_code, first.headers["RateLimit"]) == (200, '"changes";r=0;t=60')
+    assert (second.status_code, poll.status_code) == (429, 200)
+    assert second.json == {"message": "too many calls with this key", "status": {"messageCode": "RATE_LIMITED"}}
+    assert 58 <= int(second.headers["Retry-After"]) <= 60
+    assert second.headers["RateLimit-Policy"] == '"changes";q=1;w=60'
+    assert poll.json is not None
+    assert poll.json["polls"] == 1
+
+
+def test_a_path_that_is_no_tracking_number_is_not_counted(settings: Settings, engine: Engine, redis: Redis) -> None:
+    shop = a_shop(engine)
+
+    with opened(parts_for(settings, engine, redis), probe()) as client:
+        told = client.get(f"/probe/{'x' * 500}", headers=shop.headers)
+
+    assert told.json is not None
+    assert told.json["polls"] is None
+    assert not redis.keys("polls:*x*")
+
+
+def test_without_redis_calls_pass_and_only_one_a_pause_waits_for_it(
+    tmp_path: Path, settings: Settings, engine: Engine
+) -> None:
+    caller = a_caller(settings=slow(1))
+    now = [0.0]
+    with own_redis(tmp_path) as server, server.client() as client:
+        limits = Limits(client, clock=lambda: now[0])
+        assert limits.take(caller, Kind.CHANGES).allowed
+        assert not limits.take(caller, Kind.CHANGES).allowed
+        server.kill()
+
+        began = time.monotonic()
+        passed = [limits.take(caller, Kind.CHANGES, "polls:x") for _ in range(50)]
+        waited = time.monotonic() - began
+        server.start()
+        now[0] = PAUSE_S
+        newcomer = a_caller(settings=slow(1))
+        back = [limits.take(newcomer, Kind.CHANGES).allowed for _ in range(2)]
+
+    assert all(verdict.allowed and verdict.count is None for verdict in passed)
+    assert waited < 2 * PATIENCE_S + 0.5
+    assert back == [True, False], "after the pause Redis is asked again"
+
+
+def test_a_silent_redis_costs_one_call_a_fifth_of_a_second(tmp_path: Path) -> None:
+    caller = a_caller()
+    with own_redis(tmp_path) as server, server.client() as client:
+        limits = Limits(client)
+        assert limits.take(caller, Kind.CHANGES).allowed
+        assert server.process is not None
+        server.process.send_signal(19)  # SIGSTOP
+
+        began = time.monotonic()
+        passed = [limits.take(caller, Kind.CHANGES).allowed for _ in range(50)]
+        waited = time.monotonic() - began
+
+    assert all(passed)
+    assert PATIENCE_S * 0.9 <= waited < 1.0
+
+
+def test_the_front_door_stays_open_without_redis(tmp_path: Path, settings: Settings, engine: Engine) -> None:
+    shop = a_shop(engine, limits=slow(1))
+    with own_redis(tmp_path) as server, server.client() as client:
+        server.kill()
+        parts: Parts = parts_for(settings, engine, client)
+        with opened(parts, probe()) as door:
+            told = [door.post("/probe", headers=shop.headers).status_code for _ in range(5)]
+
+    assert told == [200] * 5

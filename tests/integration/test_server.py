@@ -1,0 +1,247 @@
+"""What the served API does to clients who are slow, huge, malformed or silent (G1, G4 of the faults).
+
+Raw sockets against the real process: no client library would send these.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import Engine
+
+from api.patience import BODY_S
+from api.server import OPTIONS
+from deploy.stack import ports
+from deploy.stack.home import Home
+from deploy.stack.waiting import until
+from shared.config import Settings
+from tests.support.front_door import Shop, a_shop
+
+ROOT: Final = Path(__file__).parents[2]
+PATH: Final = "/api/v1/c2a/offer/checkout"
+CANARY: Final = "4111111111111111"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running API process and its log."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    shop: Shop
+
+    def head(self, *lines: str, method: str = "POST") -> bytes:
+        """The head of an authenticated request."""
+        fixed = (f"{method} {PATH} HTTP/1.1", "Host: x", "Content-Type: application/json")
+        keys = (f"{name}: {value}" for name, value in self.shop.headers.items())
+        return "".join(f"{line}\r\n" for line in (*fixed, *keys, *lines, "")).encode()
+
+    def connect(self) -> socket.socket:
+        """A raw connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def memory(self) -> int:
+        """Resident bytes of all its processes."""
+        parent = psutil.Process(self.process.pid)
+        return sum(process.memory_info().rss for process in (parent, *parent.children()))
+
+
+@pytest.fixture(scope="module")
+def served(settings: Settings, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The API as deploy/up starts it."""
+    with _serving(settings, engine, tmp_path_factory.mktemp("served")) as running:
+        yield running
+
+
+@pytest.fixture
+def mortal(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Served]:
+    """Another one, to be ended by its test."""
+    with _serving(settings, engine, tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def _serving(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Served]:
+    port = ports.kept(Home(tmp_path).make(), "api")
+    log = tmp_path / "api.log"
+    env = os.environ | {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "BROKER_URL": settings.broker_url.get_secret_value(),
+        "VAULT_URL": settings.vault_url.get_secret_value(),
+    }
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api.main", "--port", str(port), "--workers", "1"],
+            cwd=ROOT,
+            env=env,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        until(lambda: _is_ready(port), "the API is ready", within_s=30)
+        yield Served(process, port, log, a_shop(engine))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _answer(client: socket.socket) -> tuple[int, dict[str, str]]:
+    """The status and the document of the answer on *client*; (0, {}) if it was closed without one."""
+    heard = b""
+    while b"\r\n\r\n" not in heard:
+        if not (more := client.recv(65_536)):
+            return 0, {}
+        heard += more
+    head, _, body = heard.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+    )
+    while len(body) < length:
+        body += client.recv(65_536)
+    return int(head.split()[1]), json.loads(body or b"{}").get("status", {})
+
+
+def _ask(served: Served, *parts: bytes) -> tuple[int, dict[str, str]]:
+    with served.connect() as client:
+        for part in parts:
+            client.sendall(part)
+        return _answer(client)
+
+
+def test_a_body_over_the_cap_is_refused_however_it_is_framed_and_memory_stays_flat(served: Served) -> None:
+    before = served.memory()
+    chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+
+    told = _ask(served, served.head(f"Content-Length: {1 << 33}"), b"{}")
+    chunked = _ask(served, served.head("Transfer-Encoding: chunked"), *[chunk] * 32)
+    padded = _ask(served, served.head("Transfer-Encoding: chunked"), b"2\r\n{}\r\n", chunk, b"0\r\n\r\n")
+
+    assert told == chunked == padded == (413, {"messageCode": "REQUEST_TOO_LARGE"})
+    assert served.memory() - before < 20 << 20
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (f"GET /{'x' * 5_000} HTTP/1.1\r\n\r\n", 414),
+        (f"GET / HTTP/1.1\r\nA: {CANARY * 4_096}\r\n\r\n", 431),
+        ("GET / HTTP/1.1\r\n" + f"A: {CANARY}\r\n" * 100 + "\r\n", 431),
+        (f"GET /{CANARY}\x01 HTTP/9\r\n\r\n", 400),
+        (f"{CANARY}\r\n\r\n", 400),
+        (f"GET / HTTP/1.1\r\n{CANARY}\r\n\r\n", 400),
+        (f"GET / HTTP/1.1\r\nHost: x\r\nx-request-id: a\rb{CANARY}\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_request_is_refused_in_the_envelope_and_quoted_nowhere(
+    served: Served, sent: str, status: int
+) -> None:
+    told = _ask(served, sent.encode("latin-1"))
+
+    assert told[0] == status
+    assert set(told[1]) == {"messageCode"}
+    until(lambda: b"request.malformed" in served.log.read_bytes(), "the refusal is logged", within_s=5)
+    assert CANARY.encode() not in served.log.read_bytes()
+
+
+def test_a_broken_chunk_is_a_bad_request(served: Served) -> None:
+    told = _ask(served, served.head("Transfer-Encoding: chunked"), b"ZZ\r\n{}\r\n0\r\n\r\n")
+
+    assert told == (400, {"messageCode": "BAD_REQUEST"})
+
+
+def test_a_body_that_dribbles_is_given_up_and_others_are_served_meanwhile(served: Served) -> None:
+    began = time.monotonic()
+    with served.connect() as slow:
+        slow.sendall(served.head("Content-Length: 1000"))
+        slow.settimeout(0.5)
+        told = (0, {"messageCode": ""})
+        while told[0] == 0 and time.monotonic() - began < BODY_S + 5:
+            slow.sendall(b" ")
+            assert httpx.get(f"http://127.0.0.1:{served.port}/healthz").status_code == 200
+            try:
+                told = _answer(slow)
+            except TimeoutError:
+                continue
+
+    assert told == (408, {"messageCode": "REQUEST_TIMEOUT"})
+    assert BODY_S <= time.monotonic() - began < BODY_S + 3
+
+
+def test_headers_that_dribble_end_with_the_connection(served: Served) -> None:
+    began = time.monotonic()
+    with served.connect() as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
+
+        assert slow.recv(1) == b""
+
+    assert OPTIONS["keepalive"] <= time.monotonic() - began < OPTIONS["keepalive"] + 3
+
+
+def test_a_compressed_body_is_refused_unread(served: Served) -> None:
+    told = _ask(served, served.head("Content-Encoding: gzip", "Content-Length: 2"), b"\x1f\x8b")
+
+    assert told == (415, {"messageCode": "UNSUPPORTED_MEDIA_TYPE"})
+
+
+def test_sigterm_answers_what_is_here_and_waits_for_nobody_idle(mortal: Served) -> None:
+    with mortal.connect() as idle, mortal.connect() as busy:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert _answer(idle)[0] == 200  # Kept alive, and now waited on.
+        busy.sendall(mortal.head("Content-Length: 2"))
+        until(lambda: _established(mortal) >= 2, "both connections are taken", within_s=5)
+        mortal.process.send_signal(signal.SIGTERM)
+        assert idle.recv(1) == b""
+
+        busy.sendall(b"{}")
+
+        assert _answer(busy) == (400, {"messageCode": "INVALID_REQUEST"})
+    mortal.process.wait(timeout=OPTIONS["graceful_timeout"])
+    assert mortal.process.returncode == 0
+
+
+def _established(served: Served) -> int:
+    """How many connections the API's processes hold open."""
+    children = psutil.Process(served.process.pid).children()
+    return sum(
+        link.status == psutil.CONN_ESTABLISHED and link.laddr.port == served.port
+        for child in children
+        for link in child.net_connections("tcp")
+        if link.laddr
+    )
+
+
+def test_every_log_line_is_one_json_object(served: Served) -> None:
+    httpx.post(
+        f"http://127.0.0.1:{served.port}{PATH}", headers=served.shop.headers | {"x-request-id": "abc"}, json={"a": 1}
+    )
+
+    until(lambda: b'"request_id": "abc"' in served.log.read_bytes(), "the request is logged", within_s=5)
+    lines = [json.loads(line) for line in served.log.read_text().splitlines()]
+    (mine,) = [line for line in lines if line.get("request_id") == "abc" and line["event"] == "request"]
+    assert (mine["method"], mine["route"], mine["status"]) == ("POST", PATH, 400)
+    assert mine["tenant"] == str(served.shop.tenant_id)
+    assert served.shop.key not in served.log.read_text()
