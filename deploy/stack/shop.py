@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Event
 from typing import Any, Final
 
 import httpx
@@ -12,7 +13,7 @@ import httpx
 CUSTOMER: Final = "cu.00.482"
 TERMINAL: Final = frozenset({"CHECK_OUT_DONE", "CHECK_OUT_FAILED"})
 ANSWER_WITHIN_S: Final = 10.0
-"""More than any answer takes by itself; the time an answer is held on request comes on top."""
+"""More than any answer takes."""
 
 
 class Refused(RuntimeError):
@@ -70,22 +71,20 @@ class Shop:
         follow_up = document["followUpInstructions"]
         return Placed(document["trackingNumber"], follow_up["followUpUrl"], float(response.headers["retry-after"]))
 
-    def follow(self, placed: Placed, *, within_s: float) -> dict[str, Any]:
+    def follow(self, placed: Placed, *, sooner: Event, within_s: float) -> dict[str, Any]:
         """Poll until the order ended; its last answer. Raises Refused when it does not end in time.
 
-        We ask the server to hold its answer for as long as it would have us wait (RFC 7240, wait), and wait
-        ourselves what is left of that if it does not.
+        We ask again when we are told to (Retry-After), or at once when *sooner* is set by somebody with other news.
         """
         deadline = time.monotonic() + within_s
         patience = placed.retry_after_s
         while time.monotonic() < deadline:
-            asked = time.monotonic()
-            held = {"Prefer": f"wait={patience:.0f}"}
-            response = self._http.get(placed.follow_up_url, headers=held, timeout=ANSWER_WITHIN_S + patience)
+            sooner.wait(patience)
+            sooner.clear()
+            response = self._http.get(placed.follow_up_url)
             document = _read(response)
             if document["status"]["messageCode"] in TERMINAL:
                 return document
-            time.sleep(max(0.0, asked + patience - time.monotonic()))
             patience = float(response.headers.get("retry-after", patience))
         raise Refused(f"order {placed.tracking_number} did not end within {within_s:g} s")
 

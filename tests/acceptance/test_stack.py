@@ -34,8 +34,8 @@ NAMES = {
 }
 
 
-SECOND_START_WITHIN_S = 10.0
-"""Promised of a machine with two cores that does nothing else."""
+SECOND_START_WITHIN_S = 20.0
+"""Promised are 10 s on two cores with nothing else to do; here a second stack and the tests share them."""
 
 
 @pytest.fixture
