@@ -73,7 +73,7 @@ _HEADERS: Final[Mapping[str, str]] = {
     "WWW-Authenticate": "The scheme of x-api-key.",
 }
 _REQUEST_HEADERS: Final[Mapping[str, str]] = {
-    "x-request-id": "1-128 printable ASCII characters; echoed, and in our logs.",
+    "x-request-id": "Echoed, and in our logs; replaced by one of ours unless it is 1-128 printable ASCII characters.",
     "Idempotency-Key": "Stands in for order.correlationId where the body has none.",
     "If-None-Match": "The ETag of the last answer.",
 }
@@ -130,7 +130,8 @@ def _parameters(route: Route) -> list[Parameter | Reference]:
 
 
 def _parameter(name: str, where: str, words: str, *, required: bool = False) -> Parameter:
-    schema = _text(minLength=1, maxLength=128 if name == "x-request-id" else 255)
+    # Any text may stand in a header: what we cannot use of it is passed over, not refused.
+    schema = _text() if where == "header" else _text(minLength=1, maxLength=255)
     return Parameter.model_validate(
         {"name": name, "in": where, "description": words or None, "required": required, "schema": schema}
     )
