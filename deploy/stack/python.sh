@@ -3,7 +3,8 @@
 
 find_python() {
     local candidate
-    for candidate in ${C2A_PYTHON:+"$C2A_PYTHON"} python3.12 python3.11 python3 python python3.13; do
+    # One that was named is the only one asked.
+    for candidate in ${C2A_PYTHON:-python3.12 python3.11 python3 python python3.13}; do
         if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             echo "$candidate"
             return
