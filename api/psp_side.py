@@ -17,6 +17,7 @@ from flask import Blueprint, Response, redirect, request
 from api import return_page
 from api.auth import public
 from api.envelope import answer
+from api.limits import forget_polls
 from api.parts import Parts
 from api.webhooks import take
 from shared.domain.states import OrderState
@@ -49,6 +50,7 @@ def blueprint(parts: Parts) -> Blueprint:
         if order is None:
             return return_page.unknown()
         if order.state is OrderState.CHALLENGE:
+            forget_polls(parts.redis, order.tenant_id, tracking_number)  # As a webhook does: the shopper has acted.
             _ask_soon(parts, order)
         return _onward(parts, order)
 
