@@ -2,8 +2,7 @@
 
 Greenlets and not threads, because a held poll (Prefer: wait) must not keep a thread that others need, and they cost
 less: a route with one autocommit statement took 0.75 of the CPU it takes under gthread (16 threads), at 8 to 32
-connections a process. Their price: whoever waits for one of the pool's connections waits unfairly, so the slowest
-of a crowd is slower (p99 at 32 connections 2 to 3 times that of threads).
+connections a process. What they need for it is a pool that serves in turn (shared/store/fair_pool.py).
 """
 
 from __future__ import annotations

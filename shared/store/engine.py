@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 
 from shared.config import Settings
+from shared.store.fair_pool import FairPool
 from shared.store.timely import timely
 
 CONNECT_TIMEOUT_S: Final = 2
@@ -33,6 +34,7 @@ def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S) -> 
     url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(
         url,
+        poolclass=FairPool,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.database_wait_s,
