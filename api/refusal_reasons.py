@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, any_, func, literal, select
 
 from shared.domain import refusals as r
 from shared.domain.offers import CartLine, Offer, Presentation
@@ -60,7 +60,7 @@ def _judge_provider(conn: Connection, candidate: Candidate) -> None:
     usable = select(psp_accounts.c.provider).where(
         psp_accounts.c.tenant_id == candidate.tenant_id,
         psp_accounts.c.enabled,
-        psp_accounts.c.channels.any(candidate.channel),
+        literal(candidate.channel) == any_(psp_accounts.c.channels),
     )
     if candidate.provider is not None:
         usable = usable.where(psp_accounts.c.provider == candidate.provider)
