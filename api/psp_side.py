@@ -19,6 +19,7 @@ from api.auth import public
 from api.envelope import answer
 from api.limits import forget_polls
 from api.parts import Parts
+from api.strict_json import capped
 from api.webhooks import take
 from shared.domain.states import OrderState
 from shared.ids import is_return_state
@@ -40,7 +41,7 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.post("/c2a/psp/<provider>/<account_id>/webhook")
     @public
     def webhook(provider: str, account_id: str) -> Response:
-        take(parts, provider, account_id, dict(request.headers), request.get_data())
+        take(parts, provider, account_id, dict(request.headers), capped())
         return answer({}, code="SUCCESS")
 
     @routes.route("/c2a/offer/checkout/<tracking_number>/return", methods=["GET", "POST"])

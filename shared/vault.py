@@ -14,7 +14,10 @@ from uuid import UUID
 
 import structlog
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from shared.domain.cards import Card
 from shared.domain.refusals import Unavailable
@@ -36,6 +39,8 @@ def connect(url: str) -> Redis:
         url,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=SOCKET_TIMEOUT_S,
+        # Once more for a connection that died while idle, never for a server that is silent: 503 within 2 s.
+        retry=Retry(NoBackoff(), retries=1, supported_errors=(RedisConnectionError,)),
         health_check_interval=15,
     )
 

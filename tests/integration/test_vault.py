@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
@@ -13,6 +16,7 @@ from shared import keyring, vault
 from shared.domain.cards import Card
 from shared.keyring import CannotOpen
 from shared.vault import Vault, VaultAway
+from tests.support.own_redis import own_redis
 
 CARD = Card("Jane Doe", "4111111111111111", "2029", "12", "9173", "Personal Visa")
 
@@ -68,3 +72,16 @@ def test_a_vault_that_is_away_says_so_by_name() -> None:
     with pytest.raises(VaultAway):
         away.get(uuid4(), "trk_7")
     away.forget(uuid4(), "trk_7")  # Its time to live does it.
+
+
+def test_a_silent_vault_is_away_within_the_time_the_contract_gives(tmp_path: Path) -> None:
+    """A stopped server takes connections and never answers: 503 within 2 s (issue: vault away)."""
+    with own_redis(tmp_path) as server:
+        silent = Vault(vault.connect(server.url), keyring.fresh(), ttl_s=900)
+        silent.put(uuid4(), "trk_8", CARD)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(VaultAway):
+            silent.put(uuid4(), "trk_9", CARD)
+        assert time.monotonic() - started < 2.0
