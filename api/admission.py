@@ -22,6 +22,7 @@ from api.refusal_reasons import reason
 from api.schemas.checkout import CheckoutRequest
 from shared.domain.offers import CartLine
 from shared.domain.refusals import IdempotencyConflict, InvalidRequest, Refusal, Unavailable
+from shared.failpoints import Failpoint, reach
 from shared.ids import new_tracking_number
 from shared.messages import Step
 from shared.store import admission, orders
@@ -50,17 +51,23 @@ def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: st
     key = _key(ask, header_key)
     candidate = _candidate(parts, tenant_id, ask, key)
     card = ask.card()
+    reach(Failpoint.ADMISSION_BEFORE_VAULT)
     if card is not None:
         parts.vault.put(tenant_id, candidate.tracking_number, card)
+    reach(Failpoint.ADMISSION_BEFORE_STATEMENT)
     try:
         holder = _write(parts, candidate, ask)
     except Refusal:
+        reach(Failpoint.REFUSAL_BEFORE_FORGETTING)
         _forget(parts, candidate)
         raise
     if holder.tracking_number == candidate.tracking_number:
+        reach(Failpoint.ADMISSION_AFTER_STATEMENT)
         parts.doorbell.ring(Step.LOCK_OFFER, candidate.tracking_number)
+        reach(Failpoint.ADMISSION_AFTER_RING)
         log.info("order.admitted", tracking_number=candidate.tracking_number)
         return Accepted(candidate.tracking_number, replayed=False)
+    reach(Failpoint.REPEAT_BEFORE_FORGETTING)
     _forget(parts, candidate)
     if holder.digest != candidate.digest:
         raise IdempotencyConflict(_differences(parts, tenant_id, holder, candidate))
@@ -148,12 +155,15 @@ def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
         holder = admission.hold_key(conn, candidate)
         if holder.tracking_number != candidate.tracking_number:
             return holder
+        reach(Failpoint.REFUSAL_HOLDING_KEY)
         refusal = reason(conn, candidate, cart_of(ask))
         if refusal is not None:
+            reach(Failpoint.REFUSAL_BEFORE_ROLLBACK)
             raise refusal  # Rolls the key back.
         admitted = admission.admit(conn, candidate)  # What stood in its way went away meanwhile.
         if admitted is None:
             raise Unavailable("the offer changed while it was ordered; try again", retry_after_s=1)
+        reach(Failpoint.LATE_ADMISSION_BEFORE_COMMIT)
         return admitted
 
 

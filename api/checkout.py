@@ -16,6 +16,7 @@ from api.parts import Parts
 from api.schemas.checkout import CheckoutRequest
 from api.strict_json import body
 from shared.domain.refusals import OrderNotFound
+from shared.failpoints import Failpoint, reach
 from shared.store import status
 from shared.store.engine import statements
 from shared.store.status import Status
@@ -40,6 +41,7 @@ def blueprint(parts: Parts) -> Blueprint:
             headers["Retry-After"] = str(result.follow_up_instructions.retry_after_seconds)
         if accepted.replayed:
             headers["Idempotent-Replayed"] = "true"
+        reach(Failpoint.ADMISSION_BEFORE_ANSWER)
         return answer(result, status=HTTPStatus.ACCEPTED, headers=headers)
 
     @routes.get("/c2a/offer/checkout/<tracking_number>/status")

@@ -22,6 +22,7 @@ from api.parts import Parts
 from api.strict_json import capped
 from api.webhooks import take
 from shared.domain.states import OrderState
+from shared.failpoints import Failpoint, reach
 from shared.ids import is_return_state
 from shared.messages import Step
 from shared.store import orders, tenants
@@ -70,9 +71,12 @@ def _returning(parts: Parts, tracking_number: str) -> Order | None:
 
 
 def _ask_soon(parts: Parts, order: Order) -> None:
+    reach(Failpoint.BROWSER_BEFORE_STATEMENT)
     with statements(parts.engine) as conn:
         orders.look_again(conn, order, due_in=LOOK_SOON)
+    reach(Failpoint.BROWSER_AFTER_STATEMENT)
     parts.doorbell.ring(Step.LOOK_UP, order.tracking_number)
+    reach(Failpoint.BROWSER_AFTER_RING)
 
 
 def _onward(parts: Parts, order: Order) -> Response:

@@ -18,7 +18,7 @@ from api.app import create_app
 from api.parts import Parts
 from api.patience import PatientBodies
 from api.server_worker import Worker
-from shared import keyrings, vault
+from shared import failpoints, keyrings, vault
 from shared.config import Settings
 from shared.store.engine import create_engine
 
@@ -52,6 +52,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
     def __init__(self, settings: Settings, *, host: str, port: int, workers: int) -> None:
         self._settings = settings
         self._own = {"bind": f"{host}:{port}", "workers": workers, "logger_class": JsonLogger}
+        failpoints.arm(settings.failpoints, settings.mode)
         self._keyring = keyrings.of(settings)  # Before the fork: a ring made for development is one for all.
         super().__init__()
 

@@ -13,6 +13,7 @@ from api.limits import forget_polls
 from api.parts import Parts
 from shared.domain.refusals import InvalidRequest
 from shared.domain.states import OrderState
+from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
 from shared.psp.factory import psp_for
 from shared.psp.port import BadSignature, PspEvent
@@ -38,10 +39,14 @@ def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str
     except BadSignature as error:
         raise InvalidRequest("the signature or its time stamp does not verify") from error
     tenant_id = UUID(account.tenant_id)
+    reach(Failpoint.WEBHOOK_BEFORE_TRANSACTION)
     with parts.engine.begin() as conn:
         moved = _settle_once(parts, conn, tenant_id, provider, event)
+        reach(Failpoint.WEBHOOK_BEFORE_COMMIT)
+    reach(Failpoint.WEBHOOK_AFTER_COMMIT)
     if moved is not None:
         _go_on(parts, *moved)
+    reach(Failpoint.WEBHOOK_BEFORE_ANSWER)
 
 
 def _settle_once(
@@ -72,5 +77,6 @@ def _go_on(parts: Parts, before: Order, after: Order) -> None:
         forget_polls(parts.redis, after.tenant_id, after.tracking_number)
     if before.state in NOBODY_WALKS and not after.is_finished:
         parts.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
+        reach(Failpoint.WEBHOOK_AFTER_RING)
     if after.carries_card and after.state not in (OrderState.OFFER_LOCKED, OrderState.CONFIRMING):
         parts.vault.forget(after.tenant_id, after.tracking_number)

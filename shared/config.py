@@ -66,5 +66,7 @@ class Settings(BaseSettings):
     """A fresh order whose message has not been worked on for this long is rung for again."""
     rescue_period_s: float = 2.0
     """How often the rescuer looks for overdue rows."""
+    failpoints: str = ""
+    """Where this process is to die (shared/failpoints.py): for tests, refused in production."""
     key_cache_s: float = 2.0
     """How long a process may believe what it read of an API key or a tenant."""

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.failpoints import Failpoint, reach
 from shared.store import leases
 from shared.store.engine import statements
 from shared.store.leases import LeaseTerms
@@ -58,7 +59,9 @@ class Heartbeat:
 
     def _renew(self, held: list[tuple[str, int]]) -> None:
         try:
+            reach(Failpoint.HEARTBEAT_BEFORE_RENEWAL)
             with statements(self._engine) as conn:
                 leases.renew(conn, held, terms=self.terms)
+            reach(Failpoint.HEARTBEAT_AFTER_RENEWAL)
         except SQLAlchemyError as error:  # The lease may end: then a look-up settles what this call did.
             log.warning("lease.not_renewed", error=type(error).__name__, orders=len(held))

@@ -12,6 +12,7 @@ import structlog
 
 from shared.domain.offers import CartLine
 from shared.domain.states import OrderEvent, OrderState
+from shared.failpoints import Failpoint, reach
 from shared.patience import STEP_PATIENCE
 from shared.store import holds, offers, orders
 from shared.store.engine import statements
@@ -32,7 +33,9 @@ def lock_offer(run: Runtime, tracking_number: str) -> bool:
         offer = offers.get(conn, order.tenant_id, order.offer_identifier)
         assert offer is not None, "admission saw the offer, and offers are never deleted before their orders"
         price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
+        reach(Failpoint.LOCK_BEFORE_STATEMENT)
         if holds.hold(conn, order, single_use=offer.single_use, price=price, due_in=STEP_PATIENCE):
+            reach(Failpoint.LOCK_AFTER_STATEMENT)
             return True
     return _refuse(run, order, "OFFER_ALREADY_ORDERED")
 
@@ -46,8 +49,10 @@ def cart_of(order: Order) -> list[CartLine]:
 
 
 def _refuse(run: Runtime, order: Order, failure: str) -> bool:
+    reach(Failpoint.LOCK_BEFORE_REFUSAL)
     with statements(run.engine) as conn:
         refused = orders.advance(conn, order, OrderEvent.OFFER_REFUSED, actor="lock_offer", failure=failure)
+    reach(Failpoint.LOCK_AFTER_REFUSAL)
     if refused is not None:
         run.forget_card(order)
         log.info("order.failed", tracking_number=order.tracking_number, failure=failure)

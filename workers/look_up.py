@@ -14,6 +14,7 @@ import structlog
 
 from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Returned, Unanswered
 from shared.domain.states import OrderState
+from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
 from shared.psp.port import ChargeQuery, Psp
 from shared.settle import News, settle
@@ -37,11 +38,15 @@ def look_up(run: Runtime, tracking_number: str) -> None:
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
     attempt = next(one for one in every if one.outcome in UNSETTLED)
     psp = run.psp_for(run.account_at(order.tenant_id, attempt.provider))
+    reach(Failpoint.LOOK_UP_BEFORE_CALL)
     outcome = _ask(run, psp, order, attempt)
+    reach(Failpoint.LOOK_UP_AFTER_CALL)
     if outcome is None:
         return
     with run.engine.begin() as conn:
         now = settle(conn, News(attempt, outcome, actor="look_up"), run.terms)
+        reach(Failpoint.LOOK_UP_BEFORE_COMMIT)
+    reach(Failpoint.LOOK_UP_AFTER_COMMIT)
     log.info("payment.looked_up", tracking_number=tracking_number, outcome=type(outcome).__name__, state=now.state)
     _go_on(run, order, now)
 
@@ -52,6 +57,7 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
     is_challenged = attempt.outcome is AttemptState.CHALLENGED
     has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
     if isinstance(answer, Challenged) and is_challenged and not has_time:
+        reach(Failpoint.LOOK_UP_BEFORE_VOID)
         return psp.void(answer.reference, psp_key=f"{attempt.psp_key}-void")
     if isinstance(answer, Absent) and is_challenged and not has_time and attempt.psp_reference is not None:
         return Returned(attempt.psp_reference)  # The PSP let go of a challenge nobody passed: it holds nothing.
@@ -74,3 +80,4 @@ def _go_on(run: Runtime, before: Order, now: Order) -> None:
         run.forget_card(now)
     if not now.is_finished:
         run.doorbell.ring(STEP_FOR[now.state], now.tracking_number)
+        reach(Failpoint.LOOK_UP_AFTER_RING)

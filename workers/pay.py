@@ -16,6 +16,7 @@ import structlog
 from shared.domain.cards import Card
 from shared.domain.outcomes import DeclineReason, NotSent, PaymentOutcome, Unanswered
 from shared.domain.states import OrderEvent, OrderState
+from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE
 from shared.psp import router
@@ -128,10 +129,13 @@ def _next_attempt(run: Runtime, order: Order, earlier: list[Attempt], account: A
 
 def _claim(run: Runtime, order: Order, plan: _Plan) -> Order | None:
     """Hold the order and write the attempt ahead, in one commit; None if somebody else was faster."""
+    reach(Failpoint.PAY_BEFORE_CLAIM)
     with run.engine.begin() as conn:
         claimed = leases.claim(conn, order, owner=run.owner, terms=run.lease, attempt_no=plan.attempt.attempt_no)
         if claimed is not None:
             attempts.write_ahead(conn, plan.attempt)
+        reach(Failpoint.PAY_BEFORE_CLAIM_COMMIT)
+    reach(Failpoint.PAY_AFTER_CLAIM_COMMIT)
     return claimed
 
 
@@ -141,9 +145,12 @@ def _charge(run: Runtime, order: Order, plan: _Plan) -> bool:
         news = News(plan.attempt, outcome, actor="pay", fence=order.fence)
         with run.engine.begin() as conn:
             now = settle(conn, news, run.terms)
+            reach(Failpoint.PAY_BEFORE_COMMIT)
+    reach(Failpoint.PAY_AFTER_COMMIT)
     if now.state not in PAYABLE and now.state is not OrderState.CONFIRMING:
         run.forget_card(now)  # Captured, declined or challenged: no further attempt can need it.
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
+    reach(Failpoint.PAY_BEFORE_CHAIN)
     return now.state is OrderState.CAPTURED
 
 
@@ -155,7 +162,9 @@ def _ask(run: Runtime, order: Order, plan: _Plan, lease_ends_at: float) -> Payme
         return Unanswered("the PSP may have forgotten the key; only a look-up is safe")
     if time.monotonic() + TOTAL_TIMEOUT_S > lease_ends_at:
         return Unanswered("this worker was held up for so long that its lease may end within the call")
+    reach(Failpoint.PAY_BEFORE_CALL)
     outcome = psp.charge(_request(run, order, plan))
+    reach(Failpoint.PAY_AFTER_CALL)
     if plan.repeats and isinstance(outcome, NotSent):
         return Unanswered("this request never left, but an earlier one may have")
     return outcome
@@ -180,24 +189,30 @@ def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:
 
 def _skip(run: Runtime, order: Order) -> bool:
     """An order that costs nothing is paid as it stands; a PSP would refuse to charge it."""
+    reach(Failpoint.PAY_BEFORE_SKIP)
     with statements(run.engine) as conn:
         paid = orders.advance(conn, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=STEP_PATIENCE)
+    reach(Failpoint.PAY_AFTER_SKIP)
     if paid is not None:
         run.forget_card(paid)
     return paid is not None
 
 
 def _wait(run: Runtime, order: Order) -> bool:
+    reach(Failpoint.PAY_BEFORE_WAIT)
     with statements(run.engine) as conn:
         orders.look_again(conn, order, due_in=PSP_AWAY)
+    reach(Failpoint.PAY_AFTER_WAIT)
     return False
 
 
 def _fail(run: Runtime, order: Order, failure: str) -> bool:
     lost = failure == "CARD_DATA_UNAVAILABLE"
     event = OrderEvent.CARD_LOST if lost else OrderEvent.PAYMENT_DECLINED
+    reach(Failpoint.PAY_BEFORE_FAILURE)
     with statements(run.engine) as conn:
         failed = orders.advance(conn, order, event, actor="pay", failure=failure)
+    reach(Failpoint.PAY_AFTER_FAILURE)
     if failed is not None:
         run.forget_card(failed)
         log.info("order.failed", tracking_number=order.tracking_number, failure=failure)

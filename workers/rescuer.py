@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR, Step
 from shared.store import housekeeping, overdue
 from shared.store.engine import statements
@@ -60,13 +61,17 @@ class Rescuer:
 
 def rescue(run: Runtime) -> int:
     """One look: ring for everything overdue; how many orders were rung for."""
+    reach(Failpoint.RESCUER_BEFORE_STATEMENT)
     with statements(run.engine) as conn:
         late = overdue.orders_overdue(conn)
+        reach(Failpoint.RESCUER_BETWEEN_STATEMENTS)
         returning = overdue.returns_overdue(conn)
+    reach(Failpoint.RESCUER_BEFORE_RINGING)
     for one in late:
         run.doorbell.ring(STEP_FOR[one.state], one.tracking_number)
     for tracking_number in returning:
         run.doorbell.ring(Step.RETURN_MONEY, tracking_number)
+    reach(Failpoint.RESCUER_AFTER_RINGING)
     if late or returning:
         log.info("rescue.rang", orders=len(late), returns=len(returning))
     return len(late)

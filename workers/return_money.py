@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from shared.domain.outcomes import Captured, Returned, ReturnOutcome
+from shared.failpoints import Failpoint, reach
 from shared.patience import RETURN_AGAIN
 from shared.settle import News, settle
 from shared.store import attempts, orders
@@ -26,12 +27,16 @@ def return_money(run: Runtime, tracking_number: str) -> None:
 
 
 def _return(run: Runtime, attempt: Attempt) -> None:
+    reach(Failpoint.RETURN_BEFORE_CALL)
     outcome = _ask(run, attempt)
+    reach(Failpoint.RETURN_AFTER_CALL)
     with run.engine.begin() as conn:
         if isinstance(outcome, Returned):
             settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
         else:
             attempts.put_off_return(conn, attempt, due_in=RETURN_AGAIN)
+        reach(Failpoint.RETURN_BEFORE_COMMIT)
+    reach(Failpoint.RETURN_AFTER_COMMIT)
     log.info("payment.return", tracking_number=attempt.tracking_number, outcome=type(outcome).__name__)
 
 
@@ -40,5 +45,6 @@ def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
     assert attempt.psp_reference is not None, "a capture is told with its reference"
     voided = psp.void(attempt.psp_reference, psp_key=f"{attempt.psp_key}-void")
     if isinstance(voided, Captured):  # Too late for a void.
+        reach(Failpoint.RETURN_BEFORE_REFUND)
         return psp.refund(attempt.psp_reference, attempt.money, psp_key=f"{attempt.psp_key}-refund")
     return voided

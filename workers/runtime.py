@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Engine, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import keyrings, vault
+from shared import failpoints, keyrings, vault
 from shared.config import Settings
 from shared.doorbell import Doorbell
 from shared.keyring import Keyring
@@ -86,6 +86,7 @@ class Runtime:
 
 def build(settings: Settings) -> Runtime:
     """The parts of this process; touches no network yet."""
+    failpoints.arm(settings.failpoints, settings.mode)
     engine = create_engine(settings)
     keyring = keyrings.of(settings)
     lease = LeaseTerms(timedelta(seconds=settings.lease_s), timedelta(seconds=settings.lease_limit_s))

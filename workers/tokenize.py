@@ -10,6 +10,7 @@ import structlog
 
 from shared.domain.outcomes import Captured, KeptMethod
 from shared.domain.states import OrderEvent, OrderState
+from shared.failpoints import Failpoint, reach
 from shared.kept import open_kept
 from shared.patience import KEEP_TRIES, PSP_AWAY
 from shared.psp.port import Channel, ChargeQuery
@@ -32,8 +33,10 @@ def tokenize(run: Runtime, tracking_number: str) -> None:
     paid = next((one for one in every if one.outcome is AttemptState.CAPTURED), None)
     kept = _kept(run, paid) if paid is not None else None
     if paid is not None and kept is None and order.rings < KEEP_TRIES:
+        reach(Failpoint.TOKENIZE_BEFORE_WAIT)
         with statements(run.engine) as conn:
             orders.look_again(conn, order, due_in=PSP_AWAY)
+        reach(Failpoint.TOKENIZE_AFTER_WAIT)
         return
     _end(run, order, paid, kept)
 
@@ -44,6 +47,7 @@ def _kept(run: Runtime, paid: Attempt) -> KeptMethod | None:
     if told is not None:
         return told
     psp = run.psp_for(run.account_at(paid.tenant_id, paid.provider))
+    reach(Failpoint.TOKENIZE_BEFORE_CALL)
     answer = psp.look_up(ChargeQuery(paid.psp_key, paid.merchant_reference, paid.psp_reference))
     return answer.kept if isinstance(answer, Captured) else None
 
@@ -64,6 +68,8 @@ def _end(run: Runtime, order: Order, paid: Attempt | None, kept: KeptMethod | No
                 alias=_alias(order),
                 tracking_number=order.tracking_number,
             )
+        reach(Failpoint.TOKENIZE_BEFORE_COMMIT)
+    reach(Failpoint.TOKENIZE_AFTER_COMMIT)
     if done is not None:
         log.info("order.done", tracking_number=order.tracking_number, stored=kept is not None)
 
