@@ -59,10 +59,11 @@ def started(home: Home, port: int | None, show: Show) -> Iterator[Stack]:
 
 
 def _start(home: Home, port: int | None, show: Show, supervisor: Supervisor) -> Stack:
+    api_port = _api_port(home, port, show)
     own = servers.prepare(home, os.environ)
     if own.postgres is not None and own.postgres.note:
         show.say(own.postgres.note)
-    wiring = _wiring(home, own, _api_port(home, port, show))
+    wiring = _wiring(home, own, api_port)
     sandbox = product.psp(home, wiring)
     with show.working("PostgreSQL, broker and vault answer"):
         supervisor.start([*own.programs, sandbox])

@@ -34,14 +34,19 @@ NAMES = {
 }
 
 
-SECOND_START_WITHIN_S = 20.0
-"""Promised are 10 s on two cores with nothing else to do; here a second stack and the tests share them."""
+SECOND_START_WITHIN_S = 10.0
+"""On a machine of two cores that has nothing else to do."""
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
     with stacks.folder() as made:
         yield made
+
+
+def competition() -> float:
+    """How many processes share a core of this machine: 1 where nobody else works."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def all_pids(stack: Stack) -> list[int]:
@@ -133,7 +138,7 @@ def test_data_outlives_a_stop_and_a_killed_supervisor_until_reset_forgets_it(sta
 
         started = time.monotonic()
         stacks.up(home)
-        assert time.monotonic() - started < SECOND_START_WITHIN_S
+        assert time.monotonic() - started < SECOND_START_WITHIN_S * competition()
         assert (mine.api_key, name_of_tenant(mine)) == (key, "kept")
         last = all_pids(mine)
         assert not set(last) & set(others)

@@ -199,7 +199,8 @@ def test_news_of_a_charge_we_do_not_know_is_kept_and_acknowledged(psp: Psp) -> N
         {"secret": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
         {"tamper": b" "},
         {"at": datetime.now(UTC) - timedelta(minutes=6)},
-        {"at": datetime.now(UTC) + timedelta(hours=1)},  # Reckoned at collection: still ahead when this runs.
+        # Reckoned when tests are collected: it must still be ahead minutes later, when this one runs.
+        {"at": datetime.now(UTC) + timedelta(hours=1)},
     ],
     ids=["another secret", "one byte more", "a replay", "from the future"],
 )
