@@ -43,7 +43,7 @@ border-radius:.75rem}
 h1{margin:0 0 .25rem;font-size:1.25rem}dl{margin:1.25rem 0;padding:1rem 0;border:solid var(--line);border-width:1px 0}
 dl div{display:flex;justify-content:space-between;gap:1rem}dt{opacity:.75}dd{margin:0;overflow-wrap:anywhere;
 text-align:right}.sum{font-size:1.5rem;font-weight:600}form{display:grid;gap:.625rem}
-button,a.back{display:block;width:100%;padding:.75rem;border:1px solid transparent;border-radius:.5rem;font:inherit;
+button,a{display:block;width:100%;padding:.75rem;border:1px solid transparent;border-radius:.5rem;font:inherit;
 font-weight:600;text-align:center;cursor:pointer;color:#fff}
 .go{background:var(--go)}.stop{background:var(--stop)}.back{background:none;color:inherit;border-color:var(--line);
 text-decoration:none}button:focus-visible,a:focus-visible{outline:3px solid #2f7de1;outline-offset:2px}
