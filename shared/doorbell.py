@@ -43,9 +43,9 @@ class Doorbell:
         self._thread: threading.Thread | None = None
         self._producer: Any = None
 
-    def ring(self, step: Step, tracking_number: str) -> None:
-        """Ask for *step* of an order; returns at once, promises nothing (the row does)."""
-        self._rings.append(message(step, tracking_number))
+    def ring(self, step: Step, tracking_number: str, *, dropped: bool = False) -> None:
+        """Ask for *step* of an order, ahead of a backlog if it was *dropped*; returns at once, promises nothing."""
+        self._rings.append(message(step, tracking_number, dropped=dropped))
         self._rung.set()
         if self._thread is None:
             self._start()

@@ -35,6 +35,10 @@ QUEUE_OF: Final[Mapping[Step, str]] = {
     Step.RETURN_MONEY: "upkeep",
 }
 
+FRONT_OF: Final[Mapping[Step, str]] = {Step.PAY: "payment-resumed"}
+"""Where a step is rung for that somebody had claimed and dropped: a queue of its own beside the step's, read in turn
+with it, because a shopper's money is in doubt and must not wait behind a backlog (design: 15 s)."""
+
 CHAIN_FROM: Final[Mapping[Step, tuple[Step, ...]]] = {
     Step.LOCK_OFFER: (Step.LOCK_OFFER, Step.PAY, Step.TOKENIZE),
     Step.PAY: (Step.PAY, Step.TOKENIZE),
@@ -65,8 +69,11 @@ class Message:
     task_id: str
 
 
-def message(step: Step, tracking_number: str) -> Message:
-    """The message that asks for *step* of an order, and for the steps after it when the row agrees."""
+def message(step: Step, tracking_number: str, *, dropped: bool = False) -> Message:
+    """The message that asks for *step* of an order, and for the steps after it when the row agrees.
+
+    *dropped*: somebody had claimed the step and let go of it; then it is asked for ahead of a backlog.
+    """
     first, *rest = CHAIN_FROM[step]
     args = [tracking_number]
     later = [
@@ -98,4 +105,4 @@ def message(step: Step, tracking_number: str) -> Message:
         "origin": "c2a",
         "ignore_result": True,
     }
-    return Message(QUEUE_OF[first], json.dumps([args, {}, embed]), headers, task_id)
+    return Message(FRONT_OF[first] if dropped else QUEUE_OF[first], json.dumps([args, {}, embed]), headers, task_id)

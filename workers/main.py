@@ -13,7 +13,7 @@ from kombu.entity import Queue
 
 from shared import broker, logs
 from shared.config import Settings
-from shared.messages import QUEUE_OF
+from shared.messages import FRONT_OF, QUEUE_OF
 from workers import doors, liveness, rescue_step
 
 STEP_LIMIT_S = 60
@@ -39,7 +39,7 @@ def create(settings: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_publish_retry_policy={"max_retries": 5, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
-        task_queues=[Queue(name) for name in sorted(set(QUEUE_OF.values()))],  # type: ignore[no-untyped-call]
+        task_queues=[Queue(name) for name in sorted({*QUEUE_OF.values(), *FRONT_OF.values()})],  # type: ignore[no-untyped-call]
         task_default_queue="upkeep",
         task_create_missing_queues=False,
         task_routes={str(step): {"queue": queue} for step, queue in QUEUE_OF.items()},
@@ -56,7 +56,16 @@ def create(settings: Settings) -> Celery:
     doors.register(app, settings)
     app.steps["worker"].update({liveness.Liveness, rescue_step.RescueStep})
     signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
+    signals.celeryd_after_setup.connect(lambda **_: read_front_queues(app), weak=False)
     return app
+
+
+def read_front_queues(app: Celery) -> None:
+    """Whoever reads a step's queue also reads the one for dropped work of that step, whatever -Q said."""
+    queues = app.amqp.queues
+    for step, front in FRONT_OF.items():
+        if QUEUE_OF[step] in queues.consume_from:
+            queues.select_add(queues[front])
 
 
 app = create(Settings())

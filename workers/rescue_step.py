@@ -1,4 +1,4 @@
-"""Runs the rescuer in the upkeep worker, from before it reaches its broker until it stops."""
+"""Runs the upkeep loops in the worker of that queue, from before it reaches its broker until it stops."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ from typing import Any
 
 from celery import bootsteps
 
-from workers.rescuer import Rescuer
+from workers import rescuer
+from workers.loop import Loop
 
 
 class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Starts a rescuer in a worker that consumes the upkeep queue."""
+    """Starts the loops in a worker that consumes the upkeep queue."""
 
     requires = ("celery.worker.components:Timer",)
 
     def __init__(self, _worker: Any, **_: Any) -> None:
-        self._rescuer: Rescuer | None = None
+        self._loops: list[Loop] = []
 
     def start(self, worker: Any) -> None:
-        """Begin to rescue, if this is the upkeep worker."""
-        if "upkeep" in worker.app.amqp.queues.consume_from:
-            self._rescuer = Rescuer(worker.app.c2a_runtime)
-            self._rescuer.start()
+        """Begin, if this is the upkeep worker."""
+        if "upkeep" not in worker.app.amqp.queues.consume_from:
+            return
+        run = worker.app.c2a_runtime
+        self._loops = [Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number))]
+        for loop in self._loops:
+            loop.start()
 
     def stop(self, _worker: Any) -> None:
         """End with the worker."""
-        if self._rescuer is not None:
-            self._rescuer.stop()
+        for loop in self._loops:
+            loop.stop()

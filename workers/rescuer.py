@@ -1,83 +1,96 @@
 """Finds orders whose next step is overdue and rings for it again.
 
 A message can be lost between COMMIT and publish, in a broker restart, or with the worker that held it. So the
-order's row says when it must be worked on next (`due_at`), every message is only a doorbell, and this loop is the
-only retry. It is a plain thread of the upkeep process: it needs no broker to wake it, and outlives the database's
-restarts by trying again.
+order's row says when it must be worked on next (`due_at`), every message is only a doorbell, and this is the only
+retry. How many are rung for is decided in pacing.py. While the broker is away nothing is rung and nothing is put
+off: the rows stay due, and the first look after its return finds them.
 """
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Callable
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
+from shared.depth import BrokerAway
+from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
-from shared.messages import STEP_FOR, Step
+from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Step
 from shared.store import housekeeping, overdue
 from shared.store.engine import statements
+from workers import pacing
+from workers.pacing import LEAVING, TURN_WAITERS, Pace
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
-
 
 HOUSEKEEPING_EVERY: Final = 30
 """Looks between two cleanings: about a minute."""
 
 
-class Rescuer:
-    """The loop of one upkeep process; any number of them may run beside each other."""
-
-    def __init__(self, runtime: Callable[[], Runtime]) -> None:
-        self._runtime = runtime
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="rescuer", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the present look."""
-        self._stopping.set()
-        self._thread.join(5)
-
-    def _work(self) -> None:
-        run = self._runtime()
-        for look in itertools.count():
-            if self._stopping.wait(run.settings.rescue_period_s):
-                return
-            try:
-                rescue(run)
-                if look % HOUSEKEEPING_EVERY == 0:
-                    housekeep(run)
-            except SQLAlchemyError as error:
-                log.warning("rescue.database_away", error=type(error).__name__)
+def look(run: Runtime, number: int) -> None:
+    """One round of the upkeep loop."""
+    rescue(run)
+    if number % HOUSEKEEPING_EVERY == 0:
+        with statements(run.engine) as conn:
+            housekeeping.forget_old_keys(conn)
 
 
 def rescue(run: Runtime) -> int:
-    """One look: ring for everything overdue; how many orders were rung for."""
+    """Ring for what is overdue, as fast as its queues allow; how many orders were rung for."""
     reach(Failpoint.RESCUER_BEFORE_STATEMENT)
-    with statements(run.engine) as conn:
-        late = overdue.orders_overdue(conn)
+    try:
+        rung = _rescue_orders(run)
         reach(Failpoint.RESCUER_BETWEEN_STATEMENTS)
-        returning = overdue.returns_overdue(conn)
-    reach(Failpoint.RESCUER_BEFORE_RINGING)
-    for one in late:
-        run.doorbell.ring(STEP_FOR[one.state], one.tracking_number)
-    for tracking_number in returning:
-        run.doorbell.ring(Step.RETURN_MONEY, tracking_number)
+        returns = _rescue_returns(run)
+    except BrokerAway as error:
+        log.warning("rescue.broker_away", error=str(error))
+        return 0
     reach(Failpoint.RESCUER_AFTER_RINGING)
-    if late or returning:
-        log.info("rescue.rang", orders=len(late), returns=len(returning))
+    if rung or returns:
+        log.info("rescue.rang", orders=rung, returns=returns)
+    return rung
+
+
+def _rescue_orders(run: Runtime) -> int:
+    with statements(run.engine) as conn:
+        due = overdue.due(conn)
+    return sum(_ring_for(run, state, due[state]) for state in _most_urgent_first(due))
+
+
+def _most_urgent_first(due: dict[OrderState, int]) -> list[OrderState]:
+    """What was claimed and dropped before all else."""
+    return sorted(due, key=lambda state: (state is not OrderState.PAYING, state))
+
+
+def _ring_for(run: Runtime, state: OrderState, due: int) -> int:
+    pace = _pace(run, state)
+    if pace.limit == 0:
+        log.info("rescue.waits_its_turn", state=state, due=due)
+        return 0
+    with statements(run.engine) as conn:
+        late = overdue.put_off(conn, state, limit=pace.limit, late_s=pace.late_s)
+    reach(Failpoint.RESCUER_BEFORE_RINGING)
+    for tracking_number in late:
+        run.doorbell.ring(STEP_FOR[state], tracking_number, dropped=state is OrderState.PAYING)
     return len(late)
 
 
-def housekeep(run: Runtime) -> None:
-    """Forget what is past keeping."""
+def _pace(run: Runtime, state: OrderState) -> Pace:
+    """How many orders in *state* may be rung for now. Raises BrokerAway."""
+    step = STEP_FOR[state]
+    if state not in TURN_WAITERS:
+        return pacing.for_clock(depth=run.depths.of(FRONT_OF[step] if state is OrderState.PAYING else QUEUE_OF[step]))
     with statements(run.engine) as conn:
-        housekeeping.forget_old_keys(conn)
+        waiting = overdue.waiting(conn, state)
+        moves_per_s = overdue.moves_per_s(conn, LEAVING[state])
+    return pacing.for_turn(waiting=waiting, depth=run.depths.of(QUEUE_OF[step]), moves_per_s=moves_per_s)
+
+
+def _rescue_returns(run: Runtime) -> int:
+    pace = pacing.for_clock(depth=run.depths.of(QUEUE_OF[Step.RETURN_MONEY]))
+    with statements(run.engine) as conn:
+        returning = overdue.returns_overdue(conn, limit=pace.limit)
+    for tracking_number in returning:
+        run.doorbell.ring(Step.RETURN_MONEY, tracking_number)
+    return len(returning)

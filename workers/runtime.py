@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared import failpoints, keyrings, vault
 from shared.config import Settings
+from shared.depth import Depths
 from shared.doorbell import Doorbell
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
@@ -42,6 +43,11 @@ class Runtime:
     doorbell: Doorbell
     heartbeat: Heartbeat
     psp_for: Callable[[Account], Psp] = psp_for
+
+    @cached_property
+    def depths(self) -> Depths:
+        """How deep the queues are; for the rescuer's thread alone."""
+        return Depths(self.settings.broker_url.get_secret_value())
 
     @cached_property
     def owner(self) -> str:

@@ -1,58 +1,79 @@
 """Finds what is overdue: orders whose next step never came, and money that waits to be returned.
 
-Each row found is put off in the same statement, longer each time, so that a slow queue is not rung into a flood
-and two rescuers never ring for one order (SKIP LOCKED).
+Each state is asked for by itself, so that a backlog of one never hides the others. A row that is rung for is put off
+in the same statement, longer each time, so that two rescuers never ring for one order (SKIP LOCKED).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ARRAY, Connection, Text, bindparam, text
 
-from shared.domain.states import OrderState
+from shared.domain.states import OrderEvent, OrderState
 
-BATCH: Final = 500
-"""Rows a look: two seconds' work for the fastest engine room; the rest is found by the next look."""
 FIRST_PAUSE_S: Final = 10
 LONGEST_PAUSE_S: Final = 60
 """An order is rung for again after 10, 20, 40 and then every 60 s: a lost message costs at most a minute."""
+MEASURED_S: Final = 30
+"""Over how long moves are counted: long enough to be steady, short enough to see that a queue stands still."""
 
-_ORDERS: Final = text("""
+_DUE: Final = text("""
+    SELECT state, count(*) AS due FROM orders
+    WHERE state = ANY (:live) AND due_at <= now() GROUP BY state
+""").bindparams(bindparam("live", type_=ARRAY(Text)))
+
+_WAITING: Final = text("SELECT count(*) FROM orders WHERE state = :state AND due_at IS NOT NULL")
+
+_MOVES: Final = text("""
+    SELECT count(*) FROM order_events
+    WHERE at > now() - make_interval(secs => :measured) AND event = ANY (:events)
+""").bindparams(bindparam("events", type_=ARRAY(Text)))
+
+_PUT_OFF: Final = text("""
     UPDATE orders
     SET rings = rings + 1,
         due_at = now() + make_interval(secs => least(:longest, :first * power(2, least(rings, 10))))
     WHERE (tracking_number, tenant_id) IN (
         SELECT tracking_number, tenant_id FROM orders
-        WHERE due_at <= now() ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-    RETURNING tracking_number, state
+        WHERE state = :state AND due_at <= now() - make_interval(secs => :late)
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING tracking_number
 """)
 
 _RETURNS: Final = text("""
     UPDATE payment_attempts SET due_at = now() + make_interval(secs => :longest)
     WHERE (tenant_id, tracking_number, attempt_no) IN (
         SELECT tenant_id, tracking_number, attempt_no FROM payment_attempts
-        WHERE outcome = 'returning' AND due_at <= now() LIMIT :batch FOR UPDATE SKIP LOCKED)
+        WHERE outcome = 'returning' AND due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
     RETURNING tracking_number
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Overdue:
-    """One order somebody must look at now."""
-
-    tracking_number: str
-    state: OrderState
+def due(conn: Connection) -> dict[OrderState, int]:
+    """How many orders are due in each state; states without any are left out."""
+    live = [state.value for state in OrderState]
+    return {OrderState(row.state): row.due for row in conn.execute(_DUE, {"live": live})}
 
 
-def orders_overdue(conn: Connection) -> list[Overdue]:
-    """The orders that are overdue, each put off until its ring has had its chance."""
-    rows = conn.execute(_ORDERS, {"batch": BATCH, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S})
-    return [Overdue(row.tracking_number, OrderState(row.state)) for row in rows]
+def waiting(conn: Connection, state: OrderState) -> int:
+    """How many orders are in the live *state*, due or not."""
+    return int(conn.execute(_WAITING, {"state": state}).scalar_one())
 
 
-def returns_overdue(conn: Connection) -> list[str]:
-    """The orders that have money to return now."""
-    rows = conn.execute(_RETURNS, {"batch": BATCH, "longest": LONGEST_PAUSE_S})
-    return [row.tracking_number for row in rows]
+def moves_per_s(conn: Connection, events: Iterable[OrderEvent]) -> float:
+    """How often a second any of *events* happened of late."""
+    counted = conn.execute(_MOVES, {"measured": MEASURED_S, "events": [event.value for event in events]})
+    return float(counted.scalar_one()) / MEASURED_S
+
+
+def put_off(conn: Connection, state: OrderState, *, limit: int, late_s: float = 0.0) -> list[str]:
+    """At most *limit* orders that have been due in *state* for *late_s*, each put off until its ring had its chance."""
+    values = {"state": state, "limit": limit, "late": late_s, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
+    return list(conn.execute(_PUT_OFF, values).scalars())
+
+
+def returns_overdue(conn: Connection, *, limit: int) -> list[str]:
+    """At most *limit* orders that have money to return now, put off until the PSP had its chance."""
+    return list(conn.execute(_RETURNS, {"limit": limit, "longest": LONGEST_PAUSE_S}).scalars())

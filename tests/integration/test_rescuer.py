@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, text
 
 from shared.config import Settings
 from shared.domain.states import TERMINAL, OrderState
-from shared.messages import QUEUE_OF, STEP_FOR
+from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR
 from shared.store import housekeeping, overdue
 from shared.store.engine import statements
 from shared.store.tables import idempotency_keys
@@ -37,7 +37,8 @@ def test_an_overdue_order_is_rung_for_in_the_queue_of_the_step_it_needs(
     run = build(settings)
     assert rescue(run) == 1
     run.doorbell.close(within_s=5)
-    waiting = broker.lrange(QUEUE_OF[STEP_FOR[state]], 0, -1)
+    step = STEP_FOR[state]
+    waiting = broker.lrange(FRONT_OF[step] if state is OrderState.PAYING else QUEUE_OF[step], 0, -1)
     assert [order.tracking_number.encode() in message for message in waiting] == [True]
     run.engine.dispose()
 
@@ -45,7 +46,7 @@ def test_an_overdue_order_is_rung_for_in_the_queue_of_the_step_it_needs(
 def test_an_order_that_waits_its_turn_is_left_alone(engine: Engine) -> None:
     order = an_order(engine, OrderState.ADMITTED)
     with statements(engine) as conn:
-        assert order.tracking_number not in {one.tracking_number for one in overdue.orders_overdue(conn)}
+        assert order.tracking_number not in overdue.put_off(conn, order.state, limit=100)
 
 
 def test_each_ring_puts_the_order_off_for_longer(engine: Engine) -> None:
@@ -57,7 +58,7 @@ def test_each_ring_puts_the_order_off_for_longer(engine: Engine) -> None:
                 text("UPDATE orders SET due_at = now() - interval '1 s' WHERE tracking_number = :n"),
                 {"n": order.tracking_number},
             )
-            assert order.tracking_number in {one.tracking_number for one in overdue.orders_overdue(conn)}
+            assert order.tracking_number in overdue.put_off(conn, order.state, limit=100)
             pauses.append(
                 round(
                     conn.execute(
@@ -73,14 +74,14 @@ def test_two_rescuers_never_ring_for_the_same_order(engine: Engine) -> None:
     """The second one looks while the first one's transaction is open, and skips what it holds."""
     order = an_order(engine, OrderState.ADMITTED, due_in=PAST)
     with engine.begin() as first, engine.begin() as second:
-        assert order.tracking_number in {one.tracking_number for one in overdue.orders_overdue(first)}
-        assert order.tracking_number not in {one.tracking_number for one in overdue.orders_overdue(second)}
+        assert order.tracking_number in overdue.put_off(first, order.state, limit=100)
+        assert order.tracking_number not in overdue.put_off(second, order.state, limit=100)
 
 
 def test_a_move_forgets_the_rings_before_it(engine: Engine) -> None:
     order = an_order(engine, OrderState.ADMITTED, due_in=PAST)
     with statements(engine) as conn:
-        overdue.orders_overdue(conn)
+        overdue.put_off(conn, order.state, limit=100)
     assert again(engine, order.tracking_number).rings == 1
 
 

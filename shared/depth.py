@@ -1,0 +1,58 @@
+"""How many messages wait in a queue, asked of the broker itself; every asking has an end.
+
+A passive declaration is the one question that Redis and RabbitMQ both answer without changing anything. A message
+that a worker has taken and not acknowledged is not counted: whoever compares must allow for work in hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kombu.exceptions import ChannelError, ConnectionError, KombuError
+from redis.exceptions import RedisError
+
+from shared import broker
+
+SOCKET_TIMEOUT_S: Final = 2.0
+"""A broker that is silent for longer is treated as away."""
+AWAY: Final = (KombuError, ConnectionError, RedisError, OSError)
+
+
+class BrokerAway(RuntimeError):
+    """Nobody can say how deep a queue is."""
+
+
+class Depths:
+    """The depths of one broker's queues; for one thread, connects on first use."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._channel: Any = None
+
+    def of(self, queue: str) -> int:
+        """Messages that wait in *queue*; a queue nobody has declared holds none. Raises BrokerAway."""
+        while True:
+            was_fresh = self._channel is None
+            try:
+                return self._ask(queue)
+            except AWAY as error:
+                self._hang_up()
+                if was_fresh:
+                    raise BrokerAway(type(error).__name__) from error
+                # It may have died while nobody asked: once more on a fresh one.
+
+    def _ask(self, queue: str) -> int:
+        if self._channel is None:
+            connection: Any = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
+            connection.ensure_connection(max_retries=1, interval_start=0)  # As it comes it would sleep 2 s between.
+            self._channel = connection.channel()
+        try:
+            return int(self._channel.queue_declare(queue, passive=True).message_count)
+        except ChannelError:  # No such queue; RabbitMQ closes the channel that asked.
+            self._hang_up()
+            return 0
+
+    def _hang_up(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.connection.client.collect(socket_timeout=SOCKET_TIMEOUT_S)

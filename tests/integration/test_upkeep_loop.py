@@ -1,0 +1,83 @@
+"""The upkeep loop looks again whatever happened to the last look, and who reads a queue reads its front queue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+from pydantic import SecretStr
+
+from shared.config import Settings
+from shared.domain.states import OrderState
+from shared.messages import FRONT_OF, QUEUE_OF, Step
+from shared.store.engine import create_engine
+from tests.support.order_rows import again, an_order
+from tests.support.own_postgres import OwnPostgres, own_postgres
+from tests.support.psp import until
+from workers import main, rescuer
+from workers.loop import Loop
+from workers.runtime import build
+
+
+@pytest.fixture
+def database() -> Iterator[OwnPostgres]:
+    with own_postgres() as running:
+        yield running
+
+
+def test_the_rescuer_goes_on_after_its_database_was_cut_off_in_mid_loop(
+    database: OwnPostgres, settings: Settings
+) -> None:
+    own = settings.model_copy(update={"database_url": SecretStr(database.url)})
+    run, engine = build(own), create_engine(own)
+    before = an_order(engine, OrderState.CONFIRMING, due_in=timedelta(seconds=-1))
+    looks = threading.Semaphore(0)
+
+    def look(number: int) -> None:
+        looks.release()
+        rescuer.look(run, number)
+
+    loop = Loop("rescuer", 0.05, look)
+    loop.start()
+    until(lambda: again(engine, before.tracking_number).rings == 1)
+    database.crash()
+    for _ in range(3):
+        assert looks.acquire(timeout=20), "it looks again, database or not"
+    database.start()
+    engine.dispose()
+    after = an_order(engine, OrderState.CONFIRMING, due_in=timedelta(seconds=-1))
+    until(lambda: again(engine, after.tracking_number).rings == 1, seconds=20)
+    loop.stop()
+    run.doorbell.close()
+    run.engine.dispose()
+    engine.dispose()
+
+
+def test_a_loop_outlives_a_bug_in_one_of_its_rounds() -> None:
+    rounds: list[int] = []
+    third = threading.Event()
+
+    def work(number: int) -> None:
+        rounds.append(number)
+        if number == 2:
+            third.set()
+        raise ValueError(number)
+
+    loop = Loop("test", 0.01, work)
+    loop.start()
+    assert third.wait(5)
+    loop.stop()
+    assert rounds[:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("asked", "reads"), [(Step.PAY, True), (Step.TOKENIZE, False)])
+def test_a_worker_of_the_payment_queue_reads_dropped_payments_too(
+    settings: Settings, asked: Step, *, reads: bool
+) -> None:
+    app: Celery = main.create(settings)
+    app.amqp.queues.select([QUEUE_OF[asked]])
+    main.read_front_queues(app)
+    assert (FRONT_OF[Step.PAY] in app.amqp.queues.consume_from) is reads
