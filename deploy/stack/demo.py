@@ -68,7 +68,7 @@ def _stored(method_urn: str) -> dict[str, Any]:
 def _pay(shop: Shop, payment_method: Mapping[str, Any], how: str, engine: Engine, show: Show) -> None:
     """Order with *payment_method* and show the order's way until it is DONE."""
     offer = shop.offer()
-    with show.working(f"order by {how}: DONE"):
+    with show.working(f"order by {how}", then=": DONE"):
         placed = shop.submit(offer, payment_method, f"demo-{uuid.uuid4()}")
         show.say(f"  {placed.tracking_number} accepted")
         sooner = Event()

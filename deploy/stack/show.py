@@ -26,12 +26,12 @@ class Show:
         self._console.print(f"[green]✓[/] {escape(text)} [dim]{seconds:.2f} s[/]")
 
     @contextmanager
-    def working(self, text: str) -> Iterator[None]:
-        """Show that *text* is going on, then how long it took; nothing is claimed if it fails."""
+    def working(self, text: str, *, then: str = "") -> Iterator[None]:
+        """Show that *text* is going on, then *then* and how long it took; nothing is claimed if it fails."""
         started = time.monotonic()
         with self.spinner(text):
             yield
-        self.mark(text, time.monotonic() - started)
+        self.mark(text + then, time.monotonic() - started)
 
     @contextmanager
     def spinner(self, text: str) -> Iterator[None]:

@@ -65,14 +65,14 @@ def _start(home: Home, port: int | None, show: Show, supervisor: Supervisor) -> 
         show.say(own.postgres.note)
     wiring = _wiring(home, own, api_port)
     sandbox = product.psp(home, wiring)
-    with show.working("PostgreSQL, broker and vault answer"):
+    with show.working("PostgreSQL, broker and vault", then=" answer"):
         supervisor.start([*own.programs, sandbox])
         supervisor.wait_until_ready(own.programs)
-    with show.working("schema is at its newest, demo tenant is there"):
+    with show.working("schema and demo tenant", then=" are there"):
         own.provide()
         seeded = _prepare_database(home, wiring)
     ours = product.programs(home, wiring)
-    with show.working("sandbox PSP, API and workers are healthy"):
+    with show.working("sandbox PSP, API and workers", then=" are healthy"):
         supervisor.start(ours)
         supervisor.wait_until_ready([sandbox])
         register_at_psp(seeded, wiring)
