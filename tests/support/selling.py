@@ -67,9 +67,11 @@ class Seller:
         with self.app.test_client() as client:
             return client.post("/api/v1/c2a/offer/checkout", json=document, headers=self.shop.headers)
 
-    def accepted(self, payment: Document | None = None, *items: Document, **more: Any) -> str:
+    def accepted(
+        self, payment: Document | None = None, *items: Document, offer: Offer | None = None, **more: Any
+    ) -> str:
         """Order; the tracking number."""
-        answer = self.post(self.request(payment, *items, **more))
+        answer = self.post(self.request(payment, *items, offer=offer, **more))
         assert answer.status_code == 202, answer.text
         return str(answer.get_json()["trackingNumber"])
 

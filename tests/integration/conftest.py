@@ -1,0 +1,34 @@
+"""What the tests of the engine room share: a sandbox PSP for the session, and a room a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.config import Settings
+from tests.support import engine_room
+from tests.support.engine_room import EngineRoom
+from tests.support.psp import Sandbox, sandbox
+
+
+@pytest.fixture(scope="session")
+def shared_psp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox process; its webhooks have no address, so nothing moves behind a test's back."""
+    with sandbox(tmp_path_factory.mktemp("engine-room-psp") / "ledger.jsonl") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def room_of_module(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+    """An engine room whose leases end after a second."""
+    with engine_room.opened(settings, vault_url, shared_psp, lease_s=1) as room:
+        yield room
+
+
+@pytest.fixture
+def room(room_of_module: EngineRoom, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+    """The module's engine room, its PSP healthy before and after."""
+    shared_psp.heal()
+    yield room_of_module
+    shared_psp.heal()

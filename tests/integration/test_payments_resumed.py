@@ -1,0 +1,218 @@
+"""A payment whose worker died or whose PSP fell silent goes on: same key, one charge, and no guess."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.states import OrderState
+from shared.patience import CRASHES_TO_PARK
+from shared.store.attempts import AttemptState
+from tests.support.engine_room import EngineRoom
+from tests.support.psp import Sandbox
+from tests.support.wire import Document, channel, fresh_card
+from workers.look_up import look_up
+from workers.pay import pay
+from workers.tokenize import tokenize
+
+
+def ledger(psp: Sandbox, room: EngineRoom, number: str) -> list[Document]:
+    return [row for row in psp.charges(room.account) if row["merchantReference"] == number]
+
+
+def age(room: EngineRoom, number: str, by: timedelta) -> None:
+    """Let the attempt have begun *by* earlier."""
+    room.sql(
+        "UPDATE payment_attempts SET started_at = started_at - cast(:by AS interval) WHERE tracking_number = :number",
+        by=by,
+        number=number,
+    )
+
+
+def due_in_s(room: EngineRoom, number: str) -> float:
+    [(seconds,)] = room.sql(
+        "SELECT extract(epoch FROM due_at - now()) FROM orders WHERE tracking_number = :number", number=number
+    )
+    return float(seconds)
+
+
+@pytest.mark.parametrize("after_the_charge", [False, True], ids=["before the call", "after the charge"])
+def test_a_worker_that_died_is_succeeded_under_the_same_key(
+    room: EngineRoom, shared_psp: Sandbox, after_the_charge: bool
+) -> None:
+    number = room.locked()
+    room.dies_while_charging(number, after_the_charge=after_the_charge)
+    key = room.attempt(number).psp_key
+    assert not pay(room.run, number), "its lease still runs"
+    assert room.events(number)[-1] == "payment_started"
+
+    room.until_lease_ended(number)
+    assert pay(room.run, number)
+
+    assert room.events(number)[-2:] == ["payment_resumed", "payment_captured"]
+    assert room.order(number).crashes == 1
+    [charge] = ledger(shared_psp, room, number)
+    assert (charge["idempotencyKey"], charge["state"], charge["amountMinor"]) == (key, "captured", 1499)
+
+
+def test_a_poison_order_with_nothing_asked_of_a_psp_is_given_up(room: EngineRoom, shared_psp: Sandbox) -> None:
+    number = room.locked()
+    room.sql(
+        "UPDATE orders SET crashes = :crashes WHERE tracking_number = :number", crashes=CRASHES_TO_PARK, number=number
+    )
+
+    assert not pay(room.run, number)
+
+    assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CANCELLED")
+    assert ledger(shared_psp, room, number) == []
+
+
+def test_a_poison_order_with_an_attempt_out_is_looked_up_and_not_charged_again(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    number = room.locked()
+    room.dies_while_charging(number, after_the_charge=True)
+    room.sql(
+        "UPDATE orders SET crashes = :crashes WHERE tracking_number = :number", crashes=CRASHES_TO_PARK, number=number
+    )
+    room.until_lease_ended(number)
+
+    assert not pay(room.run, number)
+    assert room.state(number) is OrderState.CONFIRMING
+    look_up(room.run, number)
+
+    assert room.state(number) is OrderState.CAPTURED
+    assert len(ledger(shared_psp, room, number)) == 1
+
+
+def test_silence_is_looked_up_ever_more_slowly_and_never_taken_for_a_no(room: EngineRoom, shared_psp: Sandbox) -> None:
+    """First after 2 s, then 5, 15, 60 s, then every five minutes (design, unanswered)."""
+    number = room.locked()
+    shared_psp.set_faults(down="503")
+    assert not pay(room.run, number)
+
+    pauses = [due_in_s(room, number)]
+    for _ in range(5):
+        look_up(room.run, number)
+        pauses.append(due_in_s(room, number))
+
+    assert pauses == [pytest.approx(pause, abs=1.0) for pause in (2, 5, 15, 60, 300, 300)]
+    assert room.state(number) is OrderState.CONFIRMING
+    assert room.attempt(number).outcome is AttemptState.OPEN
+
+
+@pytest.mark.parametrize(("since_s", "is_proof"), [(0, False), (58, False), (61, True)])
+def test_no_such_charge_proves_nothing_until_no_request_can_still_be_on_its_way(
+    room: EngineRoom, shared_psp: Sandbox, since_s: int, is_proof: bool
+) -> None:
+    """Lease limit (30 s) and the PSP's longest processing (30 s) after the attempt began."""
+    number = room.locked(fresh_card("4000007700000133"))  # The connection drops, nothing is written.
+    assert not pay(room.run, number)
+    assert room.state(number) is OrderState.CONFIRMING
+    age(room, number, timedelta(seconds=since_s))
+
+    look_up(room.run, number)
+
+    assert room.attempt(number).outcome is (AttemptState.ABSENT if is_proof else AttemptState.OPEN)
+    assert room.state(number) is (OrderState.OFFER_LOCKED if is_proof else OrderState.CONFIRMING)
+
+
+def test_what_was_proven_never_made_is_made_again_under_its_own_key(room: EngineRoom, shared_psp: Sandbox) -> None:
+    number = room.locked(fresh_card("4000007700000133"))
+    pay(room.run, number)
+    key = room.attempt(number).psp_key
+    age(room, number, timedelta(seconds=61))
+    look_up(room.run, number)
+
+    assert pay(room.run, number)
+
+    assert [row["idempotencyKey"] for row in ledger(shared_psp, room, number)] == [key]
+    assert room.state(number) is OrderState.CAPTURED
+
+
+def test_a_psp_that_was_not_even_reached_is_asked_again_soon(room: EngineRoom, shared_psp: Sandbox) -> None:
+    number = room.locked(fresh_card("4000007700000117"))  # 429: nothing started, and that is proof.
+
+    assert not pay(room.run, number)
+    assert room.state(number) is OrderState.OFFER_LOCKED
+    assert due_in_s(room, number) == pytest.approx(5, abs=1.0)
+
+    assert pay(room.run, number)
+    assert len(ledger(shared_psp, room, number)) == 1
+
+
+def test_a_card_that_is_gone_ends_the_order_only_if_nothing_was_asked(room: EngineRoom, shared_psp: Sandbox) -> None:
+    number = room.locked()
+    room.run.vault.forget(room.seller.shop.tenant_id, number)
+
+    assert not pay(room.run, number)
+
+    assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CARD_DATA_UNAVAILABLE")
+    assert ledger(shared_psp, room, number) == []
+
+
+@pytest.mark.parametrize("was_charged", [False, True])
+def test_with_an_attempt_out_a_card_that_is_gone_leaves_the_verdict_to_look_ups(
+    room: EngineRoom, shared_psp: Sandbox, was_charged: bool
+) -> None:
+    number = room.locked()
+    room.dies_while_charging(number, after_the_charge=was_charged)
+    room.run.vault.forget(room.seller.shop.tenant_id, number)
+    room.until_lease_ended(number)
+
+    assert not pay(room.run, number)
+    assert room.state(number) is OrderState.CONFIRMING
+    look_up(room.run, number)
+    if was_charged:
+        assert room.state(number) is OrderState.CAPTURED
+        return
+    assert room.state(number) is OrderState.CONFIRMING, "it may still be on its way"
+    age(room, number, timedelta(seconds=61))
+    look_up(room.run, number)
+    assert not pay(room.run, number)
+    assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CARD_DATA_UNAVAILABLE")
+    assert ledger(shared_psp, room, number) == []
+
+
+@pytest.mark.parametrize("card", ["4111111111111111", "4000000000000002", "4000002760003184"])
+def test_the_card_leaves_the_vault_once_no_further_attempt_can_need_it(room: EngineRoom, card: str) -> None:
+    """Captured, declined for good, or challenged (design, what protects the money)."""
+    number = room.locked(fresh_card(card))
+    tenant = room.seller.shop.tenant_id
+    assert room.run.vault.get(tenant, number) is not None
+
+    pay(room.run, number)
+
+    assert room.run.vault.get(tenant, number) is None
+
+
+def test_the_card_stays_while_nobody_knows(room: EngineRoom) -> None:
+    number = room.locked(fresh_card("4000000000000119"))
+
+    pay(room.run, number)
+
+    assert room.state(number) is OrderState.CONFIRMING
+    assert room.run.vault.get(room.seller.shop.tenant_id, number) is not None
+
+
+def test_a_method_is_stored_once_however_often_its_step_runs(room: EngineRoom) -> None:
+    number = room.locked(fresh_card(storeMethodSuccessPayment="always"))
+    pay(room.run, number)
+
+    for _ in range(3):
+        tokenize(room.run, number)
+
+    assert room.state(number) is OrderState.DONE
+    stored = room.sql("SELECT 1 FROM stored_methods WHERE tracking_number = :number", number=number)
+    assert len(stored) == 1
+    assert room.events(number).count("method_stored") == 1
+
+
+def test_a_step_that_comes_too_early_or_too_late_changes_nothing(room: EngineRoom) -> None:
+    """Messages come doubled and out of order; the row decides."""
+    number = room.admitted(channel("PayPal"))
+    for step in (pay, look_up, tokenize):
+        step(room.run, number)
+    assert room.events(number) == ["admitted"]
+    assert not pay(room.run, "trk_unknown")

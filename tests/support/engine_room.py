@@ -1,0 +1,159 @@
+"""The engine room's steps in the hands of a test: real database, real vault, a real PSP, and no worker beside it.
+
+A test takes each step by calling it, so it decides who comes first, who dies and who comes twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from redis import Redis
+from sqlalchemy import text
+
+from shared.config import Settings
+from shared.domain.outcomes import Captured, LookUpOutcome, PaymentOutcome
+from shared.domain.states import OrderState
+from shared.psp.factory import psp_for
+from shared.psp.port import Account, ChargeRequest, Psp
+from shared.settle import News, settle
+from shared.store import attempts, orders
+from shared.store.attempts import Attempt
+from shared.store.engine import create_engine, statements
+from shared.store.leases import LeaseTerms
+from shared.store.orders import Order
+from tests.support.front_door import parts_for
+from tests.support.psp import Sandbox, until
+from tests.support.selling import Seller, a_seller
+from tests.support.wire import Document
+from workers.heartbeat import Heartbeat
+from workers.lock_offer import lock_offer
+from workers.pay import pay
+from workers.runtime import Runtime
+
+
+class Killed(BaseException):
+    """What a worker's death looks like to the code it ran: nothing after it happens."""
+
+
+@dataclass(frozen=True)
+class EngineRoom:
+    """One tenant's orders and the hands that move them."""
+
+    run: Runtime
+    seller: Seller
+    account: Account
+
+    @property
+    def psp(self) -> Psp:
+        """The PSP as the engine room talks to it."""
+        return psp_for(self.account)
+
+    def admitted(self, payment: Document | None = None, *items: Document, **more: Any) -> str:
+        """An order nobody has worked on."""
+        return self.seller.accepted(payment, *items, **more)
+
+    def locked(self, payment: Document | None = None, *items: Document, **more: Any) -> str:
+        """An order that holds its offer."""
+        number = self.admitted(payment, *items, **more)
+        assert lock_offer(self.run, number)
+        return number
+
+    def order(self, number: str) -> Order:
+        """The order as it is now."""
+        with statements(self.run.engine) as conn:
+            found = orders.get(conn, number)
+        assert found is not None
+        return found
+
+    def state(self, number: str) -> OrderState:
+        """Where the order stands."""
+        return self.order(number).state
+
+    def attempts(self, number: str) -> list[Attempt]:
+        """What was asked of PSPs for it."""
+        with statements(self.run.engine) as conn:
+            return attempts.of_order(conn, self.seller.shop.tenant_id, number)
+
+    def attempt(self, number: str) -> Attempt:
+        """Its only attempt."""
+        [only] = self.attempts(number)
+        return only
+
+    def tell(
+        self,
+        attempt: Attempt,
+        outcome: PaymentOutcome | LookUpOutcome,
+        *,
+        fence: int | None = None,
+        actor: str = "test",
+    ) -> Order:
+        """Settle news about *attempt*, as whoever brings it."""
+        with self.run.engine.begin() as conn:
+            return settle(conn, News(attempt, outcome, actor=actor, fence=fence), self.run.terms)
+
+    def events(self, number: str) -> list[str]:
+        """What happened to the order, in order."""
+        rows = self.sql(
+            "SELECT event FROM order_events WHERE tracking_number = :number ORDER BY version", number=number
+        )
+        return [str(event) for (event,) in rows]
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        """Run one statement; the rows it answers, if it answers any."""
+        with statements(self.run.engine) as conn:
+            result = conn.execute(text(statement), values)
+            return list(result) if result.returns_rows else []
+
+    def until_lease_ended(self, number: str) -> None:
+        """Wait until the database's clock is past the order's lease."""
+        until(lambda: not self.order(number).is_leased, seconds=10)
+
+    def dies_while_charging(self, number: str, *, after_the_charge: bool) -> None:
+        """Run the pay step in a worker that dies before or after the PSP took its request; its lease stays behind."""
+
+        def charge(request: ChargeRequest) -> PaymentOutcome:
+            if after_the_charge:
+                self.psp.charge(request)
+            raise Killed
+
+        try:
+            pay(replace(self.run, psp_for=lambda _: _Charging(self.psp, charge)), number)
+        except Killed:
+            return
+        raise AssertionError("the pay step asked no PSP")
+
+
+@dataclass(frozen=True, slots=True)
+class _Charging:
+    """A PSP whose charge is the test's."""
+
+    psp: Psp
+    charge: Callable[[ChargeRequest], PaymentOutcome]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.psp, name)
+
+
+@contextmanager
+def opened(settings: Settings, vault_url: str, sandbox: Sandbox, **replaced: Any) -> Iterator[EngineRoom]:
+    """An engine room with a tenant of its own at *sandbox*; *replaced*: settings by name."""
+    own = settings.model_copy(update=replaced)
+    engine = create_engine(own)
+    with Redis.from_url(vault_url) as redis:
+        parts = parts_for(own, engine, redis)
+        account = sandbox.account()
+        seller = a_seller(parts, account)
+        terms = LeaseTerms(timedelta(seconds=own.lease_s), timedelta(seconds=own.lease_limit_s))
+        run = Runtime(own, engine, parts.keyring, parts.vault, parts.doorbell, Heartbeat(engine, terms))
+        yield EngineRoom(run, seller, replace(account, tenant_id=str(seller.shop.tenant_id)))
+        parts.doorbell.close()
+    engine.dispose()
+
+
+def captured(attempt: Attempt, reference: str) -> Captured:
+    """The news that *attempt* was captured in full."""
+    return Captured(reference, attempt.money)
