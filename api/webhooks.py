@@ -20,6 +20,7 @@ from shared.psp.port import BadSignature, PspEvent
 from shared.settle import News, settle
 from shared.store import accounts, attempts, inbox, orders
 from shared.store.engine import statements
+from shared.store.inbox import EventName
 from shared.store.orders import Order
 
 log = structlog.get_logger(__name__)
@@ -55,8 +56,9 @@ def _settle_once(
     """Settle *event* unless it was; the order before and after."""
     if not inbox.keep(conn, parts.keyring, tenant_id, provider, event):
         return None
+    name = EventName(tenant_id, provider, event.event_id)
     if event.outcome is None or event.psp_key is None:
-        inbox.settled(conn, tenant_id, provider, event)
+        inbox.settled(conn, name)
         return None
     attempt = attempts.by_key(conn, tenant_id, provider, event.psp_key)
     if attempt is None:
@@ -65,7 +67,7 @@ def _settle_once(
     before = orders.lock(conn, tenant_id, attempt.tracking_number)
     assert before is not None, "an attempt has an order"
     after = settle(conn, News(attempt, event.outcome, actor="webhook"), parts.terms)
-    inbox.settled(conn, tenant_id, provider, event)
+    inbox.settled(conn, name)
     return before, after
 
 

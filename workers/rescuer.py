@@ -20,10 +20,13 @@ from shared.store import housekeeping, overdue
 from shared.store.engine import statements
 from workers import pacing
 from workers.pacing import LEAVING, TURN_WAITERS, Pace
+from workers.release import release
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
+RELEASE_EVERY: Final = 5
+"""Looks between two releases of early news: about 10 s, as a look-up would take."""
 HOUSEKEEPING_EVERY: Final = 30
 """Looks between two cleanings: about a minute."""
 
@@ -31,6 +34,8 @@ HOUSEKEEPING_EVERY: Final = 30
 def look(run: Runtime, number: int) -> None:
     """One round of the upkeep loop."""
     rescue(run)
+    if number % RELEASE_EVERY == 0:
+        release(run)
     if number % HOUSEKEEPING_EVERY == 0:
         with statements(run.engine) as conn:
             housekeeping.forget_old_keys(conn)

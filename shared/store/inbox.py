@@ -1,27 +1,44 @@
 """Keeps each PSP event once, before it is acknowledged, until it is settled.
 
-An event that speaks of a charge we do not know yet stays unsettled (parked). What it told is kept in our own
-shapes and sealed, because it may name a token; the raw body never is.
+An event that speaks of a charge we do not know yet stays unsettled (parked) until its attempt is known; then it can
+be released. What it told is kept sealed, in our own shapes (shared/told.py); the raw body never is.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.keyring import Keyring
 from shared.psp.port import PspEvent
-from shared.store.tables import psp_events
+from shared.store.tables import payment_attempts, psp_events
+from shared.told import seal_told
+
+
+@dataclass(frozen=True, slots=True)
+class EventName:
+    """The key of one event."""
+
+    tenant_id: UUID
+    provider: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """An event that waits: which charge it speaks of and, sealed, what it told."""
+
+    name: EventName
+    psp_key: str
+    sealed: bytes
 
 
 def keep(conn: Connection, keyring: Keyring, tenant_id: UUID, provider: str, event: PspEvent) -> bool:
     """Keep *event*; True if it still has to be settled. A second delivery waits for the first and then sees it."""
-    told = {"shape": type(event.outcome).__name__, "says": asdict(event.outcome) if event.outcome else None}
-    sealed = keyring.seal(json.dumps(told, default=str).encode(), bound_to=f"event:{tenant_id}:{event.event_id}")
+    sealed = seal_told(keyring, tenant_id, event.event_id, event.outcome)
     row = conn.execute(
         insert(psp_events)
         .values(
@@ -39,14 +56,41 @@ def keep(conn: Connection, keyring: Keyring, tenant_id: UUID, provider: str, eve
     return row.settled_at is None
 
 
-def settled(conn: Connection, tenant_id: UUID, provider: str, event: PspEvent) -> None:
-    """Note that *event* has had its effect, in the transaction that gave it."""
-    conn.execute(
-        update(psp_events)
-        .where(
-            psp_events.c.tenant_id == tenant_id,
-            psp_events.c.provider == provider,
-            psp_events.c.event_id == event.event_id,
-        )
-        .values(settled_at=func.now())
+def settled(conn: Connection, name: EventName) -> None:
+    """Note that an event has had its effect, in the transaction that gave it."""
+    conn.execute(update(psp_events).where(_is(name)).values(settled_at=func.now()))
+
+
+def releasable(conn: Connection, *, limit: int) -> list[EventName]:
+    """At most *limit* parked events whose attempt is known by now, the oldest first."""
+    known = (
+        (payment_attempts.c.tenant_id == psp_events.c.tenant_id)
+        & (payment_attempts.c.provider == psp_events.c.provider)
+        & (payment_attempts.c.psp_key == psp_events.c.psp_key)
+    )
+    rows = conn.execute(
+        select(psp_events.c.tenant_id, psp_events.c.provider, psp_events.c.event_id)
+        .join(payment_attempts, known)
+        .where(psp_events.c.settled_at.is_(None))
+        .order_by(psp_events.c.received_at)
+        .limit(limit)
+    )
+    return [EventName(*row) for row in rows]
+
+
+def take_parked(conn: Connection, name: EventName) -> ParkedEvent | None:
+    """The event for this transaction alone; None if it was settled, or somebody else is at it."""
+    row = conn.execute(
+        select(psp_events.c.psp_key, psp_events.c.outcome)
+        .where(_is(name), psp_events.c.settled_at.is_(None))
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+    return None if row is None else ParkedEvent(name, row.psp_key, row.outcome)
+
+
+def _is(name: EventName) -> ColumnElement[bool]:
+    return and_(
+        psp_events.c.tenant_id == name.tenant_id,
+        psp_events.c.provider == name.provider,
+        psp_events.c.event_id == name.event_id,
     )

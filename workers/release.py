@@ -1,0 +1,76 @@
+"""Releases parked PSP events: news that came before its attempt was known is settled once it is.
+
+An attempt is committed before its PSP is called, so an event is early only if that commit was lost in a failover and
+made again, or was not yet to be seen. That is rare and never urgent (look-ups ask, too), so it costs the payment's
+own way nothing: the upkeep loop looks for such events and takes them one by one, each in its own transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from shared.domain.states import OrderState
+from shared.keyring import CannotOpen
+from shared.messages import STEP_FOR
+from shared.settle import News, settle
+from shared.store import attempts, inbox, orders
+from shared.store.engine import statements
+from shared.store.inbox import EventName
+from shared.store.orders import Order
+from shared.told import UnreadableTold, open_told
+from workers.look_up import UNCLEAR
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 100
+"""Events a round; more can only wait after a failover, and then the next round is soon."""
+CARD_MAY_BE_NEEDED: Final = frozenset({OrderState.OFFER_LOCKED, OrderState.CONFIRMING})
+
+
+def release(run: Runtime) -> int:
+    """Settle the parked events whose attempt is known by now; how many were."""
+    with statements(run.engine) as conn:
+        names = inbox.releasable(conn, limit=BATCH)
+    return sum(_release(run, name) for name in names)
+
+
+def _release(run: Runtime, name: EventName) -> bool:
+    try:
+        with run.engine.begin() as conn:
+            moved = _settle(run, conn, name)
+    except (CannotOpen, UnreadableTold):  # It must not stand in the way of the others.
+        log.exception("inbox.unreadable", provider=name.provider, event_id=name.event_id)
+        return False
+    if moved is None:
+        return False
+    _go_on(run, *moved)
+    return True
+
+
+def _settle(run: Runtime, conn: Connection, name: EventName) -> tuple[Order, Order] | None:
+    """Settle one parked event; the order before and after, or None if somebody else took the event."""
+    event = inbox.take_parked(conn, name)
+    if event is None:
+        return None
+    outcome = open_told(run.keyring, name.tenant_id, name.event_id, event.sealed)
+    attempt = attempts.by_key(conn, name.tenant_id, name.provider, event.psp_key)
+    assert attempt is not None, "an attempt, once known, is never deleted"
+    before = orders.lock(conn, attempt.tenant_id, attempt.tracking_number)
+    assert before is not None, "an attempt has an order"
+    after = settle(conn, News(attempt, outcome, actor="upkeep"), run.terms)
+    inbox.settled(conn, name)
+    return before, after
+
+
+def _go_on(run: Runtime, before: Order, after: Order) -> None:
+    log.info("inbox.released", tracking_number=after.tracking_number, state=after.state)
+    if before.state is after.state:
+        return
+    if before.state in UNCLEAR and after.state not in UNCLEAR and not after.is_finished:
+        run.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
+    if after.state not in CARD_MAY_BE_NEEDED:
+        run.forget_card(after)
