@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, Row, select
 
+from deploy.stack import signals
 from deploy.stack.shop import Placed, Shop
 from deploy.stack.show import Show
 from deploy.stack.startup import Stack
@@ -74,10 +75,13 @@ def _pay(shop: Shop, payment_method: Mapping[str, Any], how: str, engine: Engine
         sooner = Event()
         with ThreadPoolExecutor(max_workers=1) as pool:
             following = pool.submit(shop.follow, placed, sooner=sooner, within_s=ORDER_WITHIN_S)
-            _show_steps(engine, placed, following, sooner, show.say)
+            try:
+                _show_steps(engine, placed, following, sooner, show.say)
+            finally:
+                sooner.set()  # Whatever ended this, the other thread need not wait on.
             code = following.result()["status"]["messageCode"]
-        if code != "CHECK_OUT_DONE":
-            raise DemoFailed(f"the order by {how} ended with {code}, see its worker's log")
+            if code != "CHECK_OUT_DONE":
+                raise DemoFailed(f"the order by {how} ended with {code}, see the workers' logs")
 
 
 def _show_steps(
@@ -87,6 +91,7 @@ def _show_steps(
     shown: list[Row[Any]] = []
     ended = False
     while not ended:
+        signals.check()
         # Asked first: the events read after the last answer are all there will be.
         ended = bool(wait([following], timeout=LOOK_EVERY_S).done)
         for event in _events(engine, placed.tracking_number)[len(shown) :]:

@@ -31,7 +31,7 @@ def main(asked: argparse.Namespace) -> int:
         )
     os.close(telling)
     try:
-        with signals.raising_stop_asked():
+        with signals.heard():
             is_ready = _follow(process, reading, log, seen)
     except signals.StopAsked:
         process.terminate()
@@ -55,6 +55,7 @@ def _follow(process: subprocess.Popen[bytes], reading: int, log: Path, seen: int
     with log.open("rb") as lines:
         lines.seek(seen)
         while True:
+            signals.check()
             told = _read(reading)
             sys.stdout.write(lines.read().decode(errors="replace"))
             sys.stdout.flush()

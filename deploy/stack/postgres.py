@@ -143,6 +143,7 @@ def _run_initdb(server: Postgres, data: Path, secret: Path) -> None:
         timeout=INITDB_WITHIN_S,
         cwd=server.folder,
         env=_environment(server),
+        start_new_session=True,  # Ctrl-C in a terminal is for us to hear.
         user=runner.uid if runner else None,
         group=runner.gid if runner else None,
         extra_groups=() if runner else None,

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import httpx
 
+from deploy.stack import signals
+
 CUSTOMER: Final = "cu.00.482"
 TERMINAL: Final = frozenset({"CHECK_OUT_DONE", "CHECK_OUT_FAILED"})
 ANSWER_WITHIN_S: Final = 10.0
@@ -72,7 +74,8 @@ class Shop:
         return Placed(document["trackingNumber"], follow_up["followUpUrl"], float(response.headers["retry-after"]))
 
     def follow(self, placed: Placed, *, sooner: Event, within_s: float) -> dict[str, Any]:
-        """Poll until the order ended; its last answer. Raises Refused when it does not end in time.
+        """Poll until the order ended; its last answer. Raises Refused when it does not end in time,
+        or StopAsked.
 
         We ask again when we are told to (Retry-After), or at once when *sooner* is set by somebody with other news.
         """
@@ -81,6 +84,7 @@ class Shop:
         while time.monotonic() < deadline:
             sooner.wait(patience)
             sooner.clear()
+            signals.check()
             response = self._http.get(placed.follow_up_url)
             document = _read(response)
             if document["status"]["messageCode"] in TERMINAL:

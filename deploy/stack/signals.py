@@ -1,8 +1,13 @@
-"""Turns the signals that mean "stop" into one exception in the main thread, and only once."""
+"""Turns the signals that mean "stop" into one exception, raised where we wait and nowhere else.
+
+Raised by the handler itself it could strike between any two steps of any library (it once made a line appear
+twice). So the handler only notes that somebody asked, and every wait of ours looks.
+"""
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,24 +16,36 @@ from typing import Final
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, deploy/down or an init system, and a terminal that went away."""
 
+_asked: Final = threading.Event()
+
 
 class StopAsked(BaseException):
     """Somebody wants the stack to stop. Like KeyboardInterrupt: no `except Exception` may swallow it."""
 
 
-def _raise_once(number: int, _frame: FrameType | None) -> None:
-    # Stopping is under way from here on: another signal must not tear it apart.
-    for each in STOPPING:
-        signal.signal(each, signal.SIG_IGN)
-    raise StopAsked(signal.Signals(number).name)
+def _note(_number: int, _frame: FrameType | None) -> None:
+    _asked.set()
 
 
 @contextmanager
-def raising_stop_asked() -> Iterator[None]:
-    """Within, the first stopping signal raises StopAsked in the main thread and later ones are ignored."""
-    before = {number: signal.signal(number, _raise_once) for number in STOPPING}
+def heard() -> Iterator[None]:
+    """Within, the stopping signals are noted; asked once or five times is the same."""
+    _asked.clear()
+    before = {number: signal.signal(number, _note) for number in STOPPING}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def check() -> None:
+    """Raise StopAsked if somebody asked; for every loop that waits."""
+    if _asked.is_set():
+        raise StopAsked
+
+
+def wait() -> None:
+    """Wait until somebody asks, then raise StopAsked."""
+    _asked.wait()
+    check()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,12 +36,12 @@ def main(asked: argparse.Namespace) -> int:
     """Run deploy/up; its exit code: 0 after a stop that was asked for, 1 for trouble."""
     show = Show()
     try:
-        with signals.raising_stop_asked(), _home(asked, show) as home, started(home, asked.port, show) as stack:
+        with signals.heard(), _home(asked, show) as home, started(home, asked.port, show) as stack:
             if not asked.no_demo:
                 run_demo(stack, show)
             _tell(stack, show)
             _tell_starter(asked.tell)
-            signal.pause()
+            signals.wait()
     except signals.StopAsked:
         show.say("Stopped.")
     except TROUBLE as trouble:

@@ -198,12 +198,16 @@ def test_a_child_whose_noted_parent_is_dead_is_a_leftover_only_with_our_mark(hom
 
 
 @pytest.mark.parametrize("number", signals.STOPPING, ids=lambda each: str(each.name))
-def test_every_way_to_ask_a_stack_to_stop_is_heard_once(number: signal.Signals) -> None:
+def test_every_way_to_ask_a_stack_to_stop_is_heard_where_we_wait(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with signals.raising_stop_asked():
-        with pytest.raises(signals.StopAsked, match=number.name):
-            os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)  # Stopping has begun: nothing may tear it apart.
+    with signals.heard():
+        signals.check()
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        with pytest.raises(signals.StopAsked):
+            until(lambda: False, "nothing", within_s=5)
+        with pytest.raises(signals.StopAsked):
+            signals.wait()
     assert signal.getsignal(number) is before
 
 
