@@ -69,6 +69,8 @@ def pay(run: Runtime, tracking_number: str) -> bool:
     if isinstance(plan, str):
         return _fail(run, order, plan)
     claimed = _claim(run, order, plan)
+    if claimed is not None and claimed.parked and not order.parked:
+        log.error("order.parked", tracking_number=tracking_number, crashes=claimed.crashes)
     return claimed is not None and _charge(run, claimed, plan)
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, Interval, and_, func, literal, or_, update
 
 from shared.domain.states import OrderEvent, OrderState
+from shared.patience import CRASHES_TO_PARK
 from shared.store import orders as order_store
 from shared.store.orders import Order
 from shared.store.tables import orders
@@ -31,9 +32,10 @@ def claim(conn: Connection, order: Order, *, owner: str, terms: LeaseTerms, atte
     """Take *order* to pay it; None if somebody else holds it or was faster.
 
     From offer_locked it is a first claim; from paying it takes over a lease that ended unreleased, which counts
-    as a crash of the worker that held it.
+    as a crash of the worker that held it; the last one it may take parks the order (design: 5).
     """
     resumed = order.state is OrderState.PAYING
+    crashes = order.crashes + 1 if resumed else order.crashes
     return order_store.advance(
         conn,
         order,
@@ -46,7 +48,8 @@ def claim(conn: Connection, order: Order, *, owner: str, terms: LeaseTerms, atte
         lease_owner=owner,
         lease_until=func.now() + literal(terms.length, Interval),
         lease_limit=func.now() + literal(terms.limit, Interval),
-        crashes=order.crashes + 1 if resumed else order.crashes,
+        crashes=crashes,
+        parked=crashes >= CRASHES_TO_PARK,
     )
 
 

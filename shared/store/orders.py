@@ -44,6 +44,7 @@ class Order:
     deadline_at: datetime | None
     rings: int
     crashes: int
+    parked: bool
     admitted_at: datetime
     seen_at: datetime
     """The database's clock when the row was read."""
