@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import datetime
 from uuid import UUID
 
 from ulid import ULID
@@ -13,6 +14,11 @@ from shared.keyring import Keyring
 def new_tracking_number() -> str:
     """`trk_` and a ULID (contract section 2): 80 random bits behind the time, so numbers sort and cannot be guessed."""
     return f"trk_{ULID()}"
+
+
+def first_number_at(moment: datetime) -> str:
+    """The smallest tracking number minted at *moment*: where a sweep of recent orders begins."""
+    return f"trk_{ULID.from_bytes(int(moment.timestamp() * 1000).to_bytes(6) + bytes(10))}"
 
 
 def psp_key(keyring: Keyring, tenant_id: UUID, merchant_reference: str, attempt_no: int) -> str:

@@ -1,12 +1,17 @@
-"""Gives back money that has no right to stay: voided, else refunded, asked for again until the PSP proves it."""
+"""Gives back money that has no right to stay: voided, else refunded, asked for again until the PSP proves it.
+
+Before anything is asked the PSP is looked up: the answer to an earlier void or refund may have got lost, and a PSP
+that forgot the key since might give the money back twice.
+"""
 
 from __future__ import annotations
 
 import structlog
 
-from shared.domain.outcomes import Captured, Returned, ReturnOutcome
+from shared.domain.outcomes import Captured, Returned, ReturnOutcome, Unanswered
 from shared.failpoints import Failpoint, reach
 from shared.patience import RETURN_AGAIN
+from shared.psp.port import ChargeQuery
 from shared.settle import News, settle
 from shared.store import attempts, orders
 from shared.store.attempts import Attempt, AttemptState
@@ -43,6 +48,9 @@ def _return(run: Runtime, attempt: Attempt) -> None:
 def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
     psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     assert attempt.psp_reference is not None, "a capture is told with its reference"
+    known = psp.look_up(ChargeQuery(attempt.psp_key, attempt.merchant_reference, attempt.psp_reference))
+    if isinstance(known, Returned | Unanswered):
+        return known
     voided = psp.void(attempt.psp_reference, psp_key=f"{attempt.psp_key}-void")
     if isinstance(voided, Captured):  # Too late for a void.
         reach(Failpoint.RETURN_BEFORE_REFUND)
