@@ -18,7 +18,7 @@ from shared.failpoints import Failpoint, reach
 from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Step
 from shared.store import housekeeping, overdue
 from shared.store.engine import statements
-from workers import pacing
+from workers import pacing, spent_cards
 from workers.pacing import LEAVING, TURN_WAITERS, Pace
 from workers.release import release
 from workers.runtime import Runtime
@@ -39,6 +39,7 @@ def look(run: Runtime, number: int) -> None:
     if number % HOUSEKEEPING_EVERY == 0:
         with statements(run.engine) as conn:
             housekeeping.forget_old_keys(conn)
+        spent_cards.forget(run)
 
 
 def rescue(run: Runtime) -> int:

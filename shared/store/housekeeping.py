@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ARRAY, Connection, Text, bindparam, text
+
+from shared.domain.states import OrderState
 
 KEY_LIFE_DAYS: Final = 31
 """How long an idempotency key is kept (contract section 2)."""
@@ -21,6 +24,19 @@ _OLD_KEYS: Final = text("""
                 AND orders.finished_at IS NULL)
         LIMIT :batch)
 """)
+
+NEEDS_NO_CARD: Final = frozenset({OrderState.CHALLENGE, OrderState.CAPTURED, OrderState.DONE, OrderState.FAILED})
+"""States in which no further attempt can need the card (design: captured, finally declined, or challenge begun)."""
+
+_SPENT: Final = text("""
+    SELECT tracking_number FROM orders WHERE tracking_number = ANY (:numbers) AND state = ANY (:spent)
+""").bindparams(bindparam("numbers", type_=ARRAY(Text)), bindparam("spent", type_=ARRAY(Text)))
+
+
+def needing_no_card(conn: Connection, tracking_numbers: Sequence[str]) -> set[str]:
+    """Those of *tracking_numbers* whose orders will never need their card again; one unknown may be on its way in."""
+    values = {"numbers": list(tracking_numbers), "spent": sorted(state.value for state in NEEDS_NO_CARD)}
+    return set(conn.execute(_SPENT, values).scalars())
 
 
 def forget_old_keys(conn: Connection) -> None:
