@@ -7,6 +7,7 @@ lines, so a restarted sandbox knows what the killed one had promised.
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -54,12 +55,23 @@ class Books:
         self.keys = KeyMemory()
         self.undelivered: dict[str, Event] = {}
         self._by_merchant_reference: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self._by_account: dict[str, list[str]] = defaultdict(list)
         for line in ledger.lines():
             self._apply(line)
 
     def charges_of(self, account_id: str, merchant_reference: str) -> list[Charge]:
         """An account's charges for one merchant reference, oldest first."""
         return [self.charges[ref] for ref in self._by_merchant_reference.get((account_id, merchant_reference), ())]
+
+    def charges_since(self, account_id: str, since: str, *, start: int, limit: int) -> list[tuple[int, Charge]]:
+        """At most *limit* charges of an account from its *start*-th on, oldest first, each with its number.
+
+        Those made before *since* (RFC 3339 UTC) are left out.
+        """
+        references = self._by_account.get(account_id, [])
+        first = bisect_left(references, since, key=lambda reference: stamp(self.charges[reference].created_at))
+        numbers = range(max(start, first), len(references))[:limit]
+        return [(number, self.charges[references[number]]) for number in numbers]
 
     def save_account(self, account: PspAccount) -> None:
         """Open an account, or change it."""
@@ -122,6 +134,7 @@ class Books:
         known = self.charges.get(charge.reference)
         if known is None:
             self._by_merchant_reference[charge.account_id, charge.merchant_reference].append(charge.reference)
+            self._by_account[charge.account_id].append(charge.reference)
         self.charges[charge.reference] = charge
         # A line tells of a kept method each time the charge moves; it is new only the first time.
         if charge.kept and (known is None or known.kept is None):

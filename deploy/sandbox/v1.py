@@ -29,6 +29,8 @@ KEY_LIMIT: Final = 255
 """Characters an Idempotency-Key may have, as with Stripe."""
 CHARGES_SHOWN: Final = 100
 """A look-up by merchant reference shows its newest charges; an order has a handful of attempts."""
+PAGE: Final = 250
+"""Charges a page of a listing shows: about 150 KiB."""
 
 Act = Callable[[KeyUse, Trouble | None], dict[str, Any]]
 
@@ -79,7 +81,9 @@ async def charge(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/v1/charges")
 async def charges(request: web.Request) -> web.StreamResponse:
-    """The account's charges for one merchant reference, newest first."""
+    """The account's charges for one merchant reference, newest first; or all of them since a moment, page by page."""
+    if "createdSince" in request.query:
+        return await _charges_since(request)
     reference = request.query.get("merchantReference")
     if not reference:
         raise BadAsk("merchantReference: needed")
@@ -147,6 +151,19 @@ async def forget(request: web.Request) -> web.StreamResponse:
     if trouble not in NOTHING_WRITTEN:
         desk.books.forget_token(token.token)
     return await desk.reply(request, body_of({"forgotten": True}), trouble)
+
+
+async def _charges_since(request: web.Request) -> web.StreamResponse:
+    """The account's charges made since ?createdSince, oldest first; ?after takes the *next* of the page before."""
+    since, after = request.query["createdSince"], request.query.get("after", "0")
+    if not after.isascii() or not after.isdigit() or len(after) > 12:
+        raise BadAsk("after: must be the next of a page")
+    trouble = await _look(request)
+    books = desk_of(request).books
+    found = books.charges_since(request[ACCOUNT].account_id, since, start=int(after), limit=PAGE)
+    more = str(found[-1][0] + 1) if len(found) == PAGE else None
+    shown = {"charges": [charge.shown() for _, charge in found], "next": more}
+    return await desk_of(request).reply(request, body_of(shown), trouble)
 
 
 async def _once(

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from shared.domain.cards import Card
 from shared.domain.money import Money
-from shared.domain.outcomes import KeepOutcome, LookUpOutcome, PaymentOutcome, ReturnOutcome
+from shared.domain.outcomes import KeepOutcome, LookUpOutcome, PaymentOutcome, ReturnOutcome, Unanswered
 
 CONNECT_TIMEOUT_S: Final = 1.0
 """A PSP that does not take a connection within a second is away; the order waits."""
@@ -73,6 +73,26 @@ class ChargeQuery:
     reference: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ChargeRecord:
+    """One charge as the PSP's own books show it."""
+
+    psp_key: str
+    merchant_reference: str
+    reference: str
+    money: Money
+    outcome: LookUpOutcome
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePage:
+    """A page of the PSP's books, oldest charge first; *next* begins the page after it, None where there is none."""
+
+    charges: tuple[ChargeRecord, ...]
+    next: str | None
+
+
 class EventKind(StrEnum):
     """What a PSP event tells of."""
 
@@ -109,6 +129,10 @@ class Psp(Protocol):
 
     def look_up(self, query: ChargeQuery) -> LookUpOutcome:
         """What the PSP knows of one attempt."""
+        ...
+
+    def charges_since(self, since: datetime, *, after: str | None = None) -> ChargePage | Unanswered:
+        """A page of this account's charges made since *since*, whoever made them; *after* is a page's *next*."""
         ...
 
     def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -30,13 +30,14 @@ from shared.domain.outcomes import (
     Unanswered,
 )
 from shared.psp.http import Answer, Http
-from shared.psp.port import Account, Capabilities, ChargeQuery, ChargeRequest, EventKind, PspEvent
+from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, EventKind, PspEvent
 from shared.psp.sandbox_answers import (
     ChargeDocument,
     ChargesDocument,
     ErrorDocument,
     EventDocument,
     KeepDocument,
+    PageDocument,
     parsed,
     reason_of,
 )
@@ -77,6 +78,13 @@ class SandboxPsp:
     def look_up(self, query: ChargeQuery) -> LookUpOutcome:
         """What the sandbox knows of one attempt, by its reference if known, else among those of our reference."""
         return self._look_up_one(query, query.reference) if query.reference else self._look_up_ours(query)
+
+    def charges_since(self, since: datetime, *, after: str | None = None) -> ChargePage | Unanswered:
+        """A page of this account's charges."""
+        asked = {"createdSince": since.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}
+        reply = self._call("GET", f"/v1/charges?{urlencode(asked | ({'after': after} if after else {}))}")
+        found = parsed(PageDocument, reply.body) if isinstance(reply, Answer) and reply.status == 200 else None
+        return Unanswered("listing got no answer") if found is None else found.page()
 
     def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
         """Cancel an open or captured charge; Captured when it is too late and only a refund helps."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.domain.money import Money
@@ -23,6 +23,7 @@ from shared.domain.outcomes import (
     Pending,
     Returned,
 )
+from shared.psp.port import ChargePage, ChargeRecord
 
 Verdict = Captured | Declined | Challenged | Pending | Returned
 
@@ -99,6 +100,34 @@ class ChargesDocument(_Document):
     """The charges of one merchant reference, newest first."""
 
     charges: list[ChargeDocument]
+
+
+class ListedDocument(ChargeDocument):
+    """A charge of the sandbox's books."""
+
+    created_at: AwareDatetime
+
+    def record(self) -> ChargeRecord:
+        """The same, in the words of the port."""
+        return ChargeRecord(
+            psp_key=self.idempotency_key,
+            merchant_reference=self.merchant_reference,
+            reference=self.psp_reference,
+            money=self.money(),
+            outcome=self.verdict(),
+            created_at=self.created_at,
+        )
+
+
+class PageDocument(_Document):
+    """A page of the sandbox's books."""
+
+    charges: list[ListedDocument]
+    next: str | None
+
+    def page(self) -> ChargePage:
+        """The same, in the words of the port."""
+        return ChargePage(tuple(charge.record() for charge in self.charges), self.next)
 
 
 class KeepDocument(_Document):
