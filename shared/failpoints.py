@@ -89,7 +89,7 @@ class Failpoint(StrEnum):
     BROWSER_AFTER_RING = "browser_return.after_ring"
 
     RESCUER_BEFORE_STATEMENT = "rescuer.before_statement"
-    RESCUER_BETWEEN_STATEMENTS = "rescuer.between_statements"  # Orders are put off, money to return not asked for.
+    RESCUER_BETWEEN_STATEMENTS = "rescuer.between_statements"  # Orders are rung for, money to return is not.
     RESCUER_BEFORE_RINGING = "rescuer.before_ringing"
     RESCUER_AFTER_RINGING = "rescuer.after_ringing"
 

@@ -1,0 +1,342 @@
+"""How to get a process to each failpoint, and what everybody else does about its death.
+
+A scenario leads an order to the step, lets a child take the step with the point armed, and returns the child's exit
+code. What the client or the PSP would do next (repeat a POST, send a webhook again) it does; the rest is the
+product's own recovery.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from shared.domain.cards import Card
+from shared.domain.money import Money
+from shared.domain.offers import ArtifactGroup, ItemKind, Offer, OfferItem
+from shared.failpoints import Failpoint
+from shared.messages import Step
+from shared.psp.factory import psp_for
+from shared.psp.port import Channel, ChargeRequest
+from shared.store import attempts
+from shared.store.engine import statements
+from tests.support.crash_case import Case
+from tests.support.wire import GOOD_CARD, Document, fresh_card
+
+Scenario = Callable[[Case, Failpoint], int]
+P = Failpoint
+
+KEPT: Final[Document] = {"storeMethodSuccessPayment": "always"}
+DECLINED_CARD: Final = "4000000000000002"
+CHALLENGED_CARD: Final = "4000002760003184"
+ABANDONED_CARD: Final = "4000007700000034"
+ANSWER_LOST_CARD: Final = "4000007700000141"
+NOWHERE: Final = "redis://127.0.0.1:9/0"
+
+
+def pay_with(number: str = GOOD_CARD) -> Document:
+    """A typed card that is to be kept."""
+    return fresh_card(number, **KEPT)
+
+
+# The front door
+
+
+def admission(case: Case, point: Failpoint) -> int:
+    """The API dies; the client never hears, or not in time, and repeats its POST under the same key."""
+    document = case.document(pay_with())
+    code = case.heard_from(case.submitting(document, point), document)
+    status, _, _ = case.submit(document)
+    assert status == 202
+    return code
+
+
+def repeat(case: Case, point: Failpoint) -> int:
+    """The API dies while it answers a repeat."""
+    document = case.document(pay_with())
+    case.submit(document)
+    code = case.heard_from(case.submitting(document, point), document)
+    status, _, headers = case.submit(document)
+    assert (status, headers.get("Idempotent-Replayed")) == (202, "true")
+    return code
+
+
+def refusal(case: Case, point: Failpoint) -> int:
+    """The API dies while it refuses: the repeat is refused, too, and the key is free for an order that can be had."""
+    document = case.document(pay_with(), offer=case.seller.offer(life=timedelta(seconds=-1)))
+    code = case.heard_from(case.submitting(document, point), document)
+    status, _, _ = case.submit(document)
+    assert status == 409, status
+    again = case.document(pay_with(), key=document["order"]["correlationId"])
+    status, _, _ = case.submit(again)
+    assert status == 202
+    return code
+
+
+def late_admission(case: Case, point: Failpoint) -> int:
+    """What stood in the way of an order goes away while it is judged: it is admitted after all, and the API dies."""
+    offer = case.seller.offer()
+    rival = case.accepted(pay_with(DECLINED_CARD), offer=offer)
+    case.step(Step.LOCK_OFFER, rival)
+    document = case.document(pay_with(), offer=offer)
+    child = case.submitting(document, f"{Failpoint.REFUSAL_HOLDING_KEY}=stop,{point}")
+    child.until_stopped()
+    case.step(Step.PAY, rival)
+    child.signal(signal.SIGCONT)
+    code = case.heard_from(child, document)
+    status, _, _ = case.submit(document)
+    assert status == 202
+    return code
+
+
+# The engine room
+
+
+def lock_offer(case: Case, point: Failpoint) -> int:
+    """The worker that holds an offer dies."""
+    return case.working(Step.LOCK_OFFER, case.accepted(pay_with()), point).ended()
+
+
+def lock_refused(case: Case, point: Failpoint) -> int:
+    """The worker that finds an offer sold dies."""
+    offer = case.seller.offer()
+    first, second = (case.accepted(pay_with(), offer=offer) for _ in range(2))
+    case.step(Step.LOCK_OFFER, first)
+    return case.working(Step.LOCK_OFFER, second, point).ended()
+
+
+def paying(case: Case, point: Failpoint) -> int:
+    """The worker that pays dies."""
+    return case.working(Step.PAY, locked(case), point).ended()
+
+
+def declined(case: Case, point: Failpoint) -> int:
+    """The worker that hears a no dies."""
+    return case.working(Step.PAY, locked(case, DECLINED_CARD), point).ended()
+
+
+def paying_slowly(case: Case, point: Failpoint) -> int:
+    """The worker dies at a beat of its heart, while the PSP has its call."""
+    number = locked(case)
+    case.floor.sandbox.set_faults(latencyMs=2_000)
+    code = case.working(Step.PAY, number, point).ended()
+    case.floor.sandbox.heal()
+    return code
+
+
+def paying_nothing(case: Case, point: Failpoint) -> int:
+    """The worker dies over an order that costs nothing."""
+    free = ArtifactGroup("bn", "Free", (OfferItem("it.00.42", ItemKind.BUNDLE, "Free", Money(0, "EUR"), 10),))
+    number = locked(case, offer=case.seller.offer(groups=(free,), installments=()))
+    return case.working(Step.PAY, number, point).ended()
+
+
+def vault_away(case: Case, point: Failpoint) -> int:
+    """The worker dies while it puts an order off whose card it cannot read now."""
+    return case.working(Step.PAY, locked(case), point, vault_url=SecretStr(NOWHERE)).ended()
+
+
+def card_lost(case: Case, point: Failpoint) -> int:
+    """The worker dies while it fails an order whose card is gone."""
+    number = locked(case)
+    case.floor.run.vault.forget(case.seller.shop.tenant_id, number)
+    return case.working(Step.PAY, number, point).ended()
+
+
+def unanswered(case: Case, point: Failpoint) -> int:
+    """The worker that asks what became of a charge dies."""
+    number = locked(case, ANSWER_LOST_CARD)
+    case.step(Step.PAY, number)
+    assert case.state(number) == "confirming"
+    return case.working(Step.LOOK_UP, number, point).ended()
+
+
+def abandoned(case: Case, point: Failpoint) -> int:
+    """The worker that cancels an abandoned challenge dies."""
+    number = locked(case, ABANDONED_CARD)
+    case.step(Step.PAY, number)
+    assert case.state(number) == "challenge"
+    case.let_pass(65)
+    return case.working(Step.LOOK_UP, number, point).ended()
+
+
+def returning(case: Case, point: Failpoint) -> int:
+    """The worker that gives money back dies: a PSP that forgot its own no took the charge of a failed order."""
+    number = captured_after_a_no(case)
+    return case.working(Step.RETURN_MONEY, number, point).ended()
+
+
+def refunding(case: Case, point: Failpoint) -> int:
+    """The same, where it is too late for a void."""
+    number = captured_after_a_no(case)
+    case.floor.sandbox.set_faults(voidWindowSeconds=0)
+    return case.working(Step.RETURN_MONEY, number, point).ended()
+
+
+def storing(case: Case, point: Failpoint) -> int:
+    """The worker that stores a method dies."""
+    return case.working(Step.TOKENIZE, captured(case), point).ended()
+
+
+def storing_unanswered(case: Case, point: Failpoint) -> int:
+    """The worker that has to ask for a method, and gets no answer, dies."""
+    number = captured(case)
+    _change(case, "UPDATE payment_attempts SET kept_token = NULL WHERE tracking_number = :number", number)
+    case.floor.sandbox.set_faults(next=[{"kind": "http500", "on": "lookUp"}])
+    return case.working(Step.TOKENIZE, number, point).ended()
+
+
+# News
+
+
+def webhook(case: Case, point: Failpoint) -> int:
+    """The API dies over a webhook; the PSP was not answered and sends it again."""
+    hook = case.hook(challenged_and_approved(case), "charge.captured")
+    code = case.tell(hook, point).ended()
+    again = case.tell(hook)
+    assert (again.ended(), again.answer()[0]) == (0, 200)
+    return code
+
+
+def webhook_lost(case: Case, point: Failpoint) -> int:
+    """The API dies over a webhook, and the PSP never sends it again."""
+    hook = case.hook(challenged_and_approved(case), "charge.captured")
+    return case.tell(hook, point).ended()
+
+
+def browser_return(case: Case, point: Failpoint) -> int:
+    """The API dies while a shopper comes back, and no webhook ever comes."""
+    number = locked(case, CHALLENGED_CARD)
+    case.step(Step.PAY, number)
+    back = case.floor.sandbox.click(case.redirect(number), "approve").headers["location"]
+    path = back.removeprefix(case.floor.settings.public_url)
+    return case.calling("GET", path, point).ended()
+
+
+def rescuer(case: Case, point: Failpoint) -> int:
+    """The upkeep process dies while it rings for an order whose message was lost."""
+    case.accepted(pay_with())
+    case.let_pass(65)
+    return case.rescuing(point).ended()
+
+
+# How an order gets to where a scenario begins
+
+
+def locked(case: Case, card: str = GOOD_CARD, offer: Offer | None = None) -> str:
+    """An order that holds its offer."""
+    number = case.accepted(pay_with(card), offer=offer)
+    case.step(Step.LOCK_OFFER, number)
+    return number
+
+
+def captured(case: Case) -> str:
+    """An order that is paid."""
+    number = locked(case)
+    case.step(Step.PAY, number)
+    assert case.state(number) == "captured"
+    return number
+
+
+def challenged_and_approved(case: Case) -> str:
+    """An order whose shopper has passed the challenge; nobody told us."""
+    number = locked(case, CHALLENGED_CARD)
+    case.step(Step.PAY, number)
+    assert case.floor.sandbox.click(case.redirect(number), "approve").status_code == 303
+    return number
+
+
+def captured_after_a_no(case: Case) -> str:
+    """A failed order whose request, sent a second time by a worker long dead, was captured by a forgetful PSP."""
+    case.floor.sandbox.set_faults(memory="successes", next=[{"kind": "decline"}])
+    number = locked(case)
+    case.step(Step.PAY, number)
+    assert case.state(number) == "failed"
+    send_again(case, number)
+    told = case.tell(case.hook(number, "charge.captured"))
+    assert (told.ended(), told.answer()[0]) == (0, 200)
+    assert case.drain.left() == 1, "its money is to go back"
+    return number
+
+
+def send_again(case: Case, number: str) -> None:
+    """The request of an order's only attempt, once more."""
+    with statements(case.floor.parts.engine) as conn:
+        [attempt] = attempts.of_order(conn, case.seller.shop.tenant_id, number)
+    psp_for(case.account).charge(
+        ChargeRequest(
+            psp_key=attempt.psp_key,
+            merchant_reference=attempt.merchant_reference,
+            money=attempt.money,
+            channel=Channel.CREDIT_CARD,
+            card=Card("Jane Doe", GOOD_CARD, "2029", "12", "123", None),
+            customer_urn="cu.00.482",
+            return_url="http://127.0.0.1:9/return",
+        )
+    )
+
+
+def _change(case: Case, statement: str, number: str) -> None:
+    with statements(case.floor.parts.engine) as conn:
+        conn.execute(text(statement), {"number": number})
+
+
+def _each(scenario: Scenario, *points: Failpoint) -> dict[Failpoint, tuple[Scenario, ...]]:
+    return dict.fromkeys(points, (scenario,))
+
+
+PAY_POINTS: Final = (
+    P.PAY_BEFORE_CLAIM,
+    P.PAY_BEFORE_CLAIM_COMMIT,
+    P.PAY_AFTER_CLAIM_COMMIT,
+    P.PAY_BEFORE_CALL,
+    P.PAY_AFTER_CALL,
+    P.PAY_BEFORE_COMMIT,
+    P.PAY_AFTER_COMMIT,
+    P.PAY_BEFORE_CHAIN,
+)
+"""Tried at a PSP that remembers everything and at one that forgets what it declined."""
+
+SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
+    **_each(
+        admission,
+        P.ADMISSION_BEFORE_VAULT,
+        P.ADMISSION_BEFORE_STATEMENT,
+        P.ADMISSION_AFTER_STATEMENT,
+        P.ADMISSION_AFTER_RING,
+        P.ADMISSION_BEFORE_ANSWER,
+    ),
+    **_each(repeat, P.REPEAT_BEFORE_FORGETTING),
+    **_each(refusal, P.REFUSAL_HOLDING_KEY, P.REFUSAL_BEFORE_ROLLBACK, P.REFUSAL_BEFORE_FORGETTING),
+    **_each(late_admission, P.LATE_ADMISSION_BEFORE_COMMIT),
+    **_each(lock_offer, P.LOCK_BEFORE_STATEMENT, P.LOCK_AFTER_STATEMENT),
+    **_each(lock_refused, P.LOCK_BEFORE_REFUSAL, P.LOCK_AFTER_REFUSAL),
+    **dict.fromkeys(PAY_POINTS, (paying, declined)),
+    **_each(paying_nothing, P.PAY_BEFORE_SKIP, P.PAY_AFTER_SKIP),
+    **_each(vault_away, P.PAY_BEFORE_WAIT, P.PAY_AFTER_WAIT),
+    **_each(card_lost, P.PAY_BEFORE_FAILURE, P.PAY_AFTER_FAILURE),
+    **_each(paying_slowly, P.HEARTBEAT_BEFORE_RENEWAL, P.HEARTBEAT_AFTER_RENEWAL),
+    **_each(unanswered, P.LOOK_UP_BEFORE_CALL, P.LOOK_UP_AFTER_RING),
+    **_each(abandoned, P.LOOK_UP_BEFORE_VOID),
+    **dict.fromkeys((P.LOOK_UP_AFTER_CALL, P.LOOK_UP_BEFORE_COMMIT, P.LOOK_UP_AFTER_COMMIT), (unanswered, abandoned)),
+    **_each(returning, P.RETURN_BEFORE_CALL),
+    **_each(refunding, P.RETURN_BEFORE_REFUND),
+    **dict.fromkeys((P.RETURN_AFTER_CALL, P.RETURN_BEFORE_COMMIT, P.RETURN_AFTER_COMMIT), (returning, refunding)),
+    **_each(storing, P.TOKENIZE_BEFORE_COMMIT, P.TOKENIZE_AFTER_COMMIT),
+    **_each(storing_unanswered, P.TOKENIZE_BEFORE_CALL, P.TOKENIZE_BEFORE_WAIT, P.TOKENIZE_AFTER_WAIT),
+    **_each(webhook, P.WEBHOOK_BEFORE_TRANSACTION, P.WEBHOOK_BEFORE_ANSWER),
+    **dict.fromkeys((P.WEBHOOK_BEFORE_COMMIT, P.WEBHOOK_AFTER_COMMIT, P.WEBHOOK_AFTER_RING), (webhook, webhook_lost)),
+    **_each(browser_return, P.BROWSER_BEFORE_STATEMENT, P.BROWSER_AFTER_STATEMENT, P.BROWSER_AFTER_RING),
+    **_each(
+        rescuer,
+        P.RESCUER_BEFORE_STATEMENT,
+        P.RESCUER_BETWEEN_STATEMENTS,
+        P.RESCUER_BEFORE_RINGING,
+        P.RESCUER_AFTER_RINGING,
+    ),
+}
+"""Every failpoint and the scenarios that reach it."""

@@ -1,0 +1,34 @@
+"""Whatever process dies at whatever boundary: every order ends, nobody pays twice, and nothing stays behind.
+
+A1 and A2 of the list of faults: each boundary on both sides of its commit, each process, and for payments a PSP that
+remembers everything and one that remembers only what it captured. The child is a real process on real servers and
+ends by `os._exit(137)`; what follows is only what the product, its clients and its PSP do by themselves.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.failpoints import KILLED, Failpoint
+from tests.crash.scenarios import PAY_POINTS, SCENARIOS, Scenario
+from tests.support.crash_case import Case
+
+MATRIX = [(scenario, point) for point, scenarios in SCENARIOS.items() for scenario in scenarios]
+
+
+def test_the_matrix_has_every_boundary() -> None:
+    assert set(SCENARIOS) == set(Failpoint)
+
+
+@pytest.mark.parametrize(("scenario", "point"), MATRIX, ids=[f"{one.__name__}-{point}" for one, point in MATRIX])
+def test_a_process_may_die_at_any_boundary(case: Case, scenario: Scenario, point: Failpoint) -> None:
+    assert scenario(case, point) == KILLED, "the point was not reached"
+    assert case.violations() == []
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS[Failpoint.PAY_BEFORE_CALL], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("point", PAY_POINTS)
+def test_a_payment_may_die_at_a_psp_that_forgets_its_no(case: Case, scenario: Scenario, point: Failpoint) -> None:
+    case.floor.sandbox.set_faults(memory="successes")
+    assert scenario(case, point) == KILLED, "the point was not reached"
+    assert case.violations() == []

@@ -1,0 +1,251 @@
+"""One crash and its aftermath: a tenant of its own on real servers, its client, its PSP, and what each of them says.
+
+The client's word is written down as it is heard, the PSP's and the database's are read at the end; the checker holds
+the three against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Flask
+from redis import Redis
+from sqlalchemy import text
+
+from api.app import create_app
+from api.parts import Parts
+from deploy.crashtest import gather
+from deploy.crashtest.checker import check
+from deploy.crashtest.records import Call, Database, Poll, Records, Violation
+from shared import keyring
+from shared.config import Settings
+from shared.domain.offers import Offer
+from shared.messages import Step
+from shared.psp.port import Account
+from shared.store.engine import statements
+from tests.support import children, crash_jobs
+from tests.support.children import Child
+from tests.support.crash_jobs import STEPS, Heard
+from tests.support.drain import Drain
+from tests.support.psp import Hook, Receiver, Sandbox, until
+from tests.support.selling import Seller, a_seller
+from tests.support.storefront import new_correlation
+from tests.support.wire import Document, a_request, an_order
+from workers import runtime
+from workers.runtime import Runtime
+
+SUBMIT: Final = "/api/v1/c2a/offer/checkout"
+PRICE: Final = (1499, "EUR")
+"""What the one bundle of every order costs (tests/support/catalogue.py)."""
+
+
+def settings_in(folder: Path, settings: Settings) -> Settings:
+    """The product's settings with waits a test can sit out, and a keyring file all processes share."""
+    keyring.save(keyring.fresh(), folder / "keyring.json")
+    short = {"keyring": folder / "keyring.json", "lease_s": 1, "challenge_life_s": 60, "pool_size": 4}
+    return settings.model_copy(update=short)
+
+
+@dataclass(slots=True)
+class Floor:
+    """What all cases of a module share: the processes, and this process's own way into them."""
+
+    settings: Settings
+    parts: Parts
+    run: Runtime
+    app: Flask
+    sandbox: Sandbox
+    broker: Redis
+    hooks: Receiver
+
+    def case(self) -> Case:
+        """A new tenant with an account at the PSP."""
+        account = self.sandbox.account(self.hooks.url)
+        return Case(self, account, a_seller(self.parts, account))
+
+
+@contextmanager
+def floor(settings: Settings, sandbox: Sandbox, hooks: Receiver) -> Iterator[Floor]:
+    """A floor on these servers."""
+    parts, run = crash_jobs.front_door(settings), runtime.build(settings)
+    with Redis.from_url(settings.broker_url.get_secret_value()) as broker:
+        try:
+            yield Floor(settings, parts, run, create_app(parts), sandbox, broker, hooks)
+        finally:
+            for bell in (parts.doorbell, run.doorbell):
+                bell.close()
+            for engine in (parts.engine, run.engine):
+                engine.dispose()
+            parts.redis.close()
+
+
+@dataclass(slots=True)
+class Case:
+    """One tenant's story."""
+
+    floor: Floor
+    account: Account
+    seller: Seller
+    calls: list[Call] = field(default_factory=list)
+    polls: list[Poll] = field(default_factory=list)
+
+    @property
+    def drain(self) -> Drain:
+        """The engine room that ends the story."""
+        return Drain(self.floor.run, self.floor.broker, self.seller.shop.tenant_id)
+
+    def document(self, payment: Document, *, offer: Offer | None = None, key: str | None = "new") -> Document:
+        """An order of one bundle; under a new correlationId unless *key* says otherwise."""
+        named = {"correlationId": new_correlation() if key == "new" else key} if key else {}
+        sold = offer or self.seller.offer()
+        return a_request(an_order(sold.offer_identifier, "cu.00.482", **named), payment)
+
+    def submit(self, document: Document) -> Heard:
+        """The client's POST, to a door that stands."""
+        with self.floor.app.test_client() as client:
+            asked: dict[str, Any] = {"json": document, "headers": self.seller.shop.headers}
+            return self._heard(document, crash_jobs.heard_of(client.post(SUBMIT, **asked)))
+
+    def accepted(self, payment: Document, **how: Any) -> str:
+        """An accepted order, its first ring lost; its tracking number."""
+        status, answer, _ = self.submit(self.document(payment, **how))
+        assert status == 202, answer
+        assert answer is not None
+        return str(answer["trackingNumber"])
+
+    def submitting(self, document: Document, failpoints: str) -> Child:
+        """The same POST to a process with *failpoints*; hand the child to `heard_from` once it has ended."""
+        asked = {"json": document, "headers": self.seller.shop.headers}
+        return children.start(crash_jobs.request, self._armed(failpoints), "POST", SUBMIT, asked)
+
+    def heard_from(self, child: Child, document: Document) -> int:
+        """Write down what the client heard from *child*; its exit code."""
+        code, answer = child.ended(), child.answer()
+        self._heard(document, (0, None, {}) if answer == children.GONE else answer)
+        return code
+
+    def calling(self, method: str, path: str, failpoints: str, **more: Any) -> Child:
+        """Any other request to a process with *failpoints*."""
+        return children.start(crash_jobs.request, self._armed(failpoints), method, path, more)
+
+    def working(self, step: Step, number: str, failpoints: str, **settings: Any) -> Child:
+        """A worker process with *failpoints* that takes the message for *step*."""
+        return children.start(crash_jobs.work, self._armed(failpoints, **settings), step, number)
+
+    def rescuing(self, failpoints: str) -> Child:
+        """An upkeep process with *failpoints* that looks once."""
+        return children.start(crash_jobs.rescue, self._armed(failpoints))
+
+    def step(self, step: Step, number: str) -> None:
+        """A worker that lives takes the message for *step*."""
+        STEPS[step](self.floor.run, number)
+
+    def hook(self, number: str, kind: str) -> Hook:
+        """The webhook of *kind* about an order, delivered to us and not yet to the product."""
+        found: list[Hook] = []
+
+        def came() -> bool:
+            found.extend(self.floor.hooks.hooks.get() for _ in range(self.floor.hooks.hooks.qsize()))
+            return any(self._is_about(hook, number, kind) for hook in found)
+
+        until(came, seconds=20)
+        return next(hook for hook in found if self._is_about(hook, number, kind))
+
+    def _is_about(self, hook: Hook, number: str, kind: str) -> bool:
+        event = hook.event
+        return (event["type"], event["charge"]["merchantReference"]) == (kind, self.reference(number))
+
+    def tell(self, hook: Hook, failpoints: str = "") -> Child:
+        """Deliver *hook* to a process with *failpoints*."""
+        path = f"/api/v1/c2a/psp/sandbox/{self.account.account_id}/webhook"
+        signed = {name: text for name, text in hook.headers.items() if name.lower().startswith("webhook-")}
+        return self.calling("POST", path, failpoints, data=hook.body, headers=signed)
+
+    def reference(self, number: str) -> str:
+        """What the PSP calls the order."""
+        return str(self._one("SELECT coalesce(correlation_id, tracking_number) FROM orders", number))
+
+    def state(self, number: str) -> str:
+        """Where the order stands in the database."""
+        return str(self._one("SELECT state FROM orders", number))
+
+    def redirect(self, number: str) -> str:
+        """Where the order's shopper was sent."""
+        return str(self._one("SELECT redirect ->> 'redirectUrl' FROM orders", number))
+
+    def let_pass(self, seconds: float) -> None:
+        """Make *seconds* of waiting pass."""
+        self.drain.let_pass(timedelta(seconds=seconds))
+
+    def _one(self, query: str, number: str) -> Any:
+        with statements(self.floor.parts.engine) as conn:
+            return conn.execute(text(f"{query} WHERE tracking_number = :number"), {"number": number}).scalar_one()
+
+    def violations(self, *, rescuing: bool = True, within_s: float = 20.0) -> list[Violation]:
+        """Let the product recover by its own means, ask it as a client would, and judge."""
+        self.drain.until_over(within_s=within_s, rescuing=rescuing)
+        for number in {call.tracking_number for call in self.calls if call.tracking_number}:
+            self.poll(number)
+        return check(self.records())
+
+    def poll(self, number: str) -> str:
+        """What a poller hears of the order."""
+        with self.floor.app.test_client() as client:
+            answer = client.get(f"{SUBMIT}/{number}/status", headers=self.seller.shop.headers)
+        code = str(answer.get_json()["status"]["messageCode"])
+        version = answer.headers.get("ETag", "").strip('W/"')
+        self.polls.append(Poll(number, code, int(version) if version else None))
+        return code
+
+    def records(self) -> Records:
+        """The three records of this tenant."""
+        tenant = str(self.seller.shop.tenant_id)
+        found = gather.database(self.floor.settings.database_url.get_secret_value())
+        return Records(
+            calls=self.calls,
+            polls=self.polls,
+            charges=gather.charges(self.floor.sandbox.charges(self.account)),
+            database=_of_tenant(found, tenant),
+            cards=[card for card in gather.cards(self.floor.parts.redis) if card.tenant == tenant],
+            vault_ttl_s=self.floor.settings.vault_ttl_s,
+        )
+
+    def _armed(self, failpoints: str, **settings: Any) -> Settings:
+        return self.floor.settings.model_copy(update={"failpoints": failpoints, **settings})
+
+    def _heard(self, document: Document, heard: Heard) -> Heard:
+        status, answer, _ = heard
+        order = document["order"]
+        number = (answer or {}).get("trackingNumber")
+        self.calls.append(
+            Call(
+                tenant=str(self.seller.shop.tenant_id),
+                key=order.get("correlationId"),
+                offer=order["offerIdentifier"],
+                customer=order["customer"]["customerUrn"],
+                status=status or None,
+                tracking_number=number,
+            )
+        )
+        return heard
+
+
+def _of_tenant(found: Database, tenant: str) -> Database:
+    """What of *found* is *tenant*'s."""
+    orders = [order for order in found.orders if order.tenant == tenant]
+    ours = {order.tracking_number for order in orders}
+    return replace(
+        found,
+        orders=orders,
+        events=[event for event in found.events if event.tracking_number in ours],
+        attempts=[attempt for attempt in found.attempts if attempt.tenant == tenant],
+        methods=[method for method in found.methods if method.tenant == tenant],
+        keys={name: number for name, number in found.keys.items() if name[0] == tenant},
+        holds={name: number for name, number in found.holds.items() if name[0] == tenant},
+        parked=frozenset(name for name in found.parked if name[0] == tenant),
+    )

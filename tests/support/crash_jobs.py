@@ -1,0 +1,80 @@
+"""What a child does before it dies: one request through the real app, one step of the real engine room, one rescue.
+
+Everything is built as the product's own doors build it, from settings; only the transport is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from werkzeug.test import TestResponse
+
+from api.app import create_app
+from api.parts import Parts
+from shared import failpoints, keyrings, vault
+from shared.config import Settings
+from shared.messages import Step
+from shared.store.engine import create_engine
+from tests.support.wire import Document
+from workers import rescuer, runtime
+from workers.lock_offer import lock_offer
+from workers.look_up import look_up
+from workers.pay import pay
+from workers.return_money import return_money
+from workers.runtime import Runtime
+from workers.tokenize import tokenize
+
+STEPS: Final[Mapping[Step, Callable[[Runtime, str], bool | None]]] = {
+    Step.LOCK_OFFER: lock_offer,
+    Step.PAY: pay,
+    Step.TOKENIZE: tokenize,
+    Step.LOOK_UP: look_up,
+    Step.RETURN_MONEY: return_money,
+}
+"""As workers/doors.py registers them."""
+Heard = tuple[int, Document | None, dict[str, str]]
+"""What a client hears: status, document, headers."""
+
+
+def front_door(settings: Settings) -> Parts:
+    """The parts of an API process, as api/server.py builds them."""
+    failpoints.arm(settings.failpoints, settings.mode)
+    return Parts(
+        settings=settings,
+        engine=create_engine(settings, answer_within_s=settings.database_answer_s),
+        redis=vault.connect(settings.vault_url.get_secret_value()),
+        keyring=keyrings.of(settings),
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def request(settings: Settings, method: str, path: str, more: dict[str, Any]) -> Heard:
+    """One request through the real application."""
+    parts = front_door(settings)
+    with create_app(parts).test_client() as client:
+        heard = heard_of(client.open(path, method=method, **more))
+    parts.doorbell.close()
+    return heard
+
+
+def heard_of(answer: TestResponse) -> Heard:
+    """What the client heard."""
+    return answer.status_code, answer.get_json(silent=True), dict(answer.headers)
+
+
+def work(settings: Settings, step: Step, tracking_number: str) -> bool | None:
+    """One step, as a worker runs it; whether the chain goes on."""
+    run = runtime.build(settings)
+    goes_on = STEPS[step](run, tracking_number)
+    run.doorbell.close()
+    return goes_on
+
+
+def rescue(settings: Settings) -> int:
+    """One look of the rescuer."""
+    run = runtime.build(settings)
+    rung = rescuer.rescue(run)
+    run.doorbell.close()
+    return rung
