@@ -6,6 +6,8 @@ what it was asked, 1 when it refused (and then changed nothing), 2 when it was c
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 import click
 
 from shared.cli import catalogue, keyring, keys, offers, tenants
@@ -25,3 +27,5 @@ main.add_command(keyring.group)
 main.add_command(keys.group)
 main.add_command(offers.group)
 main.add_command(tenants.group)
+for more in entry_points(group="c2a.commands"):  # Commands of packages above this one, which it may not import.
+    main.add_command(more.load())

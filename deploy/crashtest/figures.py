@@ -1,0 +1,78 @@
+"""How fast a stack came back, read from the records: the faults' times, the orders' events, the clients' answers.
+
+All clocks are one machine's: a run sends signals, so it runs where its stack runs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from deploy.crashtest.history import SUBMIT, Exchange
+from deploy.crashtest.injector import Struck
+from deploy.crashtest.records import Event
+
+WORKER_FAULTS = frozenset({"worker killed", "whole worker group killed", "worker stopped past its lease"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Durations of one kind, in seconds."""
+
+    count: int
+    p50: float | None
+    p99: float | None
+    longest: float | None
+
+
+def spread(durations: Iterable[float]) -> Spread:
+    """Nearest-rank percentiles; None where there is nothing to rank."""
+    ranked = sorted(durations)
+    if not ranked:
+        return Spread(0, None, None, None)
+    p50, p99 = (round(ranked[ceil(len(ranked) * share) - 1], 2) for share in (0.5, 0.99))
+    return Spread(len(ranked), p50, p99, round(ranked[-1], 2))
+
+
+def taken_over(events: Iterable[Event], faults: Sequence[Struck]) -> Spread:
+    """From the fault that took a worker to the moment another runs the step it had claimed."""
+    return spread(
+        resumed - fault
+        for before, event in _steps(events)
+        if event.event == "payment_resumed"
+        and (resumed := event.at.timestamp())
+        and (fault := _last_between(faults, before.at.timestamp(), resumed)) is not None
+    )
+
+
+def accepted_again(exchanges: Iterable[Exchange], faults: Iterable[Struck]) -> Spread:
+    """From PostgreSQL's return to the next 202."""
+    accepted = sorted(one.heard_at for one in exchanges if one.what == SUBMIT and one.status == 202 and one.heard_at)
+    back = [fault.over_at for fault in faults if fault.kind == "postgres-killed"]
+    return spread(next((at for at in accepted if at >= over), float("inf")) - over for over in back)
+
+
+def lost_answers(exchanges: Iterable[Exchange]) -> int:
+    """Orders whose first 202 said that they were there already: committed, and nobody was told."""
+    first: dict[str, bool] = {}
+    for one in exchanges:
+        if one.what == SUBMIT and one.status == 202:
+            first.setdefault(one.said["trackingNumber"], one.said.get("replayed") is not None)
+    return sum(first.values())
+
+
+def _steps(events: Iterable[Event]) -> Iterable[tuple[Event, Event]]:
+    of_order: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        of_order[event.tracking_number].append(event)
+    for told in of_order.values():
+        yield from pairwise(sorted(told, key=lambda one: one.version))
+
+
+def _last_between(faults: Iterable[Struck], after: float, before: float) -> float | None:
+    """The last fault of a worker within a claim and its take-over."""
+    times = [fault.at for fault in faults if fault.family in WORKER_FAULTS and after <= fault.at <= before]
+    return max(times, default=None)

@@ -1,0 +1,97 @@
+"""Which fault comes when: dealt from a shuffled deck of all kinds, so that every kind comes before any comes twice.
+
+Pure and seeded: the same seed, length and stack give the same plan. What a fault meets is not repeatable, as processes
+and shoppers run on; the plan and the dice are.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from deploy.crashtest import process_faults, psp_faults, server_faults
+from deploy.crashtest.hand import Hand
+
+FIRST_S: Final = 3.0
+"""The crowd has orders everywhere by then."""
+EVERY_S: Final = 3.9
+"""15 faults a minute: long enough for most parts to be back before the next one goes."""
+SETTLING_S: Final = 35.0
+"""A charge the PSP never wrote down is proven absent after 60 s at the earliest (lease limit and longest processing
+30 s each, then the next look-up): begun so long before the end of the load, it is settled within 60 s after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One kind of fault: its class in the report, what it hurts, and how long before the end of load it must begin."""
+
+    name: str
+    family: str
+    hurts: str
+    strike: Callable[[Hand], Awaitable[str]]
+    kills: bool = False
+    before_end_s: float = 0.0
+
+
+PAYMENT: Final = "worker-payment"
+_STOP_S: Final = process_faults.STOPPED_S
+
+KINDS: Final = (
+    FaultKind("api-worker-killed", "API killed", "api", process_faults.api_worker_killed, kills=True),
+    FaultKind("api-killed", "API killed", "api", process_faults.api_killed, kills=True),
+    FaultKind(
+        "payment-child-killed", "worker killed", "worker-payment", process_faults.worker_child_killed, kills=True
+    ),
+    FaultKind("worker-killed", "worker killed", "worker-payment", process_faults.worker_killed, kills=True),
+    FaultKind(
+        "workers-killed", "whole worker group killed", "worker-payment", process_faults.all_workers_killed, kills=True
+    ),
+    FaultKind(
+        "worker-stopped", "worker stopped past its lease", "stop", process_faults.worker_stopped, before_end_s=_STOP_S
+    ),
+    FaultKind("broker-killed", "broker killed", "redis-broker", server_faults.broker_killed, kills=True),
+    FaultKind("broker-flushed", "broker flushed", "redis-broker", server_faults.broker_flushed),
+    FaultKind("broker-silent", "broker silent", "redis-broker", server_faults.broker_silent),
+    FaultKind("vault-killed", "vault killed", "redis-vault", server_faults.vault_killed, kills=True),
+    FaultKind("postgres-killed", "Postgres killed", "postgres", server_faults.postgres_killed, kills=True),
+    FaultKind("sessions-ended", "sessions terminated", "postgres", server_faults.sessions_terminated),
+    FaultKind("commits-cut", "connection cut at COMMIT", "postgres", server_faults.commits_cut),
+    FaultKind("psp-answers-lost", "PSP answer lost after the charge", "psp", psp_faults.answers_lost),
+    FaultKind("psp-429", "PSP 5xx, 429 or down", "psp", psp_faults.refuses),
+    FaultKind("psp-5xx", "PSP 5xx, 429 or down", "psp", psp_faults.fails, before_end_s=SETTLING_S),
+    FaultKind("psp-down", "PSP 5xx, 429 or down", "psp", psp_faults.is_down, before_end_s=SETTLING_S),
+    FaultKind("psp-slow", "PSP slow", "psp", psp_faults.is_slow),
+    FaultKind("webhooks", "webhooks late, doubled, reordered or lost", "webhooks", psp_faults.webhooks_troubled),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A fault and the second of the run at which it begins."""
+
+    at_s: float
+    kind: FaultKind
+
+
+def deal(dice: random.Random, *, seconds: float, programs: Collection[str]) -> list[Planned]:
+    """The faults of a run of *seconds* against a stack that has *programs* of its own."""
+    deck = [kind for kind in KINDS if kind.hurts in programs or kind.hurts in ("stop", "psp", "webhooks")]
+    deck = [kind for kind in deck if kind.before_end_s <= seconds - FIRST_S]
+    slots = [FIRST_S + number * EVERY_S for number in range(int((seconds - FIRST_S) / EVERY_S))]
+    planned: list[Planned] = []
+    for start in range(0, len(slots), len(deck)):
+        planned += _dealt(dice, slots[start : start + len(deck)], deck, seconds)
+    return planned
+
+
+def _dealt(dice: random.Random, slots: list[float], deck: list[FaultKind], seconds: float) -> list[Planned]:
+    """One deck over *slots*, the last slot first: it is the one that fewest kinds may take."""
+    left, dealt = list(deck), list[Planned]()
+    for slot in reversed(slots):
+        fits = [kind for kind in left if slot + kind.before_end_s <= seconds]
+        kind = dice.choice(fits)
+        left.remove(kind)
+        dealt.append(Planned(slot, kind))
+    return dealt[::-1]

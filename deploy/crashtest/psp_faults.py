@@ -1,0 +1,55 @@
+"""Faults of the payment provider, by the sandbox's own switches (deploy/sandbox/README.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from deploy.crashtest.hand import Hand
+
+LASTS_S: Final = 4.0
+WEBHOOKS_LAST_S: Final = 8.0
+DELAY_MS: Final = 60
+"""What the PSP takes for every call of a run: without it hardly an order would ever be found in the middle."""
+HEALTHY_WEBHOOKS: Final = {"delayMs": 0, "jitterMs": 0, "duplicate": 0.0, "reorder": 0.0, "lossRate": 0.0}
+JITTER_MS: Final = 3_000
+
+
+async def answers_lost(hand: Hand) -> str:
+    """The charge is in the ledger, its answer never comes: cut off, a 5xx, not JSON, or silence."""
+    rates = {"dropAfter": 0.25, "http500After": 0.2, "malformed": 0.1, "timeoutAfter": 0.02}
+    await hand.psp_for(LASTS_S, {"rates": rates}, {"rates": {}})
+    return f"answers lost after the charge for {LASTS_S:g} s"
+
+
+async def refuses(hand: Hand) -> str:
+    """429: said before anything is started."""
+    await hand.psp_for(LASTS_S, {"rates": {"http429": 0.5}}, {"rates": {}})
+    return f"429 to half of the charges for {LASTS_S:g} s"
+
+
+async def fails(hand: Hand) -> str:
+    """500 or a closed connection with nothing written: unknown until no late request can become a charge."""
+    await hand.psp_for(LASTS_S, {"rates": {"http500": 0.2, "drop": 0.1}}, {"rates": {}})
+    return f"5xx and closed connections before the charge for {LASTS_S:g} s"
+
+
+async def is_down(hand: Hand) -> str:
+    """Every call is 503, or every connection is reset."""
+    how = hand.dice.choice(("503", "closed"))
+    await hand.psp_for(LASTS_S, {"down": how}, {"down": "no"})
+    return f"PSP {how} for {LASTS_S:g} s"
+
+
+async def is_slow(hand: Hand) -> str:
+    """Answers come seconds after their charges, and after their webhooks."""
+    await hand.psp_for(LASTS_S, {"answerDelayMs": 2_500}, {"answerDelayMs": 0})
+    return f"answers 2.5 s late for {LASTS_S:g} s"
+
+
+async def webhooks_troubled(hand: Hand) -> str:
+    """Webhooks late, doubled, reordered and lost, whatever their charge."""
+    troubled = {"jitterMs": JITTER_MS, "duplicate": 0.4, "reorder": 0.4, "lossRate": 0.2}
+    await hand.psp_for(WEBHOOKS_LAST_S, {"webhook": troubled}, {"webhook": HEALTHY_WEBHOOKS})
+    await asyncio.sleep(JITTER_MS / 1000)  # The last of them is on its way until then.
+    return f"webhooks late, doubled, reordered, lost for {WEBHOOKS_LAST_S:g} s"

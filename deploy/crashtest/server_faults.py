@@ -1,0 +1,107 @@
+"""Faults of the servers everything stands on: broker, vault, PostgreSQL and the connections to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, LiteralString
+
+import psycopg
+from redis import Redis
+from redis.exceptions import RedisError
+
+from deploy.crashtest import probe
+from deploy.crashtest.hand import Hand
+
+SILENT_S: Final = 6.0
+"""Longer than any socket timeout of ours; the queue fills meanwhile."""
+SESSIONS_S: Final = 2.0
+SESSIONS_EVERY_S: Final = 0.2
+"""faults.md, B3: sessions terminated each 200 ms."""
+COMMITS_S: Final = 3.0
+REDIS_TIMEOUT_S: Final = 2.0
+
+_END_ALL: Final[LiteralString] = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+_END_COMMITTING: Final[LiteralString] = _END_ALL + (
+    " AND state = 'active' AND (wait_event ILIKE 'wal%' OR query ILIKE 'commit%')"
+)
+
+
+async def broker_killed(hand: Hand) -> str:
+    """kill -9; its append-only file may lack the last second."""
+    return await _redis_killed(hand, "redis-broker", "brokerUrl")
+
+
+async def vault_killed(hand: Hand) -> str:
+    """kill -9: it keeps nothing, so every card that waited for its payment is lost."""
+    return await _redis_killed(hand, "redis-vault", "vaultUrl")
+
+
+async def broker_flushed(hand: Hand) -> str:
+    """FLUSHALL: every queued message is gone, and the broker looks healthy."""
+    queued = await asyncio.to_thread(_flush, hand.target.text("brokerUrl"))
+    return f"broker: {queued} keys flushed"
+
+
+async def broker_silent(hand: Hand) -> str:
+    """SIGSTOP: connections stand, nothing answers."""
+    reached = await hand.stop_for(hand.target.family("redis-broker"), SILENT_S)
+    return f"broker: {reached} stopped for {SILENT_S:g} s"
+
+
+async def postgres_killed(hand: Hand) -> str:
+    """kill -9 of the postmaster and of every process of its."""
+    family = hand.target.family("postgres")
+    reached = hand.kill(family)
+    if family:
+        await hand.reborn("postgres", family[0].pid)
+    await hand.database_back()
+    return f"PostgreSQL: {reached} processes killed"
+
+
+async def sessions_terminated(hand: Hand) -> str:
+    """Every session ended again and again: no connection of any pool lives through it."""
+    ended = await asyncio.to_thread(_terminate, hand.target.text("postgresDsn"), _END_ALL, SESSIONS_S, SESSIONS_EVERY_S)
+    return f"{ended} database sessions ended within {SESSIONS_S:g} s"
+
+
+async def commits_cut(hand: Hand) -> str:
+    """Sessions ended while they commit: some of these commits happened, and nobody was told."""
+    ended = await asyncio.to_thread(_terminate, hand.target.text("postgresDsn"), _END_COMMITTING, COMMITS_S, 0.0)
+    return f"{ended} database sessions ended in their commit within {COMMITS_S:g} s"
+
+
+async def _redis_killed(hand: Hand, name: str, address: str) -> str:
+    family = hand.target.family(name)
+    reached = hand.kill(family)
+    if family:
+        await hand.reborn(name, family[0].pid)
+    url = hand.target.text(address)
+    await hand.until(lambda: _pings(url), name)
+    return f"{name}: {reached} killed"
+
+
+def _flush(url: str) -> int:
+    with Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S) as conn:
+        keys = conn.dbsize()
+        conn.flushall()
+    return int(keys)
+
+
+def _pings(url: str) -> bool:
+    try:
+        with Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as conn:
+            return bool(conn.ping())
+    except RedisError:
+        return False
+
+
+def _terminate(dsn: str, which: LiteralString, seconds: float, every_s: float) -> int:
+    ended, until = 0, time.monotonic() + seconds
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=probe.CONNECT_S, options=probe.OPTIONS) as conn:
+        while time.monotonic() < until:
+            ended += len(conn.execute(which).fetchall())
+            time.sleep(every_s)
+    return ended
