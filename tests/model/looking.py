@@ -1,0 +1,130 @@
+"""workers/look_up.py: read the order, ask the PSP, settle; an abandoned challenge is written down, then cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from shared.domain.states import OrderEvent as E
+from shared.domain.states import OrderState as S
+from shared.messages import Step as Message
+from shared.store.attempts import UNSETTLED
+from shared.store.attempts import AttemptState as A
+from tests.model import psp
+from tests.model.bugs import Bug, Setting
+from tests.model.graph import Kind, Step
+from tests.model.rings import is_rung, rung, rung_for_state, taken
+from tests.model.settling import marked, moved, settled
+from tests.model.world import IDLE, UNCLEAR, Charge, News, Slot, Task, World, with_attempt, with_slot
+
+READS_OF: Final = {
+    (state, proves): Step(
+        Kind.PROMISED, "A look-up reads the order ({}{}).", (state, "; absence would be proof" * proves)
+    )
+    for state in UNCLEAR
+    for proves in (False, True)
+}
+LEARNS: Final = {news: Step(Kind.PROMISED, "The look-up asks the PSP and learns: {}.", (news,)) for news in News}
+NOT_ANSWERED: Final = Step(Kind.FAULT, "The PSP does not answer the look-up.")
+SETTLES: Final = {news: Step(Kind.PROMISED, "The look-up settles: {}.", (news,)) for news in News}
+GIVES_UP: Final = Step(
+    Kind.PROMISED, "The look-up gives the challenge up: it writes down that the charge is to go back."
+)
+CANCELLED: Final = Step(Kind.PROMISED, "The PSP takes the look-up's void and says so.")
+CANCEL_UNKNOWN: Final = Step(Kind.FAULT, "The look-up's void gets no answer and is still on the way.")
+DIES: Final = Step(Kind.FAULT, "The worker dies in its look-up.")
+HAD_TIME: Final = "no challenge is cancelled while its shopper has time"
+CARD_DROPPED: Final = "the card of an order that is being paid stays in the vault"
+
+
+def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """What worker *which* may do next for a look-up, and what may befall it."""
+    if slot.task is Task.IDLE:
+        if world.state in UNCLEAR and is_rung(world, Message.LOOK_UP, setting):
+            yield from _reads(taken(world, Message.LOOK_UP, setting), which, setting)
+        return
+    if slot.task is Task.LOOKING:
+        yield from _asks(world, which, slot, setting)
+    elif slot.task is Task.LOOKED:
+        yield SETTLES[slot.news], with_slot(_settles(world, slot, setting), which, IDLE)
+    elif slot.task is Task.GIVING_UP:
+        if Bug.VOID_BEFORE_COMMIT in setting.bugs:
+            yield from _voids(world, which, slot)
+        else:
+            yield GIVES_UP, with_slot(_given_up(world, slot, setting), which, IDLE)
+    else:
+        return
+    if world.faults:
+        yield DIES, with_slot(world._replace(faults=world.faults - 1), which, IDLE)
+
+
+def _reads(world: World, which: int, setting: Setting) -> Iterator[tuple[Step, World]]:
+    index = next((n for n, one in enumerate(world.attempts) if one.outcome in UNSETTLED), None)
+    if index is None:
+        return  # What is to go back is on its way back; that ends the order.
+    attempt = world.attempts[index]
+    proves = attempt.outcome is A.OPEN and (attempt.aged or Bug.ABSENT_TRUSTED_AT_ONCE in setting.bugs)
+    slot = Slot(
+        Task.LOOKING,
+        index,
+        holds=True,
+        has_time=world.state is S.CHALLENGE and not world.overdue,
+        was_challenged=attempt.outcome is A.CHALLENGED,
+        proves=proves,
+    )
+    yield READS_OF[world.state, proves], with_slot(world, which, slot)
+
+
+def _asks(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
+    answer = psp.NEWS_OF[world.attempts[slot.attempt].charge]
+    yield LEARNS[answer], with_slot(world, which, _concluded(slot, answer))
+    if world.faults:
+        after = world._replace(faults=world.faults - 1)
+        yield NOT_ANSWERED, with_slot(after, which, _concluded(slot, News.UNANSWERED))
+
+
+def _concluded(slot: Slot, answer: News) -> Slot:
+    """What a look-up makes of the PSP's word: a shopper who still has time is not hurried."""
+    if answer is News.CHALLENGED and slot.was_challenged and not slot.has_time:
+        return Slot(Task.GIVING_UP, slot.attempt, holds=slot.holds)
+    if answer is News.ABSENT and not slot.proves:
+        answer = News.UNANSWERED
+    if slot.has_time and answer in (News.CHALLENGED, News.UNANSWERED):
+        return IDLE
+    return Slot(Task.LOOKED, slot.attempt, holds=slot.holds, news=answer)
+
+
+def _settles(world: World, slot: Slot, setting: Setting) -> World:
+    stale = not slot.holds and Bug.LOOK_UP_NOT_FENCED not in setting.bugs
+    after = settled(world, slot.attempt, slot.news, setting.bugs, stale=stale)
+    if after.state is S.PAYING and Bug.LATE_LOOK_UP_DROPS_CARD in setting.bugs:
+        return after._replace(broken=CARD_DROPPED)
+    if after.state is world.state or after.state in UNCLEAR:
+        return after
+    return rung_for_state(after, setting)
+
+
+def _given_up(world: World, slot: Slot, setting: Setting) -> World:
+    """In one transaction, judged again under the row lock: the charge is to go back, whatever becomes of it."""
+    attempt = world.attempts[slot.attempt]
+    if attempt.outcome is not A.CHALLENGED or not slot.holds:
+        return world
+    if world.state is S.CHALLENGE and not world.overdue:
+        return world
+    after = world._replace(broken=HAD_TIME) if world.state in UNCLEAR and not world.overdue else world
+    after = marked(after, slot.attempt, A.RETURNING)
+    if after.state is S.CHALLENGE:
+        after = moved(after, E.PAYMENT_UNANSWERED)
+    return rung(after, Message.RETURN_MONEY, setting)
+
+
+def _voids(world: World, which: int, slot: Slot) -> Iterator[tuple[Step, World]]:
+    attempt = world.attempts[slot.attempt]
+    if world.state in UNCLEAR and not world.overdue and attempt.charge is Charge.CHALLENGE:
+        world = world._replace(broken=HAD_TIME)
+    proven = Slot(Task.LOOKED, slot.attempt, holds=slot.holds, news=News.RETURNED)
+    yield CANCELLED, with_slot(with_attempt(world, slot.attempt, psp.voided(attempt)), which, proven)
+    if world.faults:
+        unknown = proven._replace(news=News.UNANSWERED)
+        after = with_attempt(world, slot.attempt, attempt._replace(void_astray=True))
+        yield CANCEL_UNKNOWN, with_slot(after._replace(faults=world.faults - 1), which, unknown)

@@ -1,0 +1,151 @@
+"""What happens to an order from outside its workers: time, the shopper, webhooks, the PSP's own books, the vault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from shared.domain.states import TERMINAL
+from shared.domain.states import OrderEvent as E
+from shared.domain.states import OrderState as S
+from shared.store.attempts import UNSETTLED
+from shared.store.attempts import AttemptState as A
+from tests.model import psp
+from tests.model.bugs import Bug, Setting
+from tests.model.graph import Kind, Step
+from tests.model.rings import rung_for_state
+from tests.model.settling import advanced, marked, settled
+from tests.model.world import BIT, UNCLEAR, Attempt, Charge, News, Task, World, in_flight, with_attempt
+
+LEASE_ENDS: Final = Step(Kind.PROMISED, "The lease of a worker that died ends.")
+OUTLIVED: Final = Step(Kind.FAULT, "A worker is stopped for so long that its lease ends.")
+TIME_UP: Final = Step(Kind.PROMISED, "The time the shopper had is up.")
+AGED: Final = Step(Kind.PROMISED, "So much time passes that 'no such charge' now counts as proof.")
+SLIPS: Final = Step(Kind.OPEN, "Its sender was stopped so late that a request may still arrive after that time.")
+CARD_GONE: Final = Step(Kind.FAULT, "The vault loses the card.")
+REROUTED: Final = Step(Kind.OPEN, "An operator makes the router prefer another PSP.")
+SAYS: Final = {
+    charge: Step(Kind.OPEN, "The shopper acts; the challenge becomes: {}.", (charge,)) for charge in psp.SHOPPERS_WORD
+}
+LETS_GO: Final = Step(Kind.OPEN, "The PSP cancels the abandoned challenge by itself.")
+COMES_DUE: Final = {
+    charge: Step(Kind.PROMISED, "The pending charge comes due: {}.", (charge,)) for charge in psp.SETTLED
+}
+ARRIVES: Final = {
+    charge: Step(Kind.PROMISED, "A request that was long on its way reaches the PSP: {}.", (charge,))
+    for charge in Charge
+}
+VANISHES: Final = Step(Kind.PROMISED, "A request that was long on its way is lost.")
+VOID_ARRIVES: Final = Step(Kind.OPEN, "A void that was long on its way reaches the PSP.")
+TELLS: Final = {charge: Step(Kind.OPEN, "A webhook arrives: {}.", (charge,)) for charge in Charge}
+TELLS_AGAIN: Final = {charge: Step(Kind.OPEN, "The same webhook arrives again: {}.", (charge,)) for charge in Charge}
+RECONCILES: Final = Step(Kind.PROMISED, "Reconciliation finds a capture that our attempt does not know of.")
+BESIDE: Final = Step(Kind.PROMISED, "Reconciliation settles an attempt that nobody looks up: its order is paid.")
+TWICE: Final = "a webhook has its effect once"
+
+
+def steps(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """Everything that may come from outside."""
+    yield from _time(world, setting)
+    if world.faults and world.card and world.state is not S.ADMITTED:
+        yield CARD_GONE, world._replace(card=False, faults=world.faults - 1)
+    if setting.reroutes and world.route == 0 and world.state is S.OFFER_LOCKED and world.attempts:
+        yield REROUTED, world._replace(route=1)  # It matters only here, between one attempt and the next.
+    for index, attempt in enumerate(world.attempts):
+        yield from _books(world, index, attempt, setting)
+        if attempt.webhooks or attempt.delivered:
+            yield from _webhooks(world, index, attempt, setting)
+        if Bug.NO_RECONCILIATION not in setting.bugs:
+            yield from _reconciled(world, index, attempt, setting)
+
+
+def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
+    if world.state is S.PAYING and world.leased:
+        if not any(slot.holds and slot.task in (Task.CALLING, Task.TOLD) for slot in world.slots):
+            yield LEASE_ENDS, world._replace(leased=False)
+        elif world.faults:
+            yield OUTLIVED, world._replace(leased=False, faults=world.faults - 1)
+    if world.state is S.CHALLENGE and not world.overdue:
+        yield TIME_UP, _time_up(world, setting)
+    if world.state in UNCLEAR or Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs:
+        for index, attempt in enumerate(world.attempts):
+            if attempt.outcome is A.OPEN and not attempt.aged:
+                after = with_attempt(world, index, attempt._replace(aged=True))
+                if not _is_covered_in_flight(world, index, attempt):
+                    yield AGED, after
+                elif setting.slips:
+                    yield SLIPS, after
+
+
+def _reconciled(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """What the comparison of our attempts with the PSP's books brings to light."""
+    if attempt.charge is Charge.CAPTURED and attempt.outcome in (A.DECLINED, A.ABSENT):
+        after = settled(world, index, News.CAPTURED, setting.bugs, stale=False)
+        yield RECONCILES, rung_for_state(after, setting)
+    is_beside = attempt.outcome in UNSETTLED and world.state in (S.CAPTURED, *TERMINAL)
+    if is_beside and Bug.OPEN_BESIDE_DONE not in setting.bugs:
+        if attempt.charge is Charge.CHALLENGE:
+            yield BESIDE, marked(world, index, A.RETURNING)
+        elif attempt.charge is not Charge.NONE or not in_flight(world, index):
+            yield BESIDE, settled(world, index, psp.NEWS_OF[attempt.charge], setting.bugs, stale=False)
+
+
+def _time_up(world: World, setting: Setting) -> World:
+    if Bug.EXPIRY_FAILS_UNASKED not in setting.bugs:
+        return world._replace(overdue=True)
+    index = next(n for n, one in enumerate(world.attempts) if one.outcome is A.CHALLENGED)
+    return advanced(marked(world, index, A.RETURNED), E.CHALLENGE_EXPIRED)
+
+
+def _is_covered_in_flight(world: World, index: int, attempt: Attempt) -> bool:
+    """Whether a request is on the way that the proof's time does allow for: then it is not over yet."""
+    return attempt.astray > 0 or any(
+        slot.task is Task.CALLING and slot.attempt == index and slot.covered for slot in world.slots
+    )
+
+
+def _books(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """What moves at the PSP."""
+    if attempt.charge is Charge.CHALLENGE:
+        for word in psp.SHOPPERS_WORD:
+            if word not in setting.verdicts:
+                continue
+            yield SAYS[word], with_attempt(world, index, psp.becomes(attempt, word))
+        if world.overdue:  # No PSP is less patient than we are.
+            yield LETS_GO, with_attempt(world, index, psp.becomes(attempt, Charge.RETURNED))
+    elif attempt.charge is Charge.PENDING:
+        for end in psp.SETTLED:
+            yield COMES_DUE[end], with_attempt(world, index, psp.becomes(attempt, end))
+    for lost in _landed(attempt):
+        yield VANISHES, with_attempt(world, index, lost)
+        for answer, books in psp.asked(lost, setting):
+            yield ARRIVES[answer], with_attempt(world, index, books)
+    if attempt.void_astray:
+        yield VOID_ARRIVES, with_attempt(world, index, psp.voided(attempt)._replace(void_astray=False))
+
+
+def _landed(attempt: Attempt) -> Iterator[Attempt]:
+    if attempt.astray:
+        yield attempt._replace(astray=attempt.astray - 1)
+    if attempt.astray_uncovered:
+        yield attempt._replace(astray_uncovered=attempt.astray_uncovered - 1)
+
+
+def _webhooks(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
+    for charge, bit in BIT.items():
+        if attempt.webhooks & bit:
+            left = with_attempt(world, index, attempt._replace(webhooks=attempt.webhooks & ~bit))
+            after = _told(left, index, charge, setting)
+            if Bug.WEBHOOKS_NOT_ONCE in setting.bugs and after != left:
+                now = after.attempts[index]
+                after = with_attempt(after, index, now._replace(delivered=now.delivered | bit))
+            yield TELLS[charge], after
+        if attempt.delivered & bit:
+            after = _told(world, index, charge, setting)
+            if after != world:
+                yield TELLS_AGAIN[charge], after._replace(broken=TWICE)
+
+
+def _told(world: World, index: int, charge: Charge, setting: Setting) -> World:
+    after = settled(world, index, psp.NEWS_OF[charge], setting.bugs, stale=False)
+    return after if after.state is world.state else rung_for_state(after, setting)

@@ -1,0 +1,137 @@
+"""workers/pay.py: claim and write ahead in one commit, call with no transaction open, settle.
+
+Reading the order and claiming it are one step here. What was read can only be acted upon if state and fence are still
+the same, and what else the plan rests on either cannot change without moving them or might as well have changed just
+after the claim; so nothing is lost by it. Checking the lease and writing to the socket are one step too: a request
+that was delayed before it left is a request that is long on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from shared.domain.states import OrderEvent as E
+from shared.domain.states import OrderState as S
+from shared.messages import Step as Message
+from shared.store.attempts import UNSETTLED
+from shared.store.attempts import AttemptState as A
+from tests.model import psp
+from tests.model.bugs import Bug, Setting
+from tests.model.graph import Kind, Step
+from tests.model.rings import chained, is_rung, taken
+from tests.model.settling import advanced, settled
+from tests.model.world import IDLE, Attempt, Charge, News, Slot, Task, World, with_attempt, with_slot
+
+CLAIMS: Final = Step(Kind.PROMISED, "A worker claims the order, writes its attempt ahead and sends the request.")
+TAKES_OVER: Final = Step(Kind.PROMISED, "A worker takes over the ended lease and repeats the request.")
+CANNOT_REPEAT: Final = Step(Kind.PROMISED, "A worker takes over the ended lease but may not repeat the request.")
+FREE: Final = Step(Kind.PROMISED, "The order costs nothing: it is paid as it stands.")
+PARKED: Final = Step(Kind.PROMISED, "Too many workers crashed over the order and no attempt is open: it fails.")
+NO_CARD: Final = Step(Kind.PROMISED, "The card is gone from the vault: the order fails.")
+ANSWERS: Final = {
+    charge: Step(Kind.PROMISED, "The PSP takes the request and answers: {}.", (charge,)) for charge in Charge
+}
+TIMES_OUT: Final = Step(Kind.FAULT, "The worker stops waiting for the PSP; its request is still on the way.")
+REFUSED: Final = Step(Kind.FAULT, "The PSP refuses the connection: provably nothing was sent.")
+DIES_CALLING: Final = Step(Kind.FAULT, "The worker dies in the call; its request is still on the way.")
+DIES_TOLD: Final = Step(Kind.FAULT, "The worker dies with the PSP's answer in its memory.")
+SETTLES: Final = {
+    (news, holds): Step(Kind.PROMISED, "A worker {} settles its answer: {}.", (lease, news))
+    for news in News
+    for holds, lease in ((True, "that holds the order"), (False, "that lost its lease"))
+}
+SECOND_KEY: Final = "never a second key while the verdict on one is out"
+
+
+def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """What worker *which* may do next for the payment, and what may befall it."""
+    if slot.task is Task.IDLE:
+        may_pay = world.state is S.OFFER_LOCKED or (world.state is S.PAYING and not world.leased)
+        if may_pay and is_rung(world, Message.PAY, setting):
+            yield _starts(taken(world, Message.PAY, setting), which, setting)
+    elif slot.task is Task.CALLING:
+        yield from _calling(world, which, slot, setting)
+    elif slot.task is Task.TOLD:
+        after = settled(world, slot.attempt, slot.news, setting.bugs, stale=not slot.holds)
+        if after.state is S.CAPTURED:
+            after = chained(after, Message.PAY, setting)
+        yield SETTLES[slot.news, slot.holds], with_slot(after, which, IDLE)
+        if world.faults:
+            yield DIES_TOLD, with_slot(_faulty(world), which, IDLE)
+
+
+def _starts(world: World, which: int, setting: Setting) -> tuple[Step, World]:
+    unsettled = next((n for n, one in enumerate(world.attempts) if one.outcome in UNSETTLED), None)
+    if unsettled is None:
+        if setting.costs_nothing:
+            return FREE, chained(advanced(world, E.NOTHING_TO_PAY), Message.PAY, setting)
+        if world.crashes >= setting.crashes_to_park:
+            return PARKED, advanced(world, E.PAYMENT_DECLINED)
+    if not world.card and (unsettled is None or Bug.LOST_CARD_FAILS_OPEN in setting.bugs):
+        return NO_CARD, advanced(world, E.CARD_LOST)
+    return _claims(world, which, unsettled, setting)
+
+
+def _claims(world: World, which: int, unsettled: int | None, setting: Setting) -> tuple[Step, World]:
+    resumes = world.state is S.PAYING
+    covered = not (unsettled is not None and Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs)
+    after = advanced(world, E.PAYMENT_RESUMED if resumes else E.PAYMENT_STARTED, leased=True)
+    unfenced = tuple(slot._replace(holds=False) if slot.holds else slot for slot in after.slots)
+    after = after._replace(slots=unfenced, crashes=after.crashes + resumes)
+    after, index = _written_ahead(after, unsettled, setting)
+    slot = Slot(Task.CALLING, index, holds=True, repeats=unsettled is not None, covered=covered)
+    may_send = world.card and after.crashes < setting.crashes_to_park
+    if not may_send:
+        slot = Slot(Task.TOLD, index, holds=True, news=News.UNANSWERED)
+    step = CLAIMS if not resumes else TAKES_OVER if may_send else CANNOT_REPEAT
+    return step, with_slot(after, which, slot)
+
+
+def _written_ahead(world: World, unsettled: int | None, setting: Setting) -> tuple[World, int]:
+    if unsettled is not None and Bug.NEW_KEY_ON_RETRY not in setting.bugs:
+        if Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs:
+            return world, unsettled
+        return with_attempt(world, unsettled, world.attempts[unsettled]._replace(aged=False)), unsettled
+    last = len(world.attempts) - 1
+    if last >= 0 and world.attempts[last].outcome is A.ABSENT and world.attempts[last].provider == world.route:
+        return with_attempt(world, last, _reopened(world.attempts[last])), last
+    broken = SECOND_KEY if unsettled is not None else world.broken
+    fresh = Attempt(provider=world.route)
+    return world._replace(attempts=(*world.attempts, fresh), broken=broken), last + 1
+
+
+def _reopened(attempt: Attempt) -> Attempt:
+    """One that was proven absent opens again under its own key, and its time counts from now."""
+    return attempt._replace(
+        outcome=A.OPEN, aged=False, astray=attempt.astray + attempt.astray_uncovered, astray_uncovered=0
+    )
+
+
+def _calling(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
+    attempt = world.attempts[slot.attempt]
+    for answer, books in psp.asked(attempt, setting):
+        after = with_attempt(world, slot.attempt, books)
+        yield ANSWERS[answer], with_slot(after, which, _told(slot, psp.NEWS_OF[answer]))
+    if not world.faults:
+        return
+    after = _faulty(world)
+    on_its_way = with_attempt(after, slot.attempt, _astray(attempt, slot))
+    yield TIMES_OUT, with_slot(on_its_way, which, _told(slot, News.UNANSWERED))
+    yield DIES_CALLING, with_slot(on_its_way, which, IDLE)
+    is_proof = not slot.repeats or Bug.REPEATED_NOT_SENT_TRUSTED in setting.bugs
+    yield REFUSED, with_slot(after, which, _told(slot, News.NOT_SENT if is_proof else News.UNANSWERED))
+
+
+def _told(slot: Slot, news: News) -> Slot:
+    return Slot(Task.TOLD, slot.attempt, holds=slot.holds, news=news)
+
+
+def _astray(attempt: Attempt, slot: Slot) -> Attempt:
+    if slot.covered:
+        return attempt._replace(astray=attempt.astray + 1)
+    return attempt._replace(astray_uncovered=attempt.astray_uncovered + 1)
+
+
+def _faulty(world: World) -> World:
+    return world._replace(faults=world.faults - 1)

@@ -1,0 +1,117 @@
+"""shared/settle.py and the moves of an order, as the model runs them.
+
+Every move goes through the code's own table. `MOVES` remembers which rows were taken, so that a test can say which
+rows of the table the model never needs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.domain.states import OrderEvent, OrderState, may, next_state
+from shared.store.attempts import UNSETTLED, AttemptState
+from tests.model.bugs import Bug
+from tests.model.world import Attempt, News, World, with_attempt
+
+E, S, A = OrderEvent, OrderState, AttemptState
+
+MOVES: Final[set[tuple[OrderState, OrderEvent]]] = set()
+"""The rows of TRANSITIONS that some exploration of this process used."""
+
+_KNOWN: Final = (A.CAPTURED, A.RETURNING, A.RETURNED)
+
+
+def advanced(world: World, event: OrderEvent, *, leased: bool = False) -> World:
+    """orders.advance: the row moves and whatever lease it had ends. Raises IllegalMove outside the table."""
+    MOVES.add((world.state, event))
+    to = next_state(world.state, event)
+    if to is S.CHALLENGE:
+        return world._replace(state=to, leased=leased, overdue=False)
+    return world._replace(state=to, leased=leased)
+
+
+def moved(world: World, event: OrderEvent) -> World:
+    """_Case.move: an event that means nothing to the present state moves nothing."""
+    return advanced(world, event) if may(world.state, event) else world
+
+
+def settled(world: World, index: int, news: News, bugs: frozenset[Bug], *, stale: bool) -> World:
+    """settle(): make *news* of one attempt true, in one transaction. *stale*: its bringer's fence is past."""
+    if stale and Bug.NO_FENCING in bugs:
+        stale = False
+    attempt = world.attempts[index]
+    match news:
+        case News.CAPTURED:
+            return _captured(world, index, attempt, bugs)
+        case News.DECLINED:
+            return _declined(world, index, attempt, stale=stale)
+        case News.CHALLENGED:
+            return _challenged(world, index, attempt)
+        case News.PENDING:
+            return _pending(world, index, attempt)
+        case News.UNANSWERED:
+            return _unanswered(world, index, attempt, bugs, stale=stale)
+        case News.NOT_SENT | News.ABSENT:
+            return _not_made(world, index, attempt, stale=stale)
+        case News.RETURNED:
+            return _returned(world, index, attempt)
+        case _:
+            raise AssertionError(f"nobody settles {news}")
+
+
+def marked(world: World, index: int, outcome: AttemptState) -> World:
+    """_Case.mark: write what became of an attempt."""
+    return with_attempt(world, index, world.attempts[index]._replace(outcome=outcome))
+
+
+def _captured(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug]) -> World:
+    if attempt.outcome is A.CAPTURED and Bug.MESSENGER_DECIDES in bugs:
+        return marked(world, index, A.RETURNING)
+    if attempt.outcome in _KNOWN:
+        return world  # Told twice.
+    rival = any(one.outcome is A.CAPTURED for one in world.attempts)
+    if rival or not may(world.state, E.PAYMENT_CAPTURED):
+        return world if Bug.LATE_SUCCESS_DROPPED in bugs else marked(world, index, A.RETURNING)
+    return advanced(marked(world, index, A.CAPTURED), E.PAYMENT_CAPTURED)
+
+
+def _declined(world: World, index: int, attempt: Attempt, *, stale: bool) -> World:
+    if stale or attempt.outcome not in UNSETTLED:
+        return world
+    return moved(marked(world, index, A.DECLINED), E.PAYMENT_DECLINED)
+
+
+def _challenged(world: World, index: int, attempt: Attempt) -> World:
+    if attempt.outcome not in UNSETTLED:
+        return world
+    return moved(marked(world, index, A.CHALLENGED), E.SHOPPER_CHALLENGED)
+
+
+def _pending(world: World, index: int, attempt: Attempt) -> World:
+    if attempt.outcome not in UNSETTLED or attempt.outcome is A.PENDING:
+        return world
+    return moved(marked(world, index, A.PENDING), E.PAYMENT_PENDING)
+
+
+def _unanswered(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug], *, stale: bool) -> World:
+    if stale or attempt.outcome not in UNSETTLED:
+        return world
+    if Bug.TIMEOUT_IS_FAILURE in bugs:
+        return moved(marked(world, index, A.DECLINED), E.PAYMENT_DECLINED)
+    if world.state is S.CONFIRMING:
+        return world  # Looked at again, later.
+    if world.state is S.CHALLENGE and not world.overdue and Bug.TIMEOUT_ENDS_CHALLENGE not in bugs:
+        return world  # Somebody learned more: the shopper is at it and still has time.
+    return moved(world, E.PAYMENT_UNANSWERED)
+
+
+def _not_made(world: World, index: int, attempt: Attempt, *, stale: bool) -> World:
+    if stale or attempt.outcome is not A.OPEN:
+        return world
+    return moved(marked(world, index, A.ABSENT), E.PAYMENT_NOT_MADE)
+
+
+def _returned(world: World, index: int, attempt: Attempt) -> World:
+    if attempt.outcome not in UNSETTLED and attempt.outcome is not A.RETURNING:
+        return world  # A refund of a done order, or told twice.
+    return moved(marked(world, index, A.RETURNED), E.CHALLENGE_EXPIRED)

@@ -1,0 +1,42 @@
+"""The settings in which no promise may break, each explored once a run, however many tests ask about it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from shared.domain.states import OrderEvent, OrderState
+from tests.model import admission, offer_lock, payment
+from tests.model.bugs import Setting
+from tests.model.graph import Report, explore
+from tests.model.settling import MOVES
+from tests.model.world import Charge
+
+Rows = frozenset[tuple[OrderState, OrderEvent]]
+
+STICKY: Final = "payment, sticky PSP"
+FORGETFUL: Final = "payment, forgetful PSP"
+SETTINGS: Final = {
+    STICKY: Setting(reroutes=True),
+    FORGETFUL: Setting(remembers_declines=False, reroutes=True),
+    "payment, requests slip through the proof of absence": Setting(
+        verdicts=(Charge.CAPTURED, Charge.CHALLENGE), faults=1, reroutes=True, slips=True
+    ),
+    "payment, the cart costs nothing": Setting(costs_nothing=True),
+}
+ADMISSION: Final = "admission, two callers, one key"
+OFFER_LOCK: Final = "offer lock, two orders, one offer"
+NAMES: Final = (*SETTINGS, ADMISSION, OFFER_LOCK)
+
+
+@cache
+def explored(name: str) -> tuple[Report, Rows]:
+    """What exploring *name* found, and the rows of the transition table it used."""
+    MOVES.clear()
+    if name == ADMISSION:
+        report = explore(admission.model())
+    elif name == OFFER_LOCK:
+        report = explore(offer_lock.model())
+    else:
+        report = explore(payment.model(SETTINGS[name]))
+    return report, frozenset(MOVES)

@@ -1,0 +1,85 @@
+"""Each planted protocol bug is found, for the reason it should be, and its shortest story is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from tests.model import admission, looking, offer_lock, outside, paying, payment
+from tests.model.bugs import Bug, Setting
+from tests.model.graph import GOOD_END, Report, explore
+from tests.model.sound import SETTINGS
+from tests.model.world import Charge
+
+FEWEST: Final = 8
+"""Planted protocol bugs that must be found for a green run to mean anything."""
+
+STICKY: Final = Setting(faults=1)
+FORGETFUL: Final = Setting(faults=1, remembers_declines=False)
+TWO_FAULTS: Final = Setting(faults=2)
+SLIPPING: Final = SETTINGS["payment, requests slip through the proof of absence"]
+
+PAYMENT: Final[dict[Bug, tuple[Setting, str]]] = {
+    Bug.NO_FENCING: (TWO_FAULTS, payment.ABSENT_TOO_SOON),
+    Bug.NEW_KEY_ON_RETRY: (STICKY, paying.SECOND_KEY),
+    Bug.TIMEOUT_IS_FAILURE: (STICKY, payment.FAILED_TOO_SOON),
+    Bug.LATE_SUCCESS_DROPPED: (FORGETFUL, GOOD_END),
+    Bug.ABSENT_TRUSTED_AT_ONCE: (STICKY, payment.ABSENT_TOO_SOON),
+    Bug.REPEATED_NOT_SENT_TRUSTED: (TWO_FAULTS, payment.ABSENT_TOO_SOON),
+    Bug.MESSENGER_DECIDES: (STICKY, payment.NOT_ONE_CAPTURE),
+    Bug.NO_RESCUER: (STICKY, GOOD_END),
+    Bug.NO_RECONCILIATION: (FORGETFUL, GOOD_END),
+    Bug.VOID_UNKNOWN_IS_RETURNED: (STICKY, payment.RETURNED_TOO_SOON),
+    Bug.OPEN_BESIDE_DONE: (SLIPPING, GOOD_END),
+    Bug.WEBHOOKS_NOT_ONCE: (STICKY, outside.TWICE),
+    Bug.EXPIRY_FAILS_UNASKED: (STICKY, payment.RETURNED_TOO_SOON),
+    Bug.LOST_CARD_FAILS_OPEN: (TWO_FAULTS, payment.OPEN_BESIDE),
+    Bug.PROOF_FROM_FIRST_REQUEST: (TWO_FAULTS, payment.ABSENT_TOO_SOON),
+    Bug.LOOK_UP_NOT_FENCED: (STICKY, payment.ABSENT_TOO_SOON),
+    Bug.VOID_BEFORE_COMMIT: (STICKY, payment.MONEY_GONE),
+    Bug.TIMEOUT_ENDS_CHALLENGE: (STICKY, looking.HAD_TIME),
+    Bug.LATE_LOOK_UP_DROPS_CARD: (STICKY, looking.CARD_DROPPED),
+}
+"""Where each is found with the least effort, and the promise it breaks there."""
+
+
+@pytest.mark.parametrize("bug", Bug, ids=lambda bug: bug.name)
+def test_a_bug_in_the_payment_is_found(bug: Bug, say: Callable[[str], None]) -> None:
+    setting, promise = PAYMENT[bug]
+    _found(explore(payment.model(replace(setting, bugs=frozenset({bug})))), bug, promise, say)
+
+
+@pytest.mark.parametrize("bug", admission.Bug, ids=lambda bug: bug.name)
+def test_a_bug_in_admission_is_found(bug: admission.Bug, say: Callable[[str], None]) -> None:
+    promise = {
+        admission.Bug.SELECT_PROBE: "a refused call leaves no order behind",
+        admission.Bug.CHECK_THEN_INSERT: "one key, one order",
+        admission.Bug.OFFER_BEFORE_KEY: "a repeat is answered with its order, even if the offer expired since",
+    }[bug]
+    _found(explore(admission.model(frozenset({bug}))), bug, promise, say)
+
+
+@pytest.mark.parametrize("bug", offer_lock.Bug, ids=lambda bug: bug.name)
+def test_a_bug_in_the_offer_lock_is_found(bug: offer_lock.Bug, say: Callable[[str], None]) -> None:
+    promise = "an offer is held exactly as long as its order is live or done"
+    _found(explore(offer_lock.model(frozenset({bug}))), bug, promise, say)
+
+
+def test_enough_bugs_are_planted() -> None:
+    assert set(PAYMENT) == set(Bug)
+    assert len(Bug) >= FEWEST
+
+
+def test_a_psp_that_remembers_needs_no_reconciliation() -> None:
+    """The bug breaks the protocol where it should and only there: with a sticky PSP every doubt ends without it."""
+    verdicts = (Charge.CAPTURED, Charge.DECLINED)
+    assert explore(payment.model(Setting(verdicts=verdicts, bugs=frozenset({Bug.NO_RECONCILIATION})))).found is None
+
+
+def _found(report: Report, bug: str, promise: str, say: Callable[[str], None]) -> None:
+    assert report.found is not None, f"{bug}: not found among {report.states:,} states"
+    say(f"planted: {bug}\nbroken after {report.states:,} states: {report.found}")
+    assert report.found.promise == promise
