@@ -160,11 +160,18 @@ class Case:
         event = hook.event
         return (event["type"], event["charge"]["merchantReference"]) == (kind, self.reference(number))
 
-    def tell(self, hook: Hook, failpoints: str = "") -> Child:
+    def tell(self, hook: Hook, failpoints: str) -> Child:
         """Deliver *hook* to a process with *failpoints*."""
-        path = f"/api/v1/c2a/psp/sandbox/{self.account.account_id}/webhook"
-        signed = {name: text for name, text in hook.headers.items() if name.lower().startswith("webhook-")}
-        return self.calling("POST", path, failpoints, data=hook.body, headers=signed)
+        return self.calling("POST", self._webhook, failpoints, data=hook.body, headers=_signed(hook))
+
+    def tell_here(self, hook: Hook) -> int:
+        """Deliver *hook* to a door that stands; the status it answers."""
+        with self.floor.app.test_client() as client:
+            return client.post(self._webhook, data=hook.body, headers=_signed(hook)).status_code
+
+    @property
+    def _webhook(self) -> str:
+        return f"/api/v1/c2a/psp/sandbox/{self.account.account_id}/webhook"
 
     def reference(self, number: str) -> str:
         """What the PSP calls the order."""
@@ -173,6 +180,10 @@ class Case:
     def state(self, number: str) -> str:
         """Where the order stands in the database."""
         return str(self._one("SELECT state FROM orders", number))
+
+    def is_leased(self, number: str) -> bool:
+        """Whether somebody's lease on the order runs."""
+        return bool(self._one("SELECT coalesce(lease_until > now(), false) FROM orders", number))
 
     def redirect(self, number: str) -> str:
         """Where the order's shopper was sent."""
@@ -233,6 +244,11 @@ class Case:
             )
         )
         return heard
+
+
+def _signed(hook: Hook) -> dict[str, str]:
+    """The headers a webhook is verified by."""
+    return {name: text for name, text in hook.headers.items() if name.lower().startswith("webhook-")}
 
 
 def _of_tenant(found: Database, tenant: str) -> Database:
