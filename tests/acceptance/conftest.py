@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from shared.store.keys import KeyRole
+from tests.support import outage
 from tests.support.psp_side import PspSide
 from tests.support.stack import Stack
 from tests.support.stack_rows import StackRows
@@ -60,3 +61,11 @@ def open_shop(stack: Stack) -> Iterator[Callable[[str, str], Storefront]]:
     yield make
     for shop in opened:
         shop.close()
+
+
+@pytest.fixture
+def well(stack: Stack) -> Iterator[None]:
+    """For tests that break something: the stack is well before, and comes to be again by itself."""
+    outage.until_well(stack)
+    yield
+    outage.until_well(stack)

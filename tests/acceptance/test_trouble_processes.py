@@ -1,0 +1,107 @@
+"""Our own processes die in the middle of things: every order ends all the same, charged once."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import httpx
+import pytest
+
+from tests.support import outage
+from tests.support.psp import until
+from tests.support.psp_side import PspSide
+from tests.support.stack import Stack
+from tests.support.stack_rows import StackRows
+from tests.support.storefront import DONE, Storefront, code_of, new_correlation, new_customer
+from tests.support.wire import a_request, an_order, fresh_card
+
+pytestmark = pytest.mark.usefixtures("well")
+
+ENDS_WITHIN_S = 60.0
+"""A lease ends after 6 s, the rescuer looks every 2 s, and the killed worker takes some seconds to be back."""
+
+
+def paying(shop: Storefront, rows: StackRows, correlation: str) -> str:
+    """An order whose charge a worker has in hand."""
+    number = shop.order(fresh_card(), correlationId=correlation)
+    until(lambda: rows.state(number) == "paying", seconds=20)
+    return number
+
+
+@pytest.mark.parametrize("whom", ["the whole worker", "the child that charges"])
+def test_a_worker_killed_in_mid_charge_leaves_an_order_that_ends_charged_once(
+    stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows, whom: str
+) -> None:
+    psp.set_faults(latencyMs=3_000)
+    correlation = new_correlation()
+    number = paying(shop, rows, correlation)
+    [(owner,)] = rows.ask("SELECT lease_owner FROM orders WHERE tracking_number = %s", number)
+    if whom == "the whole worker":
+        outage.kill(stack, "worker-payment")
+    else:
+        child = int(owner.rpartition(":")[2])
+        assert child in stack.pids("worker-payment"), "a process of this stack"
+        os.kill(child, signal.SIGKILL)
+    psp.heal()
+
+    assert code_of(shop.end(number, within_s=ENDS_WITHIN_S)) == DONE
+    assert psp.money(correlation) == [(1499, "EUR")]
+    assert len({row["idempotencyKey"] for row in psp.charges(correlation)}) == 1
+
+
+def test_a_worker_stopped_past_its_lease_wakes_up_to_an_order_that_went_on(
+    stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows
+) -> None:
+    psp.set_faults(latencyMs=1_000)
+    correlation = new_correlation()
+    number = paying(shop, rows, correlation)
+    [(owner, fence)] = rows.ask("SELECT lease_owner, fence FROM orders WHERE tracking_number = %s", number)
+    child = int(owner.rpartition(":")[2])
+    assert child in stack.pids("worker-payment"), "a process of this stack"
+
+    os.kill(child, signal.SIGSTOP)
+    try:
+        ended = shop.end(number, within_s=ENDS_WITHIN_S)
+    finally:
+        os.kill(child, signal.SIGCONT)
+
+    assert code_of(ended) == DONE
+    [(last,)] = rows.ask("SELECT fence FROM orders WHERE tracking_number = %s", number)
+    assert last > fence or "webhook" in rows.actor(number, "payment_captured")
+    assert psp.money(correlation) == [(1499, "EUR")]
+
+
+@pytest.mark.parametrize("name", ["worker-offer-lock", "worker-tokenization", "worker-upkeep"])
+def test_any_other_worker_may_die_too(stack: Stack, shop: Storefront, psp: PspSide, name: str) -> None:
+    outage.kill(stack, name)
+    correlation = new_correlation()
+
+    number = shop.order(fresh_card(storeMethodSuccessPayment="always"), correlationId=correlation)
+
+    assert code_of(shop.end(number, within_s=ENDS_WITHIN_S)) == DONE
+    assert psp.money(correlation) == [(1499, "EUR")]
+
+
+def test_a_caller_who_repeats_after_the_api_died_gets_one_order(
+    stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows
+) -> None:
+    customer, correlation = new_customer(), new_correlation()
+    order = an_order(shop.offer(customer)["offerIdentifier"], customer, correlationId=correlation)
+    first = shop.submit(a_request(order, fresh_card())).json()["trackingNumber"]
+
+    outage.kill(stack, "api")
+    answers: list[httpx.Response] = []
+
+    def is_answered() -> bool:
+        try:
+            answers.append(shop.submit(a_request(order, fresh_card())))
+        except httpx.TransportError:
+            return False
+        return answers[-1].status_code == 202
+
+    until(is_answered, seconds=outage.BACK_WITHIN_S)
+    assert answers[-1].json()["trackingNumber"] == first
+    assert answers[-1].headers["idempotent-replayed"] == "true"
+    assert code_of(shop.end(first)) == DONE
+    assert psp.money(correlation) == [(1499, "EUR")]
