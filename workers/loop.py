@@ -23,7 +23,7 @@ STOP_WITHIN_S: Final = 5.0
 class Loop:
     """Calls *work* with the number of the round, every *period_s*, until it is stopped."""
 
-    def __init__(self, name: str, period_s: float, work: Callable[[int], None]) -> None:
+    def __init__(self, name: str, period_s: float, work: Callable[[int], object]) -> None:
         self._name = name
         self._period_s = period_s
         self._work = work

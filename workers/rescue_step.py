@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import bootsteps
 
-from workers import rescuer
+from workers import examiner, rescuer
 from workers.loop import Loop
 
 
@@ -23,7 +23,10 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if "upkeep" not in worker.app.amqp.queues.consume_from:
             return
         run = worker.app.c2a_runtime
-        self._loops = [Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number))]
+        self._loops = [
+            Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number)),
+            Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run())),
+        ]
         for loop in self._loops:
             loop.start()
 

@@ -1,6 +1,6 @@
 """How a command reaches the database: one transaction, and a plain sentence when there is none.
 
-A command touches nothing but the database; the broker and the vault are none of its business.
+A command touches no broker and no vault: they are none of its business.
 """
 
 from __future__ import annotations
@@ -23,10 +23,16 @@ from shared.store.engine import create_engine
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """All of a command or nothing of it; exits 1 with a reason if the database cannot be reached."""
-    engine = _engine()
+    with installation() as (_, engine), engine.begin() as conn:
+        yield conn
+
+
+@contextmanager
+def installation() -> Iterator[tuple[Settings, Engine]]:
+    """The settings and the database; exits 1 with a reason if they cannot be read or reached."""
+    settings, engine = _opened()
     try:
-        with engine.begin() as conn:
-            yield conn
+        yield settings, engine
     except (OperationalError, PoolTimeout):
         # The driver's text may hold the address and values of rows; the reason an operator needs is this one.
         raise click.ClickException("PostgreSQL does not answer or gave up: check DATABASE_URL and its log") from None
@@ -34,9 +40,10 @@ def transaction() -> Iterator[Connection]:
         engine.dispose()
 
 
-def _engine() -> Engine:
+def _opened() -> tuple[Settings, Engine]:
     try:
-        return create_engine(Settings())
+        settings = Settings()
+        return settings, create_engine(settings)
     except ArgumentError:
         raise click.ClickException("DATABASE_URL: write it as postgresql://user:password@host:port/name") from None
     except ValidationError as error:

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 
 import click
 
-from shared.cli import catalogue, keyring, keys, offers, tenants
+from shared.cli import catalogue, doctor, keyring, keys, offers, tenants
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -23,6 +23,7 @@ def main() -> None:
 
 
 main.add_command(catalogue.group)
+main.add_command(doctor.doctor)
 main.add_command(keyring.group)
 main.add_command(keys.group)
 main.add_command(offers.group)

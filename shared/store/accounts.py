@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.keyring import Keyring
@@ -53,6 +53,17 @@ def get(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str)
         select(psp_accounts).where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.provider == provider)
     )
     return next(iter(_opened(keyring, rows)), None)
+
+
+def names(conn: Connection, tenant_id: uuid.UUID | None) -> list[tuple[uuid.UUID, str]]:
+    """The accounts of a tenant, or of all, enabled or not, as (tenant, provider); nothing is opened."""
+    mine = true() if tenant_id is None else psp_accounts.c.tenant_id == tenant_id
+    rows = conn.execute(
+        select(psp_accounts.c.tenant_id, psp_accounts.c.provider)
+        .where(mine)
+        .order_by(psp_accounts.c.tenant_id, psp_accounts.c.provider)
+    )
+    return [(row.tenant_id, row.provider) for row in rows]
 
 
 def by_account_id(conn: Connection, keyring: Keyring, account_id: str) -> Account | None:

@@ -7,6 +7,7 @@ own duplicate check.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -88,6 +89,31 @@ def by_key(conn: Connection, tenant_id: UUID, provider: str, psp_key: str) -> At
         )
     ).one_or_none()
     return None if row is None else _attempt(row)
+
+
+def by_keys(conn: Connection, tenant_id: UUID, provider: str, psp_keys: Sequence[str]) -> dict[str, Attempt]:
+    """Those attempts at *provider* that were made under one of *psp_keys*, by their key."""
+    rows = conn.execute(
+        select(*_COLUMNS).where(
+            payment_attempts.c.tenant_id == tenant_id,
+            payment_attempts.c.provider == provider,
+            payment_attempts.c.psp_key.in_(psp_keys),
+        )
+    )
+    return {row.psp_key: _attempt(row) for row in rows}
+
+
+def captured_since(conn: Connection, tenant_id: UUID, provider: str, since: str) -> list[Attempt]:
+    """The attempts at *provider* that count as captured, of orders whose number is *since* or later."""
+    rows = conn.execute(
+        select(*_COLUMNS).where(
+            payment_attempts.c.tenant_id == tenant_id,
+            payment_attempts.c.tracking_number >= since,
+            payment_attempts.c.provider == provider,
+            payment_attempts.c.outcome == AttemptState.CAPTURED,
+        )
+    )
+    return [_attempt(row) for row in rows]
 
 
 def write_ahead(conn: Connection, attempt: Attempt) -> None:

@@ -1,0 +1,134 @@
+"""c2a doctor: does everything hold that was promised?
+
+Unlike the other commands it also asks PSPs, for their books, and changes nothing anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shared import keyrings
+from shared.cli.database import installation
+from shared.cli.show import json_option
+from shared.config import Settings
+from shared.doctor.examination import Scope, examine
+from shared.doctor.findings import Finding, Report, Severity
+from shared.keyring import Keyring
+from shared.psp.factory import psp_for
+
+BROKEN: Final = 3
+ALARMED: Final = 4
+BUDGET_S: Final = 600.0
+"""Ten minutes of reading books; whoever has more of them names a tenant or a shorter window."""
+LONGEST_WINDOW_MIN: Final = 366 * 24 * 60
+_MARK: Final = {Severity.BREAK: "BROKEN", Severity.ALARM: "ALARM"}
+
+
+@click.command(
+    epilog="""\b
+Exit codes:
+  0  everything holds
+  1  it could not be examined (database away, settings that cannot be read)
+  2  called wrongly
+  3  a promise is broken
+  4  nothing is broken, but somebody must look, or a PSP's books could not be compared
+
+\b
+Examples:
+  c2a doctor
+  c2a doctor --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --window 1440 --json"""
+)
+@click.option("--tenant", "tenant_id", type=click.UUID, help="One tenant; without it all of them.")
+@click.option(
+    "--window",
+    type=click.IntRange(1, LONGEST_WINDOW_MIN),
+    default=60,
+    show_default=True,
+    metavar="MINUTES",
+    help="How far back finished orders and PSPs' books are read; what is not finished is always examined.",
+)
+@json_option
+def doctor(tenant_id: uuid.UUID | None, window: int, as_json: bool) -> None:
+    """Examine orders, money and PSPs' books; say what is not as promised and what to do next.
+
+    It changes nothing. The upkeep worker does the same every minute for the last minutes and logs what it finds.
+    """
+    with installation() as (settings, engine):
+        scope = Scope(timedelta(minutes=window), BUDGET_S, tenant_id)
+        report = examine(engine, _keyring(settings), psp_for, scope)
+    if as_json:
+        click.echo(json.dumps(_document(report)))
+    else:
+        _print(report)
+    sys.exit(_exit_code(report))
+
+
+def _keyring(settings: Settings) -> Keyring:
+    try:
+        return keyrings.of(settings)
+    except (keyrings.NoKeyring, ValueError, OSError):
+        raise click.ClickException("C2A_KEYRING: name the key file that the API and the workers use") from None
+
+
+def _exit_code(report: Report) -> int:
+    if report.has(Severity.BREAK):
+        return BROKEN
+    return ALARMED if report.has(Severity.ALARM) else 0
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "checks": [
+            {
+                "name": check.name,
+                "promise": check.promise,
+                "severity": check.severity,
+                "nextStep": check.next_step,
+                "findings": [
+                    {"tenant": str(one.tenant_id), "subject": one.subject, "detail": one.detail}
+                    for one in report.of(check)
+                ],
+            }
+            for check in report.checks
+        ]
+    }
+
+
+def _print(report: Report) -> None:
+    console = Console()
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "check", "promise"):
+        table.add_column(column, overflow="fold")
+    for check in report.checks:
+        found = len(report.of(check))
+        mark = Text(f"{_MARK[check.severity]} {found}", style="bold red") if found else Text("holds", style="green")
+        table.add_row(mark, check.name, check.promise)
+    console.print(table)
+    for line in _details(report):
+        console.print(line, soft_wrap=True)
+
+
+def _details(report: Report) -> Iterator[Text]:
+    for check in report.checks:
+        found = report.of(check)
+        if not found:
+            continue
+        yield Text(f"\n{check.name}: {check.promise}", style="bold")
+        yield from (Text(f"  {_line(one)}") for one in found)
+        yield Text(f"  Next: {check.next_step}")
+
+
+def _line(finding: Finding) -> str:
+    # A PSP's reference is foreign text: shown, but never as control characters.
+    told = f"{finding.subject}  {finding.detail}  (tenant {finding.tenant_id})"
+    return "".join(char if char.isprintable() else "?" for char in told)

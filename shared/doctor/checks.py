@@ -1,0 +1,151 @@
+"""The promises that the database alone can be held to, each with the statement that finds what breaks it.
+
+A statement sees one moment of the database, and whatever belongs together is committed together: so a finding is
+never work in progress. Finished orders are judged within a window of admission, live ones always.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.doctor.findings import Check, Severity
+
+ONE_CAPTURE: Final = Check(
+    name="one-live-capture",
+    promise="An order has at most one live capture.",
+    severity=Severity.BREAK,
+    next_step="Compare both references with the PSP and return the later one by hand; then look for the missing index "
+    "payment_attempts_one_captured.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject, count(*) || ' live captures' AS detail
+        FROM orders JOIN payment_attempts AS attempt USING (tracking_number, tenant_id)
+        WHERE tracking_number >= :since AND attempt.outcome = 'captured'
+        GROUP BY tenant_id, tracking_number HAVING count(*) > 1""",
+)
+FAILED_HOLDS_NOTHING: Final = Check(
+    name="failed-holds-no-money",
+    promise="A failed order holds no money and waits for no verdict.",
+    severity=Severity.BREAK,
+    next_step="Look the attempt up at its PSP by the reference shown; if it was captured, return it by hand.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('attempt %s at %s is %s', attempt_no, provider, attempt.outcome) AS detail
+        FROM orders JOIN payment_attempts AS attempt USING (tracking_number, tenant_id)
+        WHERE tracking_number >= :since AND orders.state = 'failed'
+          AND attempt.outcome IN ('open', 'challenged', 'pending', 'captured')""",
+)
+DONE_IS_PAID: Final = Check(
+    name="done-is-paid-exactly",
+    promise="A done order has exactly one capture, of its exact amount; one that costs nothing has none.",
+    severity=Severity.BREAK,
+    next_step="Compare the order with the PSP's books by its merchant reference before anything is given back.",
+    statement="""
+        SELECT orders.tenant_id, tracking_number AS subject,
+               format('%s captured, %s of the exact amount, %s unsettled', captured, exact, unsettled) AS detail
+        FROM orders CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE outcome = 'captured') AS captured,
+                   count(*) FILTER (WHERE outcome = 'captured' AND attempt.amount_minor = orders.amount_minor
+                                      AND attempt.currency = orders.currency) AS exact,
+                   count(*) FILTER (WHERE outcome IN ('open', 'challenged', 'pending')) AS unsettled
+            FROM payment_attempts AS attempt
+            WHERE attempt.tenant_id = orders.tenant_id AND attempt.tracking_number = orders.tracking_number) AS paid
+        WHERE tracking_number >= :since AND state = 'done'
+          AND (captured, exact, unsettled) <> ((amount_minor > 0)::integer, (amount_minor > 0)::integer, 0)""",
+)
+LIVE_IS_LOOKED_AFTER: Final = Check(
+    name="live-order-is-looked-after",
+    promise="Every accepted order is done or failed, or waits with a reason and a time at which somebody looks again.",
+    severity=Severity.BREAK,
+    next_step="See that the upkeep worker and the worker of the step run and reach broker and database; then look for "
+    "the tracking number in their logs.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('%s, due for %s minutes, rung for %s times', state,
+                      floor(extract(epoch FROM now() - due_at) / 60), rings) AS detail
+        FROM orders
+        WHERE state IN ('admitted', 'offer_locked', 'paying', 'confirming', 'challenge', 'captured')
+          AND due_at < now() - CASE state WHEN 'paying' THEN interval '1 min' ELSE interval '15 min' END""",
+)
+HOLDS_HAVE_ORDERS: Final = Check(
+    name="hold-belongs-to-an-order",
+    promise="An offer is held by an order that is live or done, and by no other.",
+    severity=Severity.BREAK,
+    next_step="Delete the row of offer_holds once you have seen that its order failed or is not there.",
+    statement="""
+        SELECT hold.tenant_id, hold.tracking_number AS subject,
+               format('holds offer %s and is %s', hold.offer_identifier, coalesce(orders.state, 'no order')) AS detail
+        FROM offer_holds AS hold LEFT JOIN orders USING (tracking_number, tenant_id)
+        WHERE hold.tracking_number >= :since
+          AND (orders.state IS NULL OR orders.state = 'failed')""",
+)
+KEYS_HAVE_ORDERS: Final = Check(
+    name="key-leads-to-an-order",
+    promise="An idempotency key leads to an order.",
+    severity=Severity.BREAK,
+    next_step="The caller holds a 202 for this number: find the order in a backup or on the old primary, and search "
+    "the PSP's books for its merchant reference.",
+    statement="""
+        SELECT held.tenant_id, held.tracking_number AS subject, 'a key without an order' AS detail
+        FROM idempotency_keys AS held
+        WHERE held.created_at >= :moment
+          AND NOT EXISTS (
+              SELECT FROM orders
+              WHERE orders.tracking_number = held.tracking_number AND orders.tenant_id = held.tenant_id)""",
+)
+UNCLEAR_TOO_LONG: Final = Check(
+    name="unclear-too-long",
+    promise="A payment is unclear for 15 minutes at most, unless its PSP said that it takes longer.",
+    severity=Severity.ALARM,
+    next_step="Ask the PSP by the merchant reference; look-ups go on every 5 minutes and end the doubt by themselves.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('%s for %s minutes', state, floor(extract(epoch FROM now() - changed_at) / 60)) AS detail
+        FROM orders
+        WHERE (state = 'challenge' AND due_at IS NOT NULL AND deadline_at < now() - interval '15 min')
+           OR (state = 'confirming' AND due_at IS NOT NULL AND changed_at < now() - interval '15 min'
+                AND (deadline_at IS NULL OR deadline_at < now()))""",
+)
+PARKED: Final = Check(
+    name="parked",
+    promise="No order takes its workers down.",
+    severity=Severity.ALARM,
+    next_step="Find why five workers ended with it (kernel log, worker log); look-ups of its money go on.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject, format('%s after %s crashes', state, crashes) AS detail
+        FROM orders WHERE parked AND due_at IS NOT NULL""",
+)
+RETURNING_TOO_LONG: Final = Check(
+    name="money-on-its-way-back",
+    promise="Money without a right to stay is back with the shopper within 15 minutes.",
+    severity=Severity.ALARM,
+    next_step="See what the PSP says of the reference; the refund is asked for again every minute under the same key.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('attempt %s at %s, %s', attempt_no, provider, psp_reference) AS detail
+        FROM payment_attempts
+        WHERE outcome = 'returning' AND settled_at < now() - interval '15 min'""",
+)
+NEWS_OF_NOBODY: Final = Check(
+    name="news-of-an-unknown-charge",
+    promise="Whatever a PSP tells of a charge, an attempt of ours is known for it.",
+    severity=Severity.ALARM,
+    next_step="Somebody else charges through this account, or an attempt was lost: search the PSP's books for the key.",
+    statement="""
+        SELECT tenant_id, event_id AS subject, format('from %s, parked', provider) AS detail
+        FROM psp_events
+        WHERE settled_at IS NULL
+          AND received_at < now() - interval '15 min'""",
+)
+
+CHECKS: Final = (
+    ONE_CAPTURE,
+    FAILED_HOLDS_NOTHING,
+    DONE_IS_PAID,
+    LIVE_IS_LOOKED_AFTER,
+    HOLDS_HAVE_ORDERS,
+    KEYS_HAVE_ORDERS,
+    UNCLEAR_TOO_LONG,
+    PARKED,
+    RETURNING_TOO_LONG,
+    NEWS_OF_NOBODY,
+)

@@ -1,0 +1,59 @@
+"""What an examination looks for and what it found, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+SHOWN: Final = 100
+"""Findings of one check that are shown; whoever has more has one cause to look for, not a hundred."""
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    BREAK = "break"  # A promise of the system does not hold.
+    ALARM = "alarm"  # Nothing is broken yet, but it will not mend itself, or could not be looked at.
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise, and what to do when it does not hold.
+
+    *statement* finds what breaks it, as rows of (tenant_id, subject, detail); None for what only a PSP can tell.
+    It may use :since (a tracking number) and :moment, where the examined window begins.
+    """
+
+    name: str
+    promise: str
+    severity: Severity
+    next_step: str
+    statement: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as promised. *subject*: a tracking number, a key or a PSP reference."""
+
+    check: Check
+    tenant_id: UUID
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one examination found."""
+
+    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...]
+
+    def of(self, check: Check) -> list[Finding]:
+        """The findings of one check."""
+        return [one for one in self.findings if one.check is check]
+
+    def has(self, severity: Severity) -> bool:
+        """Whether anything this bad was found."""
+        return any(one.check.severity is severity for one in self.findings)
