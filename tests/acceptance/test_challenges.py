@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -222,4 +223,27 @@ def test_a_return_that_was_not_signed_for_the_order_asks_nobody(
     assert rows.state(order.number) == "challenge"
 
     assert httpx.post(back).status_code == 200  # Some PSPs come back by POST.
+    order.is_done_once()
+
+
+@pytest.fixture
+def tenants_own_page(rows: StackRows) -> Iterator[str]:
+    """The page to which the demo tenant wants its shoppers sent."""
+    page = "https://shop.example/thanks?from=checkout"
+    [(before,)] = rows.ask("SELECT settings FROM tenants WHERE tenant_id = %s", rows.tenant)
+    change = "UPDATE tenants SET settings = %s WHERE tenant_id = %s"
+    rows.change(change, json.dumps(before | {"return_url": page}), rows.tenant)
+    yield page
+    rows.change(change, json.dumps(before), rows.tenant)
+
+
+def test_a_shopper_goes_on_to_the_tenants_own_page(
+    waiting: Callable[[Document], Waiting], psp: PspSide, tenants_own_page: str
+) -> None:
+    order = waiting(channel("PayPal"))
+
+    answer = psp.come_back(psp.decide(order.page, "approve"))
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"{tenants_own_page}&trackingNumber={order.number}"
     order.is_done_once()
