@@ -23,7 +23,7 @@ ENDS_WITHIN_S: Final = 60.0
 GONE: Final = "child ended without an answer"
 
 _server: Final = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.support.crash_jobs"])
+_server.set_forkserver_preload(["tests.support.crash_jobs", "tests.support.planted"])
 
 
 @dataclass(slots=True)

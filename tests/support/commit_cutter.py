@@ -1,14 +1,13 @@
 """A proxy before PostgreSQL that cuts a connection between a chosen statement and its answer.
 
 Either the server has answered and the answer is lost, or (late) the client is cut off first and the statement arrives
-a moment later: then nothing of it can be seen at the time the client looks for it.
+when the test lets it: then nothing of it can be seen at the time the client looks for it.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,10 +17,8 @@ from sqlalchemy.engine import make_url
 
 READY: Final = b"Z"
 """ReadyForQuery (PostgreSQL protocol 3.0, 55.7): the server has answered in full and, outside a block, committed."""
-LATE_S: Final = 0.15
-"""Long enough for a client to connect again and look; short enough to try it often."""
 ARRIVES_WITHIN_S: Final = 20.0
-"""A late statement may have to wait for a lock its own repeat holds."""
+"""A statement takes milliseconds; a busy machine may need more."""
 
 
 @dataclass(slots=True)
@@ -41,17 +38,20 @@ class Cutter:
     _server_at: tuple[str, int]
     _order: _Order | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _let: threading.Event = field(default_factory=threading.Event)
     _arrived: threading.Event = field(default_factory=threading.Event)
     cuts: int = 0
     """How many connections were cut so far."""
 
     def cut_at(self, text: str, *, nth: int = 1, late: bool = False) -> None:
         """Cut the connection that sends the *nth* statement holding *text* from now on."""
+        self._let.clear()
         self._arrived.clear()
         self._order = _Order(text.encode(), nth, late)
 
     def arrived(self) -> None:
-        """Return once the statement has had its effect; fails if the cut never came."""
+        """Let a late statement go, return once it has had its effect; fails if the cut never came."""
+        self._let.set()
         assert self._arrived.wait(ARRIVES_WITHIN_S), "no connection was cut"
 
     def serve(self, client: socket.socket) -> None:
@@ -67,7 +67,7 @@ class Cutter:
                         muted.set()
                         if cut.late:
                             _end(client)
-                            time.sleep(LATE_S)  # The fault itself: the statement is on its way for so long.
+                            self._let.wait(ARRIVES_WITHIN_S)
                         server.sendall(data)
                         answering.join(ARRIVES_WITHIN_S)
                         return

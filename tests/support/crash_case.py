@@ -6,7 +6,7 @@ the three against each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,7 +28,7 @@ from shared.domain.offers import Offer
 from shared.messages import Step
 from shared.psp.port import Account
 from shared.store.engine import statements
-from tests.support import children, crash_jobs
+from tests.support import children, crash_jobs, planted
 from tests.support.children import Child
 from tests.support.crash_jobs import STEPS, Heard
 from tests.support.drain import Drain
@@ -93,6 +93,8 @@ class Case:
     seller: Seller
     calls: list[Call] = field(default_factory=list)
     polls: list[Poll] = field(default_factory=list)
+    bug: str = ""
+    """Planted in every child (tests/support/planted.py)."""
 
     @property
     def drain(self) -> Drain:
@@ -121,7 +123,7 @@ class Case:
     def submitting(self, document: Document, failpoints: str) -> Child:
         """The same POST to a process with *failpoints*; hand the child to `heard_from` once it has ended."""
         asked = {"json": document, "headers": self.seller.shop.headers}
-        return children.start(crash_jobs.request, self._armed(failpoints), "POST", SUBMIT, asked)
+        return self._start(crash_jobs.request, self._armed(failpoints), "POST", SUBMIT, asked)
 
     def heard_from(self, child: Child, document: Document) -> int:
         """Write down what the client heard from *child*; its exit code."""
@@ -131,15 +133,15 @@ class Case:
 
     def calling(self, method: str, path: str, failpoints: str, **more: Any) -> Child:
         """Any other request to a process with *failpoints*."""
-        return children.start(crash_jobs.request, self._armed(failpoints), method, path, more)
+        return self._start(crash_jobs.request, self._armed(failpoints), method, path, more)
 
     def working(self, step: Step, number: str, failpoints: str, **settings: Any) -> Child:
         """A worker process with *failpoints* that takes the message for *step*."""
-        return children.start(crash_jobs.work, self._armed(failpoints, **settings), step, number)
+        return self._start(crash_jobs.work, self._armed(failpoints, **settings), step, number)
 
     def rescuing(self, failpoints: str) -> Child:
         """An upkeep process with *failpoints* that looks once."""
-        return children.start(crash_jobs.rescue, self._armed(failpoints))
+        return self._start(crash_jobs.rescue, self._armed(failpoints))
 
     def step(self, step: Step, number: str) -> None:
         """A worker that lives takes the message for *step*."""
@@ -225,6 +227,9 @@ class Case:
             cards=[card for card in gather.cards(self.floor.parts.redis) if card.tenant == tenant],
             vault_ttl_s=self.floor.settings.vault_ttl_s,
         )
+
+    def _start(self, job: Callable[..., Any], *args: Any) -> Child:
+        return children.start(planted.run, self.bug, job, *args)
 
     def _armed(self, failpoints: str, **settings: Any) -> Settings:
         return self.floor.settings.model_copy(update={"failpoints": failpoints, **settings})

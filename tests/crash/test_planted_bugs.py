@@ -1,0 +1,130 @@
+"""A check that never fails proves nothing: each planted bug turns its check red, every time, and is the only reason.
+
+Every scene runs twice: as the product is, where nothing may be found, and with the bug, where the checker has to
+name the promise that was broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final, cast
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from deploy.crashtest.leaks import leaks
+from deploy.crashtest.records import Violation
+from shared.failpoints import Failpoint
+from shared.messages import Step
+from tests.crash import scenarios
+from tests.crash.test_stopped_workers import stale_no, wake
+from tests.support import commit_cutter, crash_case
+from tests.support.commit_cutter import Cutter
+from tests.support.crash_case import Case
+from tests.support.planted import BUGS, planted
+from tests.support.psp import until
+from tests.support.wire import GOOD_CARD
+
+Scene = Callable[[Case], list[Violation]]
+
+
+def a_stale_no(case: Case) -> list[Violation]:
+    """A worker wakes past its lease with a no, while its heir has a yes."""
+    _, first, second = stale_no(case)
+    wake(first)
+    wake(second)
+    return case.violations()
+
+
+def a_death_after_the_charge(case: Case) -> list[Violation]:
+    """The worker dies between the PSP's answer and its commit."""
+    scenarios.paying(case, Failpoint.PAY_AFTER_CALL)
+    return case.violations()
+
+
+def an_answer_lost(case: Case) -> list[Violation]:
+    """The PSP takes the money and is cut off."""
+    number = scenarios.locked(case, scenarios.ANSWER_LOST_CARD)
+    case.step(Step.PAY, number)
+    return case.violations()
+
+
+def a_late_success(case: Case) -> list[Violation]:
+    """The PSP takes the money of an order that has failed."""
+    scenarios.captured_after_a_no(case)
+    return case.violations()
+
+
+def a_ring_lost(case: Case) -> list[Violation]:
+    """The broker forgets its queue."""
+    case.accepted(scenarios.pay_with())
+    until(lambda: case.floor.broker.dbsize(), seconds=20)
+    case.floor.broker.flushdb()
+    return case.violations(within_s=3)
+
+
+def a_late_commit(case: Case) -> list[Violation]:
+    """The connection is cut before the admitting statement arrives; the call has no key of its own."""
+    with cut_off(case) as (behind, cutter):
+        document = case.document(scenarios.pay_with(), offer=case.seller.offer(single_use=False), key=None)
+        cutter.cut_at("INSERT INTO idempotency_keys", late=True)
+        behind.submit(document)
+        cutter.arrived()
+    return case.violations()
+
+
+def a_look_into_the_queues(case: Case) -> list[Violation]:
+    """Somebody reads what the broker holds."""
+    case.accepted(scenarios.pay_with())
+    until(lambda: case.floor.broker.dbsize(), seconds=20)
+    return leaks(content(case.floor.broker), [GOOD_CARD])
+
+
+SCENES: Final[Mapping[str, tuple[Scene, set[str]]]] = {
+    "no fencing": (a_stale_no, {"A5"}),
+    "a new PSP key on retry": (a_death_after_the_charge, {"I1", "I3", "I11"}),
+    "timeout taken as failed": (an_answer_lost, {"I3", "I11"}),
+    "late success dropped": (a_late_success, {"I3", "I11"}),
+    "no rescuer": (a_ring_lost, {"I2"}),
+    "a SELECT probe after a cut COMMIT": (a_late_commit, {"I10"}),
+    "a PAN in task arguments": (a_look_into_the_queues, {"I7"}),
+}
+"""Each bug, the scene that it spoils, and the promises it breaks there."""
+
+
+def test_every_bug_has_its_scene() -> None:
+    assert set(SCENES) == set(BUGS)
+
+
+@pytest.mark.parametrize("bug", SCENES)
+def test_the_scene_alone_breaks_nothing(case: Case, bug: str) -> None:
+    scene, _ = SCENES[bug]
+    assert scene(case) == []
+
+
+@pytest.mark.parametrize("bug", SCENES)
+def test_a_planted_bug_is_found(case: Case, bug: str) -> None:
+    scene, broken = SCENES[bug]
+    with planted(bug):
+        found = scene(replace(case, bug=bug))
+    assert {violation.invariant for violation in found} == broken
+
+
+@contextmanager
+def cut_off(case: Case) -> Iterator[tuple[Case, Cutter]]:
+    """The same case, its front door behind a proxy that can cut."""
+    settings = case.floor.settings
+    with commit_cutter.before(settings.database_url.get_secret_value()) as cutter:
+        through = settings.model_copy(update={"database_url": SecretStr(cutter.url)})
+        with crash_case.floor(through, case.floor.sandbox, case.floor.hooks) as floor:
+            yield replace(case, floor=floor), cutter
+
+
+def content(broker: Redis) -> dict[str, bytes]:
+    """Everything in the broker, by queue."""
+    names = cast("list[bytes]", broker.keys())
+    queues = [name for name in names if broker.type(name) == b"list"]
+    return {name.decode(): b"\n".join(cast("list[bytes]", broker.lrange(name, 0, -1))) for name in queues}

@@ -1,0 +1,149 @@
+"""Bugs to be planted, one at a time, so that the checks can prove that they would see them.
+
+Each is a mistake that a system like this has been seen to make. They live here and are put over the product's
+functions from outside; the product has no switch for them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from secrets import token_hex
+from typing import Any, Final
+from unittest.mock import patch
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+import api.admission
+import shared.doorbell
+import shared.settle
+import shared.store.orders
+import workers.pay
+from api.parts import Parts
+from api.schemas.checkout import CheckoutRequest
+from shared import messages
+from shared.domain.cards import Card
+from shared.domain.outcomes import Captured, Declined, DeclineReason, PaymentOutcome, Unanswered
+from shared.domain.states import OrderEvent, may
+from shared.ids import new_tracking_number
+from shared.messages import Message, Step
+from shared.psp.port import ChargeRequest
+from shared.store.admission import Candidate, Holder
+from shared.store.engine import statements
+from shared.store.orders import Order
+from shared.store.tables import idempotency_keys, orders
+from shared.vault import Vault
+
+
+@contextmanager
+def planted(bug: str) -> Iterator[None]:
+    """*bug*, one of BUGS, in this process; nothing at all for an empty name."""
+    with ExitStack() as stack:
+        if bug:
+            BUGS[bug](stack)
+        yield
+
+
+def run(bug: str, job: Callable[..., Any], *args: Any) -> Any:
+    """Do *job* with *bug*: for children."""
+    with planted(bug):
+        return job(*args)
+
+
+def _no_fencing(stack: ExitStack) -> None:
+    """Whoever brings news may write it, whether or not the order is still theirs."""
+
+    def is_order(order: Order) -> list[Any]:
+        return [orders.c.tracking_number == order.tracking_number, orders.c.tenant_id == order.tenant_id]
+
+    stack.enter_context(patch.object(shared.settle._Case, "is_stale", property(lambda _: False)))
+    stack.enter_context(patch.object(shared.store.orders, "_is", is_order))
+
+
+def _new_key_on_retry(stack: ExitStack) -> None:
+    """Every call to the PSP has a key of its own."""
+    made = workers.pay._request
+
+    def request(*args: Any) -> ChargeRequest:
+        return replace(made(*args), psp_key=token_hex(20))
+
+    stack.enter_context(patch.object(workers.pay, "_request", request))
+
+
+def _timeout_is_failed(stack: ExitStack) -> None:
+    """A PSP that did not answer has said no."""
+    asked = workers.pay._ask
+
+    def ask(*args: Any) -> PaymentOutcome:
+        outcome = asked(*args)
+        return Declined(DeclineReason.GENERIC) if isinstance(outcome, Unanswered) else outcome
+
+    stack.enter_context(patch.object(workers.pay, "_ask", ask))
+
+
+def _late_success_dropped(stack: ExitStack) -> None:
+    """A capture of an order that has ended is nobody's business."""
+    settled = shared.settle._captured
+
+    def captured(case: Any, outcome: Captured) -> Order:
+        if not may(case.order.state, OrderEvent.PAYMENT_CAPTURED):
+            return case.order  # type: ignore[no-any-return]
+        return settled(case, outcome)
+
+    stack.enter_context(patch.object(shared.settle, "_captured", captured))
+
+
+def _no_rescuer(stack: ExitStack) -> None:
+    """A lost message is a lost order."""
+    stack.enter_context(patch("tests.support.drain.look", lambda run, number: None))
+
+
+def _select_probe(stack: ExitStack) -> None:
+    """After a cut commit the database is asked whether the order is there; if it is not, the order is made anew."""
+
+    def write(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
+        try:
+            return api.admission._write_once(parts, candidate, ask)
+        except DBAPIError:
+            with statements(parts.engine) as conn:
+                seen = conn.execute(select(idempotency_keys).where(idempotency_keys.c.key == candidate.key)).first()
+        if seen is not None:
+            return Holder(seen.tracking_number, seen.digest)
+        number = new_tracking_number()
+        return api.admission._write_once(parts, replace(candidate, tracking_number=number, key=number), ask)
+
+    stack.enter_context(patch.object(api.admission, "_write", write))
+
+
+def _pan_in_arguments(stack: ExitStack) -> None:
+    """The worker is spared a look into the vault: the card comes with its message."""
+    put = Vault.put
+    numbers: dict[str, str] = {}
+
+    def putting(self: Vault, tenant_id: UUID, tracking_number: str, card: Card) -> None:
+        numbers[tracking_number] = card.number
+        put(self, tenant_id, tracking_number, card)
+
+    def message(step: Step, tracking_number: str, **more: Any) -> Message:
+        one = messages.message(step, tracking_number, **more)
+        args, kwargs, embed = json.loads(one.body)
+        return replace(one, body=json.dumps([[*args, numbers.get(tracking_number)], kwargs, embed]))
+
+    stack.enter_context(patch.object(Vault, "put", putting))
+    stack.enter_context(patch.object(shared.doorbell, "message", message))
+
+
+BUGS: Final[Mapping[str, Callable[[ExitStack], None]]] = {
+    "no fencing": _no_fencing,
+    "a new PSP key on retry": _new_key_on_retry,
+    "timeout taken as failed": _timeout_is_failed,
+    "late success dropped": _late_success_dropped,
+    "no rescuer": _no_rescuer,
+    "a SELECT probe after a cut COMMIT": _select_probe,
+    "a PAN in task arguments": _pan_in_arguments,
+}
+"""By the names of the list of planted bugs."""
