@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from api.limits import forget_polls
 from api.parts import Parts
 from shared.domain.refusals import InvalidRequest
-from shared.domain.states import OrderState
+from shared.domain.states import NEEDS_NO_CARD, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
 from shared.psp.factory import psp_for
@@ -80,5 +80,5 @@ def _go_on(parts: Parts, before: Order, after: Order) -> None:
     if before.state in NOBODY_WALKS and not after.is_finished:
         parts.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
         reach(Failpoint.WEBHOOK_AFTER_RING)
-    if after.carries_card and after.state not in (OrderState.OFFER_LOCKED, OrderState.CONFIRMING):
+    if after.carries_card and after.state in NEEDS_NO_CARD:
         parts.vault.forget(after.tenant_id, after.tracking_number)

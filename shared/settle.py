@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import structlog
 from sqlalchemy import Connection
@@ -85,6 +85,31 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
             return _returned(case, outcome)
         case _:
             assert_never(news.outcome)
+
+
+def abandon(conn: Connection, seen: Order, attempt: Attempt) -> bool:
+    """Give up a challenge whose time is over; False if anything moved since *seen* was read.
+
+    Committed before the PSP is told to cancel, so that whatever it captures from now on has no right to stay.
+    """
+    order = order_store.lock(conn, seen.tenant_id, seen.tracking_number)
+    assert order is not None, "an attempt has an order"
+    every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
+    now = next(one for one in every if one.attempt_no == attempt.attempt_no)
+    is_over = order.state is OrderState.CONFIRMING or (order.state is OrderState.CHALLENGE and order.is_overdue)
+    if order.fence != seen.fence or now.outcome is not AttemptState.CHALLENGED or not is_over:
+        return False
+    attempt_store.settle(conn, now, AttemptState.RETURNING)
+    if order.state is OrderState.CHALLENGE:
+        order_store.advance(
+            conn, order, OrderEvent.PAYMENT_UNANSWERED, actor="look_up", due_in=FIRST_LOOK, attempt_no=now.attempt_no
+        )
+    return True
+
+
+MAY_HOLD_MONEY: Final = UNSETTLED | {AttemptState.CAPTURED}
+GIVEN_UP: Final = frozenset({AttemptState.CHALLENGED, AttemptState.RETURNING})
+"""Attempts whose money went back because the shopper did not come back in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +223,8 @@ def _unanswered(case: _Case) -> Order:
         attempt_store.looked(case.conn, case.attempt)
         order_store.look_again(case.conn, case.order, due_in=pause)
         return case.order
+    if case.order.state is OrderState.CHALLENGE and not case.order.is_overdue:
+        return case.order  # The shopper was sent there meanwhile and still has time.
     log.warning("payment.unanswered", tracking_number=case.order.tracking_number, provider=case.attempt.provider)
     return case.move(OrderEvent.PAYMENT_UNANSWERED, due_in=FIRST_LOOK)
 
@@ -213,5 +240,7 @@ def _returned(case: _Case, outcome: Returned) -> Order:
     if case.attempt.outcome not in UNSETTLED | {AttemptState.RETURNING}:
         return case.order  # A refund of a done order, or told twice.
     case.mark(AttemptState.RETURNED, reference=outcome.reference)
-    failure = "CHALLENGE_EXPIRED" if case.attempt.outcome is AttemptState.CHALLENGED else "CANCELLED"
+    if any(one.outcome in MAY_HOLD_MONEY for one in case.every if one is not case.attempt):
+        return case.order  # Another attempt decides.
+    failure = "CHALLENGE_EXPIRED" if case.attempt.outcome in GIVEN_UP else "CANCELLED"
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)

@@ -1,8 +1,10 @@
 """Asks the PSP what became of a payment nobody told us about, and settles its answer.
 
 Two kinds of orders come here: those whose PSP did not answer (confirming), and those whose shopper came back,
-or did not come back in time (challenge). An abandoned challenge is first asked about, then cancelled at the PSP,
-and fails only on the PSP's proof that no money is held.
+or did not come back in time (challenge). An abandoned challenge is first asked about, then given up in our row,
+then cancelled at the PSP, and fails only on the PSP's proof that no money is held. Given up first: a shopper who
+passes it in the last moment would otherwise be told "done" with money that we gave back. What a look-up learned
+counts only while the order's fence is the one it read: by then somebody may have asked for the money again.
 """
 
 from __future__ import annotations
@@ -13,15 +15,16 @@ from typing import Final
 import structlog
 
 from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Returned, Unanswered
-from shared.domain.states import OrderState
+from shared.domain.states import NEEDS_NO_CARD, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
 from shared.psp.port import ChargeQuery, Psp
-from shared.settle import News, settle
+from shared.settle import News, abandon, settle
 from shared.store import attempts, orders
 from shared.store.attempts import UNSETTLED, Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
+from workers.return_money import return_money
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -36,7 +39,9 @@ def look_up(run: Runtime, tracking_number: str) -> None:
         if order is None or order.state not in UNCLEAR:
             return
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
-    attempt = next(one for one in every if one.outcome in UNSETTLED)
+    attempt = next((one for one in every if one.outcome in UNSETTLED), None)
+    if attempt is None:
+        return  # Its verdict came between the two reads, or its money is on its way back.
     psp = run.psp_for(run.account_at(order.tenant_id, attempt.provider))
     reach(Failpoint.LOOK_UP_BEFORE_CALL)
     outcome = _ask(run, psp, order, attempt)
@@ -44,7 +49,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
     if outcome is None:
         return
     with run.engine.begin() as conn:
-        now = settle(conn, News(attempt, outcome, actor="look_up"), run.terms)
+        now = settle(conn, News(attempt, outcome, actor="look_up", fence=order.fence), run.terms)
         reach(Failpoint.LOOK_UP_BEFORE_COMMIT)
     reach(Failpoint.LOOK_UP_AFTER_COMMIT)
     log.info("payment.looked_up", tracking_number=tracking_number, outcome=type(outcome).__name__, state=now.state)
@@ -57,8 +62,8 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
     is_challenged = attempt.outcome is AttemptState.CHALLENGED
     has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
     if isinstance(answer, Challenged) and is_challenged and not has_time:
-        reach(Failpoint.LOOK_UP_BEFORE_VOID)
-        return psp.void(answer.reference, psp_key=f"{attempt.psp_key}-void")
+        _give_up(run, order, attempt)
+        return None
     if isinstance(answer, Absent) and is_challenged and not has_time and attempt.psp_reference is not None:
         return Returned(attempt.psp_reference)  # The PSP let go of a challenge nobody passed: it holds nothing.
     if isinstance(answer, Absent) and not _proves(run, psp, order, attempt):
@@ -66,17 +71,26 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
     return None if has_time and isinstance(answer, Challenged | Unanswered) else answer
 
 
+def _give_up(run: Runtime, order: Order, attempt: Attempt) -> None:
+    """Give an abandoned challenge up, in our row before at the PSP; the return of its money ends the order."""
+    reach(Failpoint.LOOK_UP_BEFORE_VOID)
+    with run.engine.begin() as conn:
+        given_up = abandon(conn, order, attempt)
+    if given_up:
+        return_money(run, order.tracking_number)
+
+
 def _proves(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> bool:
     """Whether "no such charge" proves that there will be none: only after whoever sent it must have given up."""
     surely = timedelta(seconds=run.settings.lease_limit_s) + psp.capabilities.longest_processing
-    return attempt.outcome is AttemptState.OPEN and order.seen_at >= attempt.started_at + surely
+    return attempt.outcome is AttemptState.OPEN and order.seen_at >= attempt.asked_at + surely
 
 
 def _go_on(run: Runtime, before: Order, now: Order) -> None:
     """Ring for what comes next, if this look-up moved the order out of its doubt."""
     if now.state in UNCLEAR or now.state is before.state:
         return
-    if now.state is not OrderState.OFFER_LOCKED:
+    if now.state in NEEDS_NO_CARD:
         run.forget_card(now)
     if not now.is_finished:
         run.doorbell.ring(STEP_FOR[now.state], now.tracking_number)

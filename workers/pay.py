@@ -15,7 +15,7 @@ import structlog
 
 from shared.domain.cards import Card
 from shared.domain.outcomes import DeclineReason, NotSent, PaymentOutcome, Unanswered
-from shared.domain.states import OrderEvent, OrderState
+from shared.domain.states import NEEDS_NO_CARD, OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE
@@ -126,6 +126,7 @@ def _next_attempt(run: Runtime, order: Order, earlier: list[Attempt], account: A
         kept_token=None,
         looks=0,
         started_at=order.seen_at,
+        asked_at=order.seen_at,
     )
 
 
@@ -149,8 +150,8 @@ def _charge(run: Runtime, order: Order, plan: _Plan) -> bool:
             now = settle(conn, news, run.terms)
             reach(Failpoint.PAY_BEFORE_COMMIT)
     reach(Failpoint.PAY_AFTER_COMMIT)
-    if now.state not in PAYABLE and now.state is not OrderState.CONFIRMING:
-        run.forget_card(now)  # Captured, declined or challenged: no further attempt can need it.
+    if now.state in NEEDS_NO_CARD:
+        run.forget_card(now)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
     reach(Failpoint.PAY_BEFORE_CHAIN)
     return now.state is OrderState.CAPTURED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import structlog
 
-from shared.domain.outcomes import Captured, Returned, ReturnOutcome, Unanswered
+from shared.domain.outcomes import Absent, Captured, Declined, Returned, ReturnOutcome, Unanswered
 from shared.failpoints import Failpoint, reach
 from shared.patience import RETURN_AGAIN
 from shared.psp.port import ChargeQuery
@@ -51,6 +51,8 @@ def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
     known = psp.look_up(ChargeQuery(attempt.psp_key, attempt.merchant_reference, attempt.psp_reference))
     if isinstance(known, Returned | Unanswered):
         return known
+    if isinstance(known, Absent | Declined):
+        return Returned(attempt.psp_reference)  # It holds nothing.
     voided = psp.void(attempt.psp_reference, psp_key=f"{attempt.psp_key}-void")
     if isinstance(voided, Captured):  # Too late for a void.
         reach(Failpoint.RETURN_BEFORE_REFUND)

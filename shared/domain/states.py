@@ -76,6 +76,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.PAYING, E.PAYMENT_CAPTURED): S.CAPTURED,
     (S.PAYING, E.PAYMENT_DECLINED): S.FAILED,
     (S.PAYING, E.SHOPPER_CHALLENGED): S.CHALLENGE,
+    (S.PAYING, E.CHALLENGE_EXPIRED): S.FAILED,  # Its money was given back at the PSP while it was being paid.
     (S.PAYING, E.CARD_LOST): S.FAILED,
     (S.CONFIRMING, E.PAYMENT_NOT_MADE): S.OFFER_LOCKED,
     (S.CONFIRMING, E.PAYMENT_UNANSWERED): S.CONFIRMING,
@@ -94,6 +95,9 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
 }
 
 TERMINAL: Final = frozenset({S.DONE, S.FAILED})
+
+NEEDS_NO_CARD: Final = frozenset({S.CHALLENGE, S.CAPTURED, S.DONE, S.FAILED})
+"""States in which no further attempt can need the shopper's card: it leaves the vault."""
 
 CODE_OF: Final[Mapping[OrderState, CheckoutCode]] = {
     S.ADMITTED: CheckoutCode.PROCESSING,

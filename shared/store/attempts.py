@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Interval, func, literal, select, update
+from sqlalchemy import Connection, Interval, case, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.money import Money
@@ -55,6 +55,9 @@ class Attempt:
     kept_token: bytes | None
     looks: int
     started_at: datetime
+    """When its key was first used."""
+    asked_at: datetime
+    """When the PSP was last asked for it: a request may be on its way for a while after."""
 
     @property
     def money(self) -> Money:
@@ -117,16 +120,25 @@ def captured_since(conn: Connection, tenant_id: UUID, provider: str, since: str)
 
 
 def write_ahead(conn: Connection, attempt: Attempt) -> None:
-    """Record that *attempt* is about to be made; one that was proven absent opens again under its old key."""
+    """Record that *attempt* is about to be made, or made again under its old key; each time is one to reckon from."""
     values = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
-    del values["started_at"]
+    del values["started_at"], values["asked_at"]
     conn.execute(
         insert(payment_attempts)
         .values(values)
         .on_conflict_do_update(
             index_elements=["tenant_id", "tracking_number", "attempt_no"],
-            set_={"outcome": AttemptState.OPEN, "looks": 0, "settled_at": None, "started_at": func.now()},
-            where=payment_attempts.c.outcome == AttemptState.ABSENT,
+            set_={
+                "outcome": AttemptState.OPEN,
+                "looks": 0,
+                "settled_at": None,
+                "asked_at": func.now(),
+                "started_at": case(
+                    (payment_attempts.c.outcome == AttemptState.ABSENT, func.now()),
+                    else_=payment_attempts.c.started_at,
+                ),
+            },
+            where=payment_attempts.c.outcome.in_([AttemptState.OPEN, AttemptState.ABSENT]),
         )
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import ARRAY, Connection, Text, bindparam, text
 
-from shared.domain.states import OrderState
+from shared.domain.states import NEEDS_NO_CARD
 
 KEY_LIFE_DAYS: Final = 31
 """How long an idempotency key is kept (contract section 2)."""
@@ -25,8 +25,6 @@ _OLD_KEYS: Final = text("""
         LIMIT :batch)
 """)
 
-NEEDS_NO_CARD: Final = frozenset({OrderState.CHALLENGE, OrderState.CAPTURED, OrderState.DONE, OrderState.FAILED})
-"""States in which no further attempt can need the card (design: captured, finally declined, or challenge begun)."""
 
 _SPENT: Final = text("""
     SELECT tracking_number FROM orders WHERE tracking_number = ANY (:numbers) AND state = ANY (:spent)

@@ -261,7 +261,8 @@ payment_attempts: Final = Table(
     Column("psp_reference", Text),
     Column("kept_token", LargeBinary),  # Sealed: what the PSP kept for us, until tokenize makes it a stored method.
     Column("looks", SmallInteger, nullable=False, server_default=text("0")),  # Look-ups since it became unclear.
-    _now("started_at"),
+    _now("started_at"),  # When its key was first used: the PSP's key lifetime counts from here.
+    _now("asked_at"),  # When it was last asked for: only long after it "no such charge" is proof.
     _time("due_at"),  # When money that is being returned must be asked for again.
     _time("settled_at"),
     PrimaryKeyConstraint("tenant_id", "tracking_number", "attempt_no"),

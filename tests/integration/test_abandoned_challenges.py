@@ -11,6 +11,7 @@ from tests.support.psp import Sandbox
 from tests.support.wire import fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
+from workers.return_money import return_money
 
 THREE_DS = "4000002760003184"
 
@@ -78,6 +79,7 @@ def test_a_psp_that_does_not_answer_leaves_it_open_until_it_does(
     assert room.state(number) is OrderState.CONFIRMING
     assert at_psp(shared_psp, room, number) == "challenge"
     look_up(room.run, number)
+    return_money(room.run, number)
 
     assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CHALLENGE_EXPIRED")
     assert at_psp(shared_psp, room, number) == "voided"
@@ -90,7 +92,7 @@ def test_a_void_whose_answer_was_lost_is_found_done(room: EngineRoom, shared_psp
 
     look_up(room.run, number)
     assert room.state(number) is OrderState.CONFIRMING
-    look_up(room.run, number)
+    return_money(room.run, number)
 
     assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CHALLENGE_EXPIRED")
     assert at_psp(shared_psp, room, number) == "voided"

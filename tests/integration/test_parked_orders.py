@@ -52,7 +52,7 @@ def test_a_parked_order_that_the_psp_never_heard_of_fails_and_gives_its_offer_ba
     pay(room.run, number)
     look_up(room.run, number)
     assert room.state(number) is OrderState.CONFIRMING, "a request may still be on its way"
-    room.sql("UPDATE payment_attempts SET started_at = now() - interval '2 min' WHERE tracking_number = :n", n=number)
+    room.sql("UPDATE payment_attempts SET asked_at = now() - interval '2 min' WHERE tracking_number = :n", n=number)
     look_up(room.run, number)
     assert room.attempt(number).outcome is AttemptState.ABSENT
     pay(room.run, number)

@@ -22,9 +22,9 @@ def ledger(psp: Sandbox, room: EngineRoom, number: str) -> list[Document]:
 
 
 def age(room: EngineRoom, number: str, by: timedelta) -> None:
-    """Let the attempt have begun *by* earlier."""
+    """Let the PSP have been asked for the attempt *by* earlier."""
     room.sql(
-        "UPDATE payment_attempts SET started_at = started_at - cast(:by AS interval) WHERE tracking_number = :number",
+        "UPDATE payment_attempts SET asked_at = asked_at - cast(:by AS interval) WHERE tracking_number = :number",
         by=by,
         number=number,
     )

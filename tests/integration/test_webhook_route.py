@@ -122,6 +122,7 @@ def an_attempt(psp: Psp, state: OrderState, outcome: AttemptState = AttemptState
         kept_token=None,
         looks=0,
         started_at=order.seen_at,
+        asked_at=order.seen_at,
     )
     with psp.engine.begin() as conn:
         attempts.write_ahead(conn, attempt)

@@ -78,7 +78,7 @@ class Attempt(NamedTuple):
     outcome: AttemptState = AttemptState.OPEN
     provider: int = 0
     aged: bool = False
-    """Whether so much time passed since the row's started_at that "no such charge" proves there will be none."""
+    """Whether so much time passed since the row's asked_at that "no such charge" proves there will be none."""
     charge: Charge = Charge.NONE
     first_answer: Charge = Charge.NONE
     """What the PSP answers to a repeat under the same key."""

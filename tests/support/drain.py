@@ -33,7 +33,7 @@ _ORDERS: Final = text("""
         UPDATE orders SET due_at = due_at - :pause, deadline_at = deadline_at - :pause
         WHERE tenant_id = :tenant AND finished_at IS NULL AND (lease_until IS NULL OR lease_until <= now())
         RETURNING tenant_id, tracking_number)
-    UPDATE payment_attempts AS attempt SET started_at = started_at - :pause
+    UPDATE payment_attempts AS attempt SET asked_at = asked_at - :pause
     FROM waiting
     WHERE attempt.tenant_id = waiting.tenant_id AND attempt.tracking_number = waiting.tracking_number
 """)

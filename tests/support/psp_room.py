@@ -69,6 +69,7 @@ class PspRoom:
             kept_token=None,
             looks=0,
             started_at=order.seen_at,
+            asked_at=order.seen_at,
         )
         return replace(made, **replaced)
 
