@@ -6,6 +6,7 @@ that a worker has taken and not acknowledged is not counted: whoever compares mu
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from kombu.exceptions import ChannelError, ConnectionError, KombuError
@@ -28,6 +29,17 @@ class Depths:
     def __init__(self, url: str) -> None:
         self._url = url
         self._channel: Any = None
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def of_and_fall(self, queue: str) -> tuple[int, float]:
+        """The depth, and how many messages a second fewer there are than when it was last asked for, at least 0.
+
+        Raises BrokerAway.
+        """
+        depth, now = self.of(queue), time.monotonic()
+        at, before = self._told.get(queue, (now, depth))
+        self._told[queue] = (now, depth)
+        return depth, max(0.0, (before - depth) / (now - at)) if now > at else 0.0
 
     def of(self, queue: str) -> int:
         """Messages that wait in *queue*; a queue nobody has declared holds none. Raises BrokerAway."""

@@ -39,16 +39,16 @@ class Pace:
 NOT_NOW: Final = Pace(0)
 
 
-def for_turn(*, waiting: int, depth: int, moves_per_s: float) -> Pace:
-    """The pace for *waiting* orders whose queue holds *depth* messages and lets *moves_per_s* orders go."""
+def for_turn(*, waiting: int, depth: int, drained_per_s: float) -> Pace:
+    """The pace for *waiting* orders whose queue holds *depth* messages of which *drained_per_s* are taken."""
     missing = waiting - depth
     if missing > max(IN_HAND, waiting * IN_HAND_SHARE):
         return Pace(min(missing, BATCH))
     if depth == 0:
         return Pace(BATCH)
-    if moves_per_s <= 0:
+    if drained_per_s <= 0:
         return NOT_NOW  # Nobody takes from this queue: its messages are there, and ringing louder helps nobody.
-    return Pace(BATCH, max(0.0, 2 * depth / moves_per_s - STEP_PATIENCE.total_seconds()))
+    return Pace(BATCH, max(0.0, 2 * depth / drained_per_s - STEP_PATIENCE.total_seconds()))
 
 
 def for_clock(*, depth: int) -> Pace:

@@ -90,7 +90,9 @@ def _pace(run: Runtime, state: OrderState) -> Pace:
     with statements(run.engine) as conn:
         waiting = overdue.waiting(conn, state)
         moves_per_s = overdue.moves_per_s(conn, LEAVING[state])
-    return pacing.for_turn(waiting=waiting, depth=run.depths.of(QUEUE_OF[step]), moves_per_s=moves_per_s)
+    depth, fall_per_s = run.depths.of_and_fall(QUEUE_OF[step])
+    # Messages nobody needs any more move no order, but they drain, too.
+    return pacing.for_turn(waiting=waiting, depth=depth, drained_per_s=max(moves_per_s, fall_per_s))
 
 
 def _rescue_returns(run: Runtime) -> int:

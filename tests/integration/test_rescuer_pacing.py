@@ -92,6 +92,18 @@ def test_who_was_passed_by_is_rung_for_though_the_queue_is_long(
     assert again(engine, lost.tracking_number).rings == 1
 
 
+def test_behind_messages_nobody_needs_who_was_passed_by_is_rung_for_once_they_drain(
+    run: Runtime, engine: Engine, broker: redis.Redis
+) -> None:
+    """They move no order, so only the queue itself tells how fast it goes."""
+    lost = an_order(engine, OrderState.ADMITTED, due_in=timedelta(hours=-1))
+    fill(broker, 5_000)
+    assert rescue(run) == 0, "nobody knows yet whether anybody reads this queue"
+    broker.rpop(LOCK_QUEUE, 1_000)
+    assert rescue(run) == 1
+    assert again(engine, lost.tracking_number).rings == 1
+
+
 def _worked_off_elsewhere(engine: Engine, count: int) -> None:
     with engine.begin() as conn:
         conn.execute(

@@ -9,7 +9,7 @@ from workers.pacing import BATCH, IN_HAND, LEAVING, NOT_NOW, TOP_UP, TURN_WAITER
 
 
 @pytest.mark.parametrize(
-    ("waiting", "depth", "moves_per_s", "pace"),
+    ("waiting", "depth", "drained_per_s", "pace"),
     [
         (50_000, 50_000, 100.0, Pace(BATCH, 990.0)),  # Only who waited twice as long as the queue takes (500 s).
         (50_000, 49_000, 100.0, Pace(BATCH, 970.0)),  # What workers have in hand is not lost.
@@ -24,9 +24,9 @@ from workers.pacing import BATCH, IN_HAND, LEAVING, NOT_NOW, TOP_UP, TURN_WAITER
     ],
 )
 def test_who_waits_a_turn_is_rung_for_when_its_message_must_be_lost(
-    waiting: int, depth: int, moves_per_s: float, pace: Pace
+    waiting: int, depth: int, drained_per_s: float, pace: Pace
 ) -> None:
-    assert for_turn(waiting=waiting, depth=depth, moves_per_s=moves_per_s) == pace
+    assert for_turn(waiting=waiting, depth=depth, drained_per_s=drained_per_s) == pace
 
 
 @pytest.mark.parametrize(("depth", "limit"), [(0, TOP_UP), (TOP_UP - 1, 1), (TOP_UP, 0), (TOP_UP * 9, 0)])
