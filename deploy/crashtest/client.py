@@ -20,9 +20,9 @@ TIMEOUT_S: Final = 12.0
 PATIENCE_S: Final = 180.0
 """How long one call is tried again: three times what a stack may need to come back (faults over -> terminal: 60 s)."""
 PAUSE_S: Final = 1.0
-AT_ONCE: Final = 64
-"""Calls in flight at a time: enough to keep the API busy, few enough that its return does not meet a flood. A call that
-waits for its turn is not sent yet: neither its time nor its line in the history begins."""
+AT_ONCE: Final = 24
+"""Calls in flight at a time: half as many again as two API processes have database connections, so that they are busy
+and their return does not meet a flood. A call that waits for its turn is not sent yet, and not in the history."""
 PUT_OFF: Final = frozenset({429, 503})
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError)
 

@@ -25,8 +25,10 @@ from deploy.crashtest.kinds import Kind, endless
 PREFIX: Final = "/api/v1/c2a"
 TERMINAL: Final = frozenset({"CHECK_OUT_DONE", "CHECK_OUT_FAILED"})
 CHALLENGED: Final = "CHECK_OUT_3DS_REQUIRED"
-OPEN_S: Final = 30
+OPEN_S: Final = 60
 """So many seconds of arrivals may be open at once: more than any one fault lasts, and a bound on what we hold."""
+SLOWEST_POLL_S: Final = 10.0
+"""A shopper asks as often as Retry-After allows, then more slowly: hundreds who wait would be all the load there is."""
 TWICE: Final = 0.05
 KEYLESS: Final = 0.02
 KEPT_CUSTOMERS: Final = 20
@@ -49,7 +51,8 @@ class Crowd:
     client: Client
     dice: random.Random
     run: str = field(default_factory=lambda: secrets.token_hex(4))
-    submitted: int = 0
+    unserved: int = 0
+    """Shoppers who wait for an offer or for their order to be accepted."""
     accepted: int = 0
     ended: Counter[str] = field(default_factory=Counter)
     """Terminal codes the shoppers heard."""
@@ -118,6 +121,17 @@ class Crowd:
             self.gave_up += 1
 
     async def _buy(self, kind: Kind) -> None:
+        self.unserved += 1
+        try:
+            answer = await self._order_placed(kind)
+        finally:
+            self.unserved -= 1
+        if answer is None or answer.status != HTTPStatus.ACCEPTED:
+            return  # Sent once without a key and never answered, or refused: the checker will judge it.
+        self.accepted += 1
+        await self._follow(answer.document["trackingNumber"], kind)
+
+    async def _order_placed(self, kind: Kind) -> Answer | None:
         customer, payment = self._payment(kind)
         context = {"customerUrn": customer, "interactionType": "NewAcquisition", "storefrontUrn": "st.00.001"}
         offer = (await self._post("offer", "/offer/bundles", {"context": context})).document["offer"]
@@ -126,12 +140,7 @@ class Crowd:
         order = _order(offer, customer, cart, key)
         facts = {"offer": offer["offerIdentifier"], "customer": customer, "owed": _owed(offer, cart)}
         facts |= {} if key is None else {"key": key}
-        self.submitted += 1
-        answer = await self._submit({"order": order, "paymentMethod": payment}, facts)
-        if answer is None or answer.status != HTTPStatus.ACCEPTED:
-            return  # Sent once without a key and never answered, or refused: the checker will judge it.
-        self.accepted += 1
-        await self._follow(answer.document["trackingNumber"], kind)
+        return await self._submit({"order": order, "paymentMethod": payment}, facts)
 
     async def _submit(self, body: dict[str, Any], facts: dict[str, Any]) -> Answer | None:
         url = f"{self.base_url}{PREFIX}/offer/checkout"
@@ -143,7 +152,7 @@ class Crowd:
 
     async def _follow(self, tracking_number: str, kind: Kind) -> None:
         url, pressed = f"{self.base_url}{PREFIX}/offer/checkout/{tracking_number}/status", False
-        while True:
+        for polls in itertools.count(1):
             now = await self.client.until_answered(POLL, "GET", url, trackingNumber=tracking_number)
             if now.status != HTTPStatus.OK:
                 return  # The checker will judge it.
@@ -154,7 +163,8 @@ class Crowd:
             if code == CHALLENGED and kind.decision is not None and not pressed:
                 await self._press(now.document["redirectInstructions"]["redirectUrl"], kind.decision)
                 pressed = True
-            await asyncio.sleep(float(now.headers["Retry-After"]))
+            soonest = float(now.headers["Retry-After"])
+            await asyncio.sleep(max(soonest, min(soonest * polls / 2, SLOWEST_POLL_S)))
 
     async def _press(self, page: str, decision: str) -> None:
         """Press a button; half of the shoppers then find back to the shop, the webhook must do for the others."""

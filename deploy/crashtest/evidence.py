@@ -33,9 +33,9 @@ def collect(target: Target, folder: Path, earlier: frozenset[str]) -> Evidence:
     """The records of the run whose history is in *folder*; orders in *earlier* (tracking numbers) are left out."""
     with (folder / "history.jsonl").open() as lines:
         exchanges = history.read(lines)
-    everything = gather.database(target.text("postgresDsn"))
-    database, old = _of_run(everything, earlier)
+    # The ledger first: an attempt is written before its charge, so also in a run that found no rest it is never ahead.
     answer = httpx.get(f"{target.psp_url}/ledger", timeout=60, trust_env=False)
+    database, old = _of_run(gather.database(target.text("postgresDsn")), earlier)
     ledger = [row for row in answer.raise_for_status().json()["charges"] if row["merchantReference"] not in old]
     with Redis.from_url(target.text("vaultUrl"), socket_timeout=REDIS_TIMEOUT_S) as vault:
         cards = [card for card in gather.cards(vault) if card.tracking_number not in earlier]

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
+from typing import Final
 
 from deploy.crashtest.history import SUBMIT, Exchange
 from deploy.crashtest.injector import Struck
 from deploy.crashtest.records import Event
 
-WORKER_FAULTS = frozenset({"worker killed", "whole worker group killed", "worker stopped past its lease"})
+ACCEPTED: Final = 202
+WORKER_FAULTS: Final = frozenset({"worker killed", "whole worker group killed", "worker stopped past its lease"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,27 @@ def taken_over(events: Iterable[Event], faults: Sequence[Struck]) -> Spread:
 
 def accepted_again(exchanges: Iterable[Exchange], faults: Iterable[Struck]) -> Spread:
     """From PostgreSQL's return to the next 202."""
-    accepted = sorted(one.heard_at for one in exchanges if one.what == SUBMIT and one.status == 202 and one.heard_at)
+    submits = (one for one in exchanges if one.what == SUBMIT and one.status == ACCEPTED)
+    accepted = sorted(one.heard_at for one in submits if one.heard_at is not None)
     back = [fault.over_at for fault in faults if fault.kind == "postgres-killed"]
     return spread(next((at for at in accepted if at >= over), float("inf")) - over for over in back)
+
+
+def pace(exchanges: Iterable[Exchange], seconds: float) -> float:
+    """Orders accepted a second, from the first submit to the last acceptance: what is accepted late counts as slow."""
+    submits = [one for one in exchanges if one.what == SUBMIT]
+    accepted = {one.said["trackingNumber"]: one.heard_at for one in reversed(submits) if one.status == ACCEPTED}
+    if not accepted:
+        return 0.0
+    last = max(at for at in accepted.values() if at is not None)
+    return len(accepted) / max(seconds, last - min(one.sent_at for one in submits))
 
 
 def lost_answers(exchanges: Iterable[Exchange]) -> int:
     """Orders whose first 202 said that they were there already: committed, and nobody was told."""
     first: dict[str, bool] = {}
     for one in exchanges:
-        if one.what == SUBMIT and one.status == 202:
+        if one.what == SUBMIT and one.status == ACCEPTED:
             first.setdefault(one.said["trackingNumber"], one.said.get("replayed") is not None)
     return sum(first.values())
 

@@ -70,3 +70,11 @@ def unrest(dsn: str) -> int | None:
 def known_numbers(dsn: str) -> frozenset[str]:
     """Every order there is."""
     return frozenset(number for (number,) in ask(dsn, "SELECT tracking_number FROM orders"))
+
+
+def pending_charges(dsn: str) -> frozenset[str]:
+    """The PSP references of payments whose bank is still at it."""
+    rows = ask(
+        dsn, "SELECT psp_reference FROM payment_attempts WHERE outcome = 'pending' AND psp_reference IS NOT NULL"
+    )
+    return frozenset(reference for (reference,) in rows)

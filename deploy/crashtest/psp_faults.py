@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
+
+import aiohttp
 
 from deploy.crashtest.hand import Hand
 
@@ -53,3 +56,17 @@ async def webhooks_troubled(hand: Hand) -> str:
     await hand.psp_for(WEBHOOKS_LAST_S, {"webhook": troubled}, {"webhook": HEALTHY_WEBHOOKS})
     await asyncio.sleep(JITTER_MS / 1000)  # The last of them is on its way until then.
     return f"webhooks late, doubled, reordered, lost for {WEBHOOKS_LAST_S:g} s"
+
+
+async def deliver_lost(http: aiohttp.ClientSession, psp_url: str, charges: Collection[str]) -> None:
+    """Send again what got lost about *charges* (PSP references), as PSPs do for days.
+
+    For payments that are pending: their bank may take weeks, so they are asked about by the hour, and a run is over
+    before that. Every other order must find its end without the webhook it lost.
+    """
+    async with http.get(f"{psp_url}/webhooks", params={"state": "lost"}) as answer:
+        lost = (await answer.json())["webhooks"]
+    for webhook in lost:
+        if webhook["pspReference"] in charges:
+            async with http.post(f"{psp_url}/webhooks/{webhook['id']}/send") as answer:
+                answer.raise_for_status()

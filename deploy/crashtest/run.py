@@ -12,7 +12,7 @@ from typing import Final
 
 import aiohttp
 
-from deploy.crashtest import evidence, plan, probe
+from deploy.crashtest import evidence, plan, probe, psp_faults
 from deploy.crashtest.client import Client
 from deploy.crashtest.crowd import Crowd
 from deploy.crashtest.hand import NotBack
@@ -68,7 +68,8 @@ async def crash(asked: Asked) -> Verdict:
             injector = Injector(target, own, asked.seed, faults, lambda: client.waiting, asked.say)
             trouble = await _storm(asked, crowd, injector, planned)
             over = time.monotonic()
-            rest_s = await _at_rest(asked, over)
+            await psp_faults.deliver_lost(own, target.psp_url, await asyncio.to_thread(probe.pending_charges, dsn))
+            rest_s = await _at_rest(asked, crowd, over)
             late = await crowd.leave(LEAVE_WITHIN_S)
     if crowd.errors:
         raise ExceptionGroup("shoppers met what they were not made for", crowd.errors)
@@ -109,13 +110,13 @@ async def _psp(asked: Asked, http: aiohttp.ClientSession, faults: dict[str, int]
         answer.raise_for_status()
 
 
-async def _at_rest(asked: Asked, since: float) -> float | None:
-    """Wait until every order is terminal and no money is open; how long it took, None if it did not happen."""
+async def _at_rest(asked: Asked, crowd: Crowd, since: float) -> float | None:
+    """Wait until every shopper is served, every order terminal and no money open; how long it took, None: too long."""
     asked.progress.phase = "rest"
     dsn = asked.target.text("postgresDsn")
     within_s = REST_WITHIN_S + float(asked.target.setting("C2A_CHALLENGE_LIFE_S", "900"))
     while (waited := time.monotonic() - since) < within_s:
-        if await asyncio.to_thread(probe.unrest, dsn) == 0:
+        if not crowd.unserved and await asyncio.to_thread(probe.unrest, dsn) == 0:
             return round(waited, 1)
         await asyncio.sleep(LOOK_EVERY_S)
     return None

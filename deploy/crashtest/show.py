@@ -16,6 +16,8 @@ from rich.table import Table
 from deploy.crashtest.run import Progress as State
 
 REFRESH_S: Final = 0.5
+SHOWN: Final = 20
+"""Violations a person is shown; report.json lists them all."""
 
 
 class Show:
@@ -61,7 +63,7 @@ def report(document: dict[str, Any]) -> None:
     console.print(_facts(document))
     for title, name in (("orders by their end", "ends"), ("faults by class", "faults"), ("calls by answer", "calls")):
         console.print(_counted(title, document[name]))
-    for number, violation in enumerate(document["violations"], start=1):
+    for number, violation in enumerate(document["violations"][:SHOWN], start=1):
         console.print(
             f"violation {number}: {violation['invariant']} {violation['about']}: {violation['seen']}", markup=False
         )
@@ -83,7 +85,7 @@ def _facts(document: dict[str, Any]) -> Table:
         "hitting work in flight": f"{document['hitWorkInFlight']:.0%}",
         "killed worker -> step running again": _spread(recovery["killedWorkerToRunningStepS"]),
         "PostgreSQL back -> next 202": _spread(recovery["postgresBackToNext202S"]),
-        "faults over -> all terminal": f"{recovery['faultsOverToAllTerminalS']} s",
+        "faults over -> all terminal": _rest(recovery["faultsOverToAllTerminalS"]),
         "crowd": ", ".join(f"{name} {value:g}" for name, value in document["crowd"].items()),
     }
     for name, value in facts.items():
@@ -104,9 +106,13 @@ def _spread(spread: dict[str, Any]) -> str:
     return f"p50 {spread['p50']} s, p99 {spread['p99']} s, longest {spread['longest']} s (of {spread['count']})"
 
 
+def _rest(seconds: float | None) -> str:
+    return "never: what is unfinished below may only be late" if seconds is None else f"{seconds} s"
+
+
 def _summary(document: dict[str, Any]) -> str:
     if document["violations"]:
-        return f"{len(document['violations'])} VIOLATIONS"
+        return "BROKEN: " + ", ".join(f"{name} {count} times" for name, count in document["violationsTotal"].items())
     bound = document["bound"]
     told = f"0 violations in {document['orders']} orders: with 95 % certainty fewer than {bound:.3%} of orders"
     return told if bound else "0 violations, and no orders"

@@ -16,13 +16,15 @@ from deploy.crashtest.records import Violation
 CLEAN, BROKEN, INVALID = 0, 1, 2
 """Exit codes."""
 LOAD_FLOOR: Final = 0.8
-"""Share of the orders asked for that must have been accepted."""
+"""Share of the rate asked for at which orders must have been accepted."""
 FAULTS_A_MINUTE: Final = 12
 KINDS_FLOOR: Final = 6
 HIT_FLOOR: Final = 0.8
 """faults.md, Floors and figures: a run below them proves nothing."""
-STORIES: Final = 20
-"""Stories told in full; the records hold the rest."""
+SHOWN: Final = 500
+"""Violations a report lists; a run that broke more is told by their count."""
+STORIES: Final = 10
+"""Of these with their order's whole story; the records hold the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,13 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
         order.state if order.failure is None else f"failed: {order.failure}" for order in records.database.orders
     )
     orders, families = len(records.database.orders), Counter(fault.family for fault in run.faults)
-    below = _below_floor(run, orders)
+    pace = figures.pace(evidence.exchanges, run.seconds)
+    below = _below_floor(run, pace)
     document = {
         "seed": run.seed,
         "seconds": run.seconds,
         "orders": orders,
-        "ordersPerSecond": round(orders / run.seconds, 1),
+        "ordersPerSecond": round(pace, 1),
         "ends": dict(ends.most_common()),
         "answersLostAfterCommit": figures.lost_answers(evidence.exchanges),
         "calls": _answers(evidence),
@@ -75,9 +78,10 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
             "faultsOverToAllTerminalS": run.rest_s,
         },
         "crowd": run.met,
+        "violationsTotal": dict(Counter(one.invariant for one in violations)),
         "violations": [
             {"invariant": one.invariant, "about": one.about, "seen": one.seen, "story": _story(evidence, one, number)}
-            for number, one in enumerate(violations)
+            for number, one in enumerate(violations[:SHOWN])
         ],
         "bound": None if violations or not orders else round(3 / orders, 6),
         "invalid": below,
@@ -85,11 +89,11 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
     return Verdict(document, BROKEN if violations else INVALID if below else CLEAN)
 
 
-def _below_floor(run: Run, orders: int) -> list[str]:
+def _below_floor(run: Run, pace: float) -> list[str]:
     wanted, faults = LOAD_FLOOR * run.rate, int(FAULTS_A_MINUTE * run.seconds / 60)
     kinds = len({fault.family for fault in run.faults})
     checks = {
-        f"{orders / run.seconds:.1f} orders a second, floor {wanted:g}": orders / run.seconds >= wanted,
+        f"{pace:.1f} orders a second, floor {wanted:g}": pace >= wanted,
         f"{len(run.faults)} faults, floor {faults}": len(run.faults) >= faults,
         f"{kinds} classes of faults, floor {KINDS_FLOOR}": kinds >= KINDS_FLOOR,
         f"{_hit(run):.0%} of the faults hit work in flight, floor {HIT_FLOOR:.0%}": _hit(run) >= HIT_FLOOR,
