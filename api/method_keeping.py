@@ -14,6 +14,7 @@ from api.parts import Parts
 from api.schemas.methods import AddMethodRequest
 from shared.domain.outcomes import Declined, KeptMethod, NotSent, Unanswered
 from shared.domain.refusals import CardDeclined, PaymentMethodNotFound, ProviderNotAvailable, PspUnavailable
+from shared.failpoints import Failpoint, reach
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, Channel
 from shared.psp.router import choose
@@ -33,9 +34,11 @@ def add(parts: Parts, who: Caller, request: AddMethodRequest) -> StoredMethod:
     """
     account = _account_for(parts, who, request.payment_method.provider_identifier)
     card = request.card()
+    reach(Failpoint.KEEPING_BEFORE_CALL)
     kept = psp_for(account).keep_card(
         card, customer_urn=request.customer_urn, psp_key=f"keep_{secrets.token_urlsafe(16)}"
     )
+    reach(Failpoint.KEEPING_AFTER_CALL)
     match kept:
         case KeptMethod():
             return _store(parts, who, request.customer_urn, account, kept, alias=card.alias)
@@ -51,10 +54,13 @@ def forget(parts: Parts, who: Caller, method_urn: str) -> StoredMethod:
     Raises PaymentMethodNotFound, or PspUnavailable with nothing changed.
     """
     token, account = _kept_at(parts, who, method_urn)
+    reach(Failpoint.DELETION_BEFORE_CALL)
     if not psp_for(account).forget_token(token.token):
         raise PspUnavailable("the PSP did not answer; the method is as it was", retry_after_s=PSP_BACK_S)
+    reach(Failpoint.DELETION_AFTER_CALL)
     with statements(parts.engine) as conn:
         deleted = methods.mark_deleted(conn, who.tenant_id, method_urn)
+    reach(Failpoint.DELETION_AFTER_STATEMENT)
     if deleted is None:  # Somebody else's delete of the same method came first.
         raise PaymentMethodNotFound
     return deleted
@@ -97,5 +103,7 @@ def _store(
             tracking_number=None,
         )
         stored = methods.get(conn, who.tenant_id, method_urn)
+        reach(Failpoint.KEEPING_BEFORE_COMMIT)
+    reach(Failpoint.KEEPING_AFTER_COMMIT)
     assert stored is not None  # Written in this transaction.
     return stored

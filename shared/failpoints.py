@@ -60,11 +60,13 @@ class Failpoint(StrEnum):
     HEARTBEAT_AFTER_RENEWAL = "heartbeat.after_renewal"
 
     LOOK_UP_BEFORE_CALL = "look_up.before_call"
-    LOOK_UP_BEFORE_VOID = "look_up.before_void"
     LOOK_UP_AFTER_CALL = "look_up.after_call"
     LOOK_UP_BEFORE_COMMIT = "look_up.before_commit"
     LOOK_UP_AFTER_COMMIT = "look_up.after_commit"
     LOOK_UP_AFTER_RING = "look_up.after_ring"
+
+    ABANDON_BEFORE_COMMIT = "abandon.before_commit"
+    ABANDON_AFTER_COMMIT = "abandon.after_commit"  # Given up in our row; the PSP has not been told.
 
     RETURN_BEFORE_CALL = "return_money.before_call"
     RETURN_BEFORE_REFUND = "return_money.before_refund"
@@ -92,6 +94,18 @@ class Failpoint(StrEnum):
     RESCUER_BETWEEN_STATEMENTS = "rescuer.between_statements"  # Orders are rung for, money to return is not.
     RESCUER_BEFORE_RINGING = "rescuer.before_ringing"
     RESCUER_AFTER_RINGING = "rescuer.after_ringing"
+
+    RELEASE_BEFORE_COMMIT = "release.before_commit"
+    RELEASE_AFTER_COMMIT = "release.after_commit"
+    RELEASE_AFTER_RING = "release.after_ring"
+
+    KEEPING_BEFORE_CALL = "keeping.before_call"
+    KEEPING_AFTER_CALL = "keeping.after_call"
+    KEEPING_BEFORE_COMMIT = "keeping.before_commit"
+    KEEPING_AFTER_COMMIT = "keeping.after_commit"
+    DELETION_BEFORE_CALL = "deletion.before_call"
+    DELETION_AFTER_CALL = "deletion.after_call"
+    DELETION_AFTER_STATEMENT = "deletion.after_statement"
 
 
 class FailpointsInProduction(RuntimeError):

@@ -73,9 +73,10 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
 
 def _give_up(run: Runtime, order: Order, attempt: Attempt) -> None:
     """Give an abandoned challenge up, in our row before at the PSP; the return of its money ends the order."""
-    reach(Failpoint.LOOK_UP_BEFORE_VOID)
     with run.engine.begin() as conn:
         given_up = abandon(conn, order, attempt)
+        reach(Failpoint.ABANDON_BEFORE_COMMIT)
+    reach(Failpoint.ABANDON_AFTER_COMMIT)
     if given_up:
         return_money(run, order.tracking_number)
 

@@ -149,7 +149,7 @@ def _charge(run: Runtime, order: Order, plan: _Plan) -> bool:
         with run.engine.begin() as conn:
             now = settle(conn, news, run.terms)
             reach(Failpoint.PAY_BEFORE_COMMIT)
-    reach(Failpoint.PAY_AFTER_COMMIT)
+        reach(Failpoint.PAY_AFTER_COMMIT)
     if now.state in NEEDS_NO_CARD:
         run.forget_card(now)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from shared.domain.states import OrderState
+from shared.failpoints import Failpoint, reach
 from shared.keyring import CannotOpen
 from shared.messages import STEP_FOR
 from shared.settle import News, settle
@@ -42,6 +43,8 @@ def _release(run: Runtime, name: EventName) -> bool:
     try:
         with run.engine.begin() as conn:
             moved = _settle(run, conn, name)
+            reach(Failpoint.RELEASE_BEFORE_COMMIT)
+        reach(Failpoint.RELEASE_AFTER_COMMIT)
     except (CannotOpen, UnreadableTold):  # It must not stand in the way of the others.
         log.exception("inbox.unreadable", provider=name.provider, event_id=name.event_id)
         return False
@@ -72,5 +75,6 @@ def _go_on(run: Runtime, before: Order, after: Order) -> None:
         return
     if before.state in UNCLEAR and after.state not in UNCLEAR and not after.is_finished:
         run.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
+        reach(Failpoint.RELEASE_AFTER_RING)
     if after.state not in CARD_MAY_BE_NEEDED:
         run.forget_card(after)

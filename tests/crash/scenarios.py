@@ -8,7 +8,7 @@ product's own recovery.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -35,6 +35,7 @@ DECLINED_CARD: Final = "4000000000000002"
 CHALLENGED_CARD: Final = "4000002760003184"
 ABANDONED_CARD: Final = "4000007700000034"
 ANSWER_LOST_CARD: Final = "4000007700000141"
+METHODS: Final = "/api/v1/c2a/customer/payment/methods"
 NOWHERE: Final = "redis://127.0.0.1:9/0"
 
 
@@ -220,6 +221,40 @@ def rescuer(case: Case, point: Failpoint) -> int:
     return case.rescuing(point).ended()
 
 
+def early_news(case: Case, point: Failpoint) -> int:
+    """The upkeep process dies while it settles a webhook that came before its attempt was known."""
+    number = confirming(case)
+    hook = case.hook(number, "charge.captured")
+    _change(case, "UPDATE payment_attempts SET psp_key = 'x' || psp_key WHERE tracking_number = :number", number)
+    assert case.tell_here(hook) == 200
+    _change(case, "UPDATE payment_attempts SET psp_key = substr(psp_key, 2) WHERE tracking_number = :number", number)
+    return case.releasing(point).ended()
+
+
+def keeping(case: Case, point: Failpoint) -> int:
+    """The API dies while it stores a card without an order; the client adds it once more."""
+    body = {"customerUrn": "cu.00.482", "paymentMethod": fresh_card()}
+    headers = case.seller.shop.headers
+    code = case.calling("POST", f"{METHODS}/add", point, json=body, headers=headers).ended()
+    stored = 1 if point is P.KEEPING_AFTER_COMMIT else 0
+    assert len(case.records().database.methods) == stored
+    assert case.call("POST", f"{METHODS}/add", json=body)[0] == 200
+    assert len(case.records().database.methods) == stored + 1
+    return code
+
+
+def deletion(case: Case, point: Failpoint) -> int:
+    """The API dies while it deletes a stored card; the client deletes it once more."""
+    body = {"customerUrn": "cu.00.482", "paymentMethod": fresh_card()}
+    _, kept, _ = case.call("POST", f"{METHODS}/add", json=body)
+    assert kept is not None
+    path = f"{METHODS}/delete?p={kept['result']['paymentMethodUrn']}"
+    code = case.calling("DELETE", path, point, headers=case.seller.shop.headers).ended()
+    assert case.call("DELETE", path)[0] == (404 if point is P.DELETION_AFTER_STATEMENT else 200)
+    assert case.call("DELETE", path)[0] == 404
+    return code
+
+
 # How an order gets to where a scenario begins
 
 
@@ -285,60 +320,3 @@ def send_again(case: Case, number: str) -> None:
 def _change(case: Case, statement: str, number: str) -> None:
     with statements(case.floor.parts.engine) as conn:
         conn.execute(text(statement), {"number": number})
-
-
-def _each(scenario: Scenario, *points: Failpoint) -> dict[Failpoint, tuple[Scenario, ...]]:
-    return dict.fromkeys(points, (scenario,))
-
-
-PAY_POINTS: Final = (
-    P.PAY_BEFORE_CLAIM,
-    P.PAY_BEFORE_CLAIM_COMMIT,
-    P.PAY_AFTER_CLAIM_COMMIT,
-    P.PAY_BEFORE_CALL,
-    P.PAY_AFTER_CALL,
-    P.PAY_BEFORE_COMMIT,
-    P.PAY_AFTER_COMMIT,
-    P.PAY_BEFORE_CHAIN,
-)
-"""Tried at a PSP that remembers everything and at one that forgets what it declined."""
-
-SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
-    **_each(
-        admission,
-        P.ADMISSION_BEFORE_VAULT,
-        P.ADMISSION_BEFORE_STATEMENT,
-        P.ADMISSION_AFTER_STATEMENT,
-        P.ADMISSION_AFTER_RING,
-        P.ADMISSION_BEFORE_ANSWER,
-    ),
-    **_each(repeat, P.REPEAT_BEFORE_FORGETTING),
-    **_each(refusal, P.REFUSAL_HOLDING_KEY, P.REFUSAL_BEFORE_ROLLBACK, P.REFUSAL_BEFORE_FORGETTING),
-    **_each(late_admission, P.LATE_ADMISSION_BEFORE_COMMIT),
-    **_each(lock_offer, P.LOCK_BEFORE_STATEMENT, P.LOCK_AFTER_STATEMENT),
-    **_each(lock_refused, P.LOCK_BEFORE_REFUSAL, P.LOCK_AFTER_REFUSAL),
-    **dict.fromkeys(PAY_POINTS, (paying, declined)),
-    **_each(paying_nothing, P.PAY_BEFORE_SKIP, P.PAY_AFTER_SKIP),
-    **_each(vault_away, P.PAY_BEFORE_WAIT, P.PAY_AFTER_WAIT),
-    **_each(card_lost, P.PAY_BEFORE_FAILURE, P.PAY_AFTER_FAILURE),
-    **_each(paying_slowly, P.HEARTBEAT_BEFORE_RENEWAL, P.HEARTBEAT_AFTER_RENEWAL),
-    **_each(unanswered, P.LOOK_UP_BEFORE_CALL, P.LOOK_UP_AFTER_RING),
-    **_each(abandoned, P.LOOK_UP_BEFORE_VOID),
-    **dict.fromkeys((P.LOOK_UP_AFTER_CALL, P.LOOK_UP_BEFORE_COMMIT, P.LOOK_UP_AFTER_COMMIT), (unanswered, abandoned)),
-    **_each(returning, P.RETURN_BEFORE_CALL),
-    **_each(refunding, P.RETURN_BEFORE_REFUND),
-    **dict.fromkeys((P.RETURN_AFTER_CALL, P.RETURN_BEFORE_COMMIT, P.RETURN_AFTER_COMMIT), (returning, refunding)),
-    **_each(storing, P.TOKENIZE_BEFORE_COMMIT, P.TOKENIZE_AFTER_COMMIT),
-    **_each(storing_unanswered, P.TOKENIZE_BEFORE_CALL, P.TOKENIZE_BEFORE_WAIT, P.TOKENIZE_AFTER_WAIT),
-    **_each(webhook, P.WEBHOOK_BEFORE_TRANSACTION, P.WEBHOOK_BEFORE_ANSWER),
-    **dict.fromkeys((P.WEBHOOK_BEFORE_COMMIT, P.WEBHOOK_AFTER_COMMIT, P.WEBHOOK_AFTER_RING), (webhook, webhook_lost)),
-    **_each(browser_return, P.BROWSER_BEFORE_STATEMENT, P.BROWSER_AFTER_STATEMENT, P.BROWSER_AFTER_RING),
-    **_each(
-        rescuer,
-        P.RESCUER_BEFORE_STATEMENT,
-        P.RESCUER_BETWEEN_STATEMENTS,
-        P.RESCUER_BEFORE_RINGING,
-        P.RESCUER_AFTER_RINGING,
-    ),
-}
-"""Every failpoint and the scenarios that reach it."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import pytest
 
 from shared.failpoints import KILLED, Failpoint
-from tests.crash.scenarios import PAY_POINTS, SCENARIOS, Scenario
+from tests.crash.boundaries import PAY_POINTS, SCENARIOS
+from tests.crash.scenarios import Scenario
 from tests.support.crash_case import Case
 
 MATRIX = [(scenario, point) for point, scenarios in SCENARIOS.items() for scenario in scenarios]

@@ -143,6 +143,15 @@ class Case:
         """An upkeep process with *failpoints* that looks once."""
         return self._start(crash_jobs.rescue, self._armed(failpoints))
 
+    def releasing(self, failpoints: str) -> Child:
+        """An upkeep process with *failpoints* that settles news that came early."""
+        return self._start(crash_jobs.release, self._armed(failpoints))
+
+    def call(self, method: str, path: str, **more: Any) -> Heard:
+        """Any other request of the client, to a door that stands."""
+        with self.floor.app.test_client() as client:
+            return crash_jobs.heard_of(client.open(path, method=method, headers=self.seller.shop.headers, **more))
+
     def step(self, step: Step, number: str) -> None:
         """A worker that lives takes the message for *step*."""
         STEPS[step](self.floor.run, number)

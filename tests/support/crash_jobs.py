@@ -18,6 +18,7 @@ from shared.config import Settings
 from shared.messages import Step
 from shared.store.engine import create_engine
 from tests.support.wire import Document
+from workers import release as early_news
 from workers import rescuer, runtime
 from workers.lock_offer import lock_offer
 from workers.look_up import look_up
@@ -70,6 +71,14 @@ def work(settings: Settings, step: Step, tracking_number: str) -> bool | None:
     goes_on = STEPS[step](run, tracking_number)
     run.doorbell.close()
     return goes_on
+
+
+def release(settings: Settings) -> int:
+    """One release of parked news."""
+    run = runtime.build(settings)
+    released = early_news.release(run)
+    run.doorbell.close()
+    return released
 
 
 def rescue(settings: Settings) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +56,34 @@ def test_production_refuses_to_start_with_one() -> None:
     with pytest.raises(FailpointsInProduction):
         arm("pay.before_call", Mode.PRODUCTION)
     arm("", Mode.PRODUCTION)
+
+
+def test_every_transaction_can_be_cut_short_on_both_sides_of_its_commit() -> None:
+    """A new transaction without points would be a boundary nobody has ever died at."""
+    rooms = [path for room in ("api", "workers") for path in sorted((ROOT / room).rglob("*.py"))]
+    bare = [f"{path.name}:{line}" for path in rooms for line in bare_transactions(ast.parse(path.read_text()))]
+    assert bare == []
+
+
+def bare_transactions(module: ast.Module) -> Iterator[int]:
+    """The lines of `with ....begin()` blocks that do not end in a point, or are not followed by one."""
+    for holder in ast.walk(module):
+        for block in (getattr(holder, "body", None), getattr(holder, "orelse", None)):
+            if isinstance(block, list):
+                yield from _bare_in(block)
+
+
+def _bare_in(block: list[ast.stmt]) -> Iterator[int]:
+    for statement, after in zip_longest(block, block[1:]):
+        if isinstance(statement, ast.With) and "engine.begin()" in ast.unparse(statement.items[0]):
+            returns = isinstance(statement.body[-1], ast.Return)
+            inside = any(_is_point(one) for one in statement.body)
+            if not inside or not (returns or (after is not None and _is_point(after))):
+                yield statement.lineno
+
+
+def _is_point(statement: ast.stmt) -> bool:
+    return ast.unparse(statement).startswith("reach(Failpoint.")
 
 
 def test_every_point_is_reached_from_exactly_one_place_of_the_product() -> None:
