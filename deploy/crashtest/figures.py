@@ -55,7 +55,9 @@ def accepted_again(exchanges: Iterable[Exchange], faults: Iterable[Struck]) -> S
     submits = (one for one in exchanges if one.what == SUBMIT and one.status == ACCEPTED)
     accepted = sorted(one.heard_at for one in submits if one.heard_at is not None)
     back = [fault.over_at for fault in faults if fault.kind == "postgres-killed"]
-    return spread(next((at for at in accepted if at >= over), float("inf")) - over for over in back)
+    return spread(
+        at - over for over in back if (at := next((one for one in accepted if one >= over), None)) is not None
+    )
 
 
 def pace(exchanges: Iterable[Exchange], seconds: float) -> float:

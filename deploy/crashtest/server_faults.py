@@ -17,7 +17,7 @@ SILENT_S: Final = 6.0
 """Longer than any socket timeout of ours; the queue fills meanwhile."""
 SESSIONS_S: Final = 2.0
 SESSIONS_EVERY_S: Final = 0.2
-"""faults.md, B3: sessions terminated each 200 ms."""
+"""Shorter than a pool needs to be whole again."""
 COMMITS_S: Final = 3.0
 REDIS_TIMEOUT_S: Final = 2.0
 

@@ -20,7 +20,7 @@ LOAD_FLOOR: Final = 0.8
 FAULTS_A_MINUTE: Final = 12
 KINDS_FLOOR: Final = 6
 HIT_FLOOR: Final = 0.8
-"""faults.md, Floors and figures: a run below them proves nothing."""
+"""A run below its floors proves nothing."""
 SHOWN: Final = 500
 """Violations a report lists; a run that broke more is told by their count."""
 STORIES: Final = 10

@@ -18,12 +18,16 @@ LINT: Final = (
     ("mypy",),
     ("lint-imports",),
 )
+LONG: Final = "long"
+"""Runs by its name alone: it takes hours, and its arguments are deploy/crashtest/long.py's."""
 NO_TESTS: Final = 5
 """pytest's exit code when nothing was collected: a run that tested nothing has not passed."""
 
 
 def main(tiers: list[str], pytest_arguments: list[str]) -> int:
     """Run *tiers*, all of them if none is named; 0 only if everything passed."""
+    if tiers == [LONG]:
+        return _run(sys.executable, "-m", "deploy.crashtest.long", *pytest_arguments)
     known = options.tiers()
     unknown = sorted(set(tiers) - set(known))
     if unknown:
