@@ -27,6 +27,14 @@ class NotBack(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Blow:
+    """What a fault did. *reached*: processes, sessions, keys or calls it met; one that reached nothing was none."""
+
+    what: str
+    reached: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hand:
     """The means of one fault. *before*: what was in flight when it was decided on."""
 

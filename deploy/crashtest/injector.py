@@ -19,7 +19,7 @@ import aiohttp
 import psycopg
 
 from deploy.crashtest import probe
-from deploy.crashtest.hand import Hand
+from deploy.crashtest.hand import Blow, Hand
 from deploy.crashtest.plan import Planned
 from deploy.crashtest.target import Target
 
@@ -34,6 +34,7 @@ class Struck:
     at: float
     over_at: float
     what: str
+    reached: int
     in_flight: dict[str, int] | None
     """Orders that were not terminal, by state; None: the database was away because of an earlier fault."""
     holders: int
@@ -70,16 +71,17 @@ class Injector:
             dice = random.Random(f"{self.seed}/{number}")  # noqa: S311 - chaos, not secrets
             waiting, at = self.calls_waiting(), time.time()
             try:
-                what = await kind.strike(Hand(self.target, self.http, dice, before))
+                blow = await kind.strike(Hand(self.target, self.http, dice, before))
             except psycopg.OperationalError:
-                what = "PostgreSQL was away by an earlier fault"
+                blow = Blow("PostgreSQL was away by an earlier fault", 0)
             struck = Struck(
                 kind=kind.name,
                 family=kind.family,
                 kills=kind.kills,
                 at=at,
                 over_at=time.time(),
-                what=what,
+                what=blow.what,
+                reached=blow.reached,
                 in_flight=None if before is None else before.states,
                 holders=len(before.holders) if before else 0,
                 calls_waiting=waiting,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deploy.crashtest import process_faults, psp_faults, server_faults
-from deploy.crashtest.hand import Hand
+from deploy.crashtest.hand import Blow, Hand
 
 FIRST_S: Final = 3.0
 """The crowd has orders everywhere by then."""
@@ -30,7 +30,7 @@ class FaultKind:
     name: str
     family: str
     hurts: str
-    strike: Callable[[Hand], Awaitable[str]]
+    strike: Callable[[Hand], Awaitable[Blow]]
     kills: bool = False
     before_end_s: float = 0.0
 

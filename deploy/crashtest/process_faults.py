@@ -6,7 +6,7 @@ from typing import Final
 
 import psutil
 
-from deploy.crashtest.hand import Hand
+from deploy.crashtest.hand import Blow, Hand
 
 WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
 STOPPED_S: Final = 18.0
@@ -15,60 +15,60 @@ HOLDERS_AT_MOST: Final = 3
 """Of eight payment processes; the others must be able to take over."""
 
 
-async def api_worker_killed(hand: Hand) -> str:
+async def api_worker_killed(hand: Hand) -> Blow:
     """One of the API's processes, in the middle of whatever it answers."""
     children = hand.target.family("api")[1:]
     reached = hand.kill(hand.dice.sample(children, min(1, len(children))))
     await hand.api_back()
-    return f"API process: {reached} killed"
+    return Blow(f"API process: {reached} killed", reached)
 
 
-async def api_killed(hand: Hand) -> str:
+async def api_killed(hand: Hand) -> Blow:
     """The whole API, its master first so that nobody is forked meanwhile."""
     family = hand.target.family("api")
     reached = hand.kill(family)
     if family:
         await hand.reborn("api", family[0].pid)
     await hand.api_back()
-    return f"whole API: {reached} killed"
+    return Blow(f"whole API: {reached} killed", reached)
 
 
-async def worker_child_killed(hand: Hand) -> str:
+async def worker_child_killed(hand: Hand) -> Blow:
     """A payment process that holds an order, if one does; its parent and its sisters live."""
     holders = _holders(hand)
     children = holders or hand.target.family("worker-payment")[1:]
     reached = hand.kill(hand.dice.sample(children, min(1, len(children))))
-    return f"payment process {'with' if holders else 'without'} an order: {reached} killed"
+    return Blow(f"payment process {'with' if holders else 'without'} an order: {reached} killed", reached)
 
 
-async def worker_killed(hand: Hand) -> str:
+async def worker_killed(hand: Hand) -> Blow:
     """The supervised process of one worker; its children are ended by its supervisor."""
     name = hand.dice.choice(WORKERS)
     family = hand.target.family(name)
     if not family:
-        return f"{name}: between two lives"
+        return Blow(f"{name}: between two lives", 0)
     reached = hand.kill(family[:1])
     await hand.reborn(name, family[0].pid)
-    return f"{name}: {reached} killed"
+    return Blow(f"{name}: {reached} killed", reached)
 
 
-async def all_workers_killed(hand: Hand) -> str:
+async def all_workers_killed(hand: Hand) -> Blow:
     """The whole engine room at once."""
     families = {name: hand.target.family(name) for name in WORKERS}
     reached = hand.kill(process for family in families.values() for process in family)
     for name, family in families.items():
         if family:
             await hand.reborn(name, family[0].pid)
-    return f"all workers: {reached} processes killed"
+    return Blow(f"all workers: {reached} processes killed", reached)
 
 
-async def worker_stopped(hand: Hand) -> str:
+async def worker_stopped(hand: Hand) -> Blow:
     """Payment processes that hold orders sleep past their leases and wake up to news that is not theirs any more."""
     held = _holders(hand)
     children = held or hand.target.family("worker-payment")[1:]
     sample = hand.dice.sample(children, min(HOLDERS_AT_MOST, len(children)))
     reached = await hand.stop_for(sample, STOPPED_S)
-    return f"{reached} payment processes ({len(held)} held orders) stopped for {STOPPED_S:g} s"
+    return Blow(f"{reached} payment processes ({len(held)} held orders) stopped for {STOPPED_S:g} s", reached)
 
 
 def _holders(hand: Hand) -> list[psutil.Process]:

@@ -74,7 +74,8 @@ async def crash(asked: Asked) -> Verdict:
     if crowd.errors:
         raise ExceptionGroup("shoppers met what they were not made for", crowd.errors)
     met = {"heldBackS": round(crowd.held_back_s, 1), "gaveUp": crowd.gave_up, "sentHome": late}
-    run = Run(asked.seed, asked.seconds, asked.rate, injector.struck, rest_s, trouble, met)
+    struck = [fault for fault in injector.struck if fault.reached]
+    run = Run(asked.seed, asked.seconds, asked.rate, struck, rest_s, trouble, met)
     asked.progress.phase = "judged"
     return judge(run, await asyncio.to_thread(evidence.collect, target, asked.folder, earlier))
 

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from deploy.crashtest import probe
-from deploy.crashtest.hand import Hand
+from deploy.crashtest.hand import Blow, Hand
 
 SILENT_S: Final = 6.0
 """Longer than any socket timeout of ours; the queue fills meanwhile."""
@@ -29,58 +29,58 @@ _END_COMMITTING: Final[LiteralString] = _END_ALL + (
 )
 
 
-async def broker_killed(hand: Hand) -> str:
+async def broker_killed(hand: Hand) -> Blow:
     """kill -9; its append-only file may lack the last second."""
     return await _redis_killed(hand, "redis-broker", "brokerUrl")
 
 
-async def vault_killed(hand: Hand) -> str:
+async def vault_killed(hand: Hand) -> Blow:
     """kill -9: it keeps nothing, so every card that waited for its payment is lost."""
     return await _redis_killed(hand, "redis-vault", "vaultUrl")
 
 
-async def broker_flushed(hand: Hand) -> str:
+async def broker_flushed(hand: Hand) -> Blow:
     """FLUSHALL: every queued message is gone, and the broker looks healthy."""
     queued = await asyncio.to_thread(_flush, hand.target.text("brokerUrl"))
-    return f"broker: {queued} keys flushed"
+    return Blow(f"broker: {queued} keys flushed", queued)
 
 
-async def broker_silent(hand: Hand) -> str:
+async def broker_silent(hand: Hand) -> Blow:
     """SIGSTOP: connections stand, nothing answers."""
     reached = await hand.stop_for(hand.target.family("redis-broker"), SILENT_S)
-    return f"broker: {reached} stopped for {SILENT_S:g} s"
+    return Blow(f"broker: {reached} stopped for {SILENT_S:g} s", reached)
 
 
-async def postgres_killed(hand: Hand) -> str:
+async def postgres_killed(hand: Hand) -> Blow:
     """kill -9 of the postmaster and of every process of its."""
     family = hand.target.family("postgres")
     reached = hand.kill(family)
     if family:
         await hand.reborn("postgres", family[0].pid)
     await hand.database_back()
-    return f"PostgreSQL: {reached} processes killed"
+    return Blow(f"PostgreSQL: {reached} processes killed", reached)
 
 
-async def sessions_terminated(hand: Hand) -> str:
+async def sessions_terminated(hand: Hand) -> Blow:
     """Every session ended again and again: no connection of any pool lives through it."""
     ended = await asyncio.to_thread(_terminate, hand.target.text("postgresDsn"), _END_ALL, SESSIONS_S, SESSIONS_EVERY_S)
-    return f"{ended} database sessions ended within {SESSIONS_S:g} s"
+    return Blow(f"{ended} database sessions ended within {SESSIONS_S:g} s", ended)
 
 
-async def commits_cut(hand: Hand) -> str:
+async def commits_cut(hand: Hand) -> Blow:
     """Sessions ended while they commit: some of these commits happened, and nobody was told."""
     ended = await asyncio.to_thread(_terminate, hand.target.text("postgresDsn"), _END_COMMITTING, COMMITS_S, 0.0)
-    return f"{ended} database sessions ended in their commit within {COMMITS_S:g} s"
+    return Blow(f"{ended} database sessions ended in their commit within {COMMITS_S:g} s", ended)
 
 
-async def _redis_killed(hand: Hand, name: str, address: str) -> str:
+async def _redis_killed(hand: Hand, name: str, address: str) -> Blow:
     family = hand.target.family(name)
     reached = hand.kill(family)
     if family:
         await hand.reborn(name, family[0].pid)
     url = hand.target.text(address)
     await hand.until(lambda: _pings(url), name)
-    return f"{name}: {reached} killed"
+    return Blow(f"{name}: {reached} killed", reached)
 
 
 def _flush(url: str) -> int:

@@ -29,7 +29,10 @@ STORIES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a run went, apart from its records. *rest_s*: from the last fault's end to the last order's; None: never."""
+    """How a run went, apart from its records.
+
+    *faults*: those that reached something. *rest_s*: from the last fault's end to the last order's; None: never.
+    """
 
     seed: int
     seconds: float

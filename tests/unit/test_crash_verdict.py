@@ -92,6 +92,7 @@ def faults(count: int = 14, *, hit: bool = True) -> list[Struck]:
             at=START + n,
             over_at=START + n + 1,
             what="killed",
+            reached=1,
             in_flight={"paying": 1},
             holders=1,
             calls_waiting=1,
