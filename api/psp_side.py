@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 from flask import Blueprint, Response, redirect, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from api import return_page
 from api.auth import public
@@ -48,15 +49,23 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.route("/c2a/offer/checkout/<tracking_number>/return", methods=["GET", "POST"])
     @public
     def come_back(tracking_number: str) -> Response:
-        order = _returning(parts, tracking_number)
-        if order is None:
-            return return_page.unknown()
-        if order.state is OrderState.CHALLENGE:
-            forget_polls(parts.redis, order.tenant_id, tracking_number)  # As a webhook does: the shopper has acted.
-            _ask_soon(parts, order)
-        return _onward(parts, order)
+        try:
+            return _welcome(parts, tracking_number)
+        except SQLAlchemyError as error:
+            log.warning("return.database_away", error=type(error).__name__)
+            return return_page.busy()
 
     return routes
+
+
+def _welcome(parts: Parts, tracking_number: str) -> Response:
+    order = _returning(parts, tracking_number)
+    if order is None:
+        return return_page.unknown()
+    if order.state is OrderState.CHALLENGE:
+        forget_polls(parts.redis, order.tenant_id, tracking_number)  # As a webhook does: the shopper has acted.
+        _ask_soon(parts, order)
+    return _onward(parts, order)
 
 
 def _returning(parts: Parts, tracking_number: str) -> Order | None:

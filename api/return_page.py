@@ -15,6 +15,9 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
+RETRY_AFTER_S: Final = 2
+"""As any 503 of ours says."""
+
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
@@ -37,6 +40,13 @@ def unknown() -> Response:
     return _page(
         "This address is not valid", "Please return to the shop and look at your order there.", HTTPStatus.BAD_REQUEST
     )
+
+
+def busy() -> Response:
+    """Nothing can be looked up right now; the shopper loads the page again, and loses nothing if they do not."""
+    response = _page("One moment", "Please load this page again in a few seconds.", HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
 
 
 def _page(title: str, text: str, status: HTTPStatus) -> Response:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import structlog
 from celery import Celery, signals
+from sqlalchemy.exc import DBAPIError
 
 from shared.config import Settings
 from shared.messages import Step
@@ -17,6 +19,8 @@ from workers.pay import pay
 from workers.return_money import return_money
 from workers.runtime import Runtime, build
 from workers.tokenize import tokenize
+
+log = structlog.get_logger(__name__)
 
 
 def register(app: Celery, settings: Settings) -> None:
@@ -32,7 +36,7 @@ def register(app: Celery, settings: Settings) -> None:
 
     def door(step: Step, work: Callable[[Runtime, str], bool | None]) -> None:
         def run(task: Any, tracking_number: str) -> None:
-            if not work(runtime(), tracking_number):
+            if not twice_if_cut(work, runtime(), tracking_number):
                 task.request.chain = None  # The row does not agree with the rest of the chain.
 
         app.task(run, name=str(step), bind=True, shared=False)
@@ -45,6 +49,21 @@ def register(app: Celery, settings: Settings) -> None:
     door(Step.TOKENIZE, tokenize)
     door(Step.LOOK_UP, look_up)
     door(Step.RETURN_MONEY, return_money)
+
+
+def twice_if_cut(work: Callable[[Runtime, str], bool | None], run: Runtime, tracking_number: str) -> bool | None:
+    """Take a step, once more on a fresh connection if its own was cut.
+
+    After a restart of PostgreSQL every pooled connection is dead, and each would cost one order its message and ten
+    seconds. Every step may be taken twice: the row knows how far the first time came.
+    """
+    try:
+        return work(run, tracking_number)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        log.warning("step.again", tracking_number=tracking_number, error=type(error.orig).__name__)
+        return work(run, tracking_number)
 
 
 def _warm_threads(consumer: Any, runtime: Callable[[], Runtime]) -> None:

@@ -127,7 +127,7 @@ ROUTES: Final = (
     ),
     Route(
         "get",
-        "/c2a/offer/checkout/{tracking_number}/status",
+        "/c2a/offer/checkout/{trackingNumber}/status",
         "readStatus",
         "Ask where an order stands",
         {
@@ -200,7 +200,7 @@ ROUTES: Final = (
     _switch("inactivate"),
     Route(
         "post",
-        "/c2a/psp/{provider}/{account_id}/webhook",
+        "/c2a/psp/{provider}/{accountId}/webhook",
         "receiveWebhook",
         "A PSP tells us news, signed by its own scheme",
         {200: Told(Refused, ("SUCCESS",)), 400: _bad(Refused), 404: Told(Refused, ("NOT_FOUND",))},
@@ -210,10 +210,10 @@ ROUTES: Final = (
     *(
         Route(
             method,
-            "/c2a/offer/checkout/{tracking_number}/return",
+            "/c2a/offer/checkout/{trackingNumber}/return",
             f"comeBack{method.capitalize()}",
             "Where a shopper's browser comes back from a challenge",
-            {200: _HTML, 303: Told(None, headers=("Location",)), 400: _HTML},
+            {200: _HTML, 303: Told(None, headers=("Location",)), 400: _HTML, 503: _HTML},
             query={"state": "Signed by us; says which order the shopper comes back to."},
             needs_key=False,
             tag="PSP side",

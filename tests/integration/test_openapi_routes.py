@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from pydantic.alias_generators import to_camel
 from redis import Redis
 from sqlalchemy import Engine
 
@@ -27,9 +28,9 @@ def app(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Flask]:
 
 
 def _served(app: Flask) -> set[tuple[str, str]]:
-    """Every method and path of *app*, in OpenAPI's spelling."""
+    """Every method and path of *app*, in OpenAPI's spelling and the contract's names."""
     return {
-        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", lambda name: f"{{{to_camel(name[1])}}}", rule.rule))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
