@@ -7,7 +7,6 @@ its leases end, and the rescuer gives its orders to somebody else.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,9 +34,12 @@ class Heartbeat:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def keeping(self, order: Order) -> Iterator[float]:
-        """Keep the lease of *order*, claimed just now, alive; gives the monotonic time it ends at the latest."""
-        ends_at = time.monotonic() + self.terms.limit.total_seconds()
+    def keeping(self, order: Order, *, claimed_at: float) -> Iterator[float]:
+        """Keep the lease of *order* alive; gives the monotonic time it ends at the latest.
+
+        *claimed_at* is the monotonic time before the claim was sent: a process may be stopped right after it.
+        """
+        ends_at = claimed_at + self.terms.limit.total_seconds()
         with self._lock:
             self._held[order.tracking_number] = order.fence
             if self._thread is None:

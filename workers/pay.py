@@ -68,10 +68,11 @@ def pay(run: Runtime, tracking_number: str) -> bool:
         return _wait(run, order)
     if isinstance(plan, str):
         return _fail(run, order, plan)
+    claimed_at = time.monotonic()
     claimed = _claim(run, order, plan)
     if claimed is not None and claimed.parked and not order.parked:
         log.error("order.parked", tracking_number=tracking_number, crashes=claimed.crashes)
-    return claimed is not None and _charge(run, claimed, plan)
+    return claimed is not None and _charge(run, claimed, plan, claimed_at)
 
 
 def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
@@ -142,8 +143,8 @@ def _claim(run: Runtime, order: Order, plan: _Plan) -> Order | None:
     return claimed
 
 
-def _charge(run: Runtime, order: Order, plan: _Plan) -> bool:
-    with run.heartbeat.keeping(order) as lease_ends_at:
+def _charge(run: Runtime, order: Order, plan: _Plan, claimed_at: float) -> bool:
+    with run.heartbeat.keeping(order, claimed_at=claimed_at) as lease_ends_at:
         outcome = _ask(run, order, plan, lease_ends_at)
         news = News(plan.attempt, outcome, actor="pay", fence=order.fence)
         with run.engine.begin() as conn:

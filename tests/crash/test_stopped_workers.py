@@ -17,6 +17,8 @@ from tests.support.psp import until
 
 ANSWER_DELAY_MS = 3_000
 """How long the PSP has the call: time to see its charge in the ledger and to stop its caller."""
+LIMIT_S = 16
+"""One second more than the longest call: a worker that was stopped for its lease of 1 s can no longer keep to it."""
 HOLDS_THE_ANSWER = f"{Failpoint.PAY_AFTER_CALL}=stop"
 
 
@@ -57,6 +59,18 @@ def test_a_capture_that_comes_after_the_lease_counts(case: Case) -> None:
     wake(first)
     assert case.state(number) == "captured"
     case.floor.sandbox.heal()
+    assert case.violations() == []
+    assert case.state(number) == "done"
+
+
+def test_a_worker_stopped_between_its_claim_and_its_call_asks_for_no_money(case: Case) -> None:
+    """Its lease may end within the call, and then it cannot know what others have learned since."""
+    number = locked(case)
+    first = case.working(Step.PAY, number, f"{Failpoint.PAY_AFTER_CLAIM_COMMIT}=stop", lease_limit_s=LIMIT_S)
+    first.until_stopped()
+    until_free(case, number)
+    wake(first)
+    assert case.floor.sandbox.charges(case.account) == []
     assert case.violations() == []
     assert case.state(number) == "done"
 
