@@ -91,8 +91,9 @@ def _pace(run: Runtime, state: OrderState) -> Pace:
         waiting = overdue.waiting(conn, state)
         moves_per_s = overdue.moves_per_s(conn, LEAVING[state])
     depth, fall_per_s = run.depths.of_and_fall(QUEUE_OF[step])
-    # Messages nobody needs any more move no order, but they drain, too.
-    return pacing.for_turn(waiting=waiting, depth=depth, drained_per_s=max(moves_per_s, fall_per_s))
+    # Messages nobody needs any more move no order, but they drain, too. Moves are counted over longer, so they are
+    # believed first: one look may see a queue fall by a leap.
+    return pacing.for_turn(waiting=waiting, depth=depth, drained_per_s=moves_per_s or fall_per_s)
 
 
 def _rescue_returns(run: Runtime) -> int:
