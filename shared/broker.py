@@ -3,7 +3,9 @@
 kombu 5.7.0 closes a channel twice when its server goes away under a blocking pop; the second close builds a
 client from a connection that is gone and raises AttributeError, which ends a celery 5.7.0 worker with its running
 tasks. The mixin lets the first close finish. It also keeps one redis client a channel: kombu builds one for every
-publish and acknowledgement, 90 microseconds each. Both hold for exactly this pair of versions; pyproject pins them.
+publish and acknowledgement, 90 microseconds each. And an acknowledgement that does not reach Redis frees its place:
+kombu counts it as taken for as long as the channel lives, and a worker that was busy in all its places when Redis died
+would never read a queue, and so never notice, again. All hold for exactly this pair of versions; pyproject pins them.
 """
 
 from __future__ import annotations
@@ -54,8 +56,31 @@ class _SurvivesRestart:
         return self._kept_client
 
 
+class _FreesItsPlace(kombu_redis.QoS):
+    """kombu's count of messages in hand, mended: what is done here is done, whatever Redis heard of it.
+
+    A message Redis still holds as unacknowledged comes back after the visibility timeout: one doorbell too many.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        try:
+            super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call]
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+
 class Channel(_SurvivesRestart, kombu_redis.Channel):  # type: ignore[misc]
     """kombu's Redis channel, mended."""
+
+    QoS = _FreesItsPlace
 
 
 class Transport(kombu_redis.Transport):

@@ -22,6 +22,7 @@ app.conf.update(
     task_acks_late=True,
     task_ignore_result=True,
     worker_prefetch_multiplier=1,
+    worker_enable_remote_control=False,  # As in the product: no second connection that would notice a broker's death.
     worker_cancel_long_running_tasks_on_connection_loss=False,
 )
 
