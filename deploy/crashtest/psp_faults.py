@@ -59,14 +59,15 @@ async def webhooks_troubled(hand: Hand) -> Blow:
 
 
 async def deliver_lost(http: aiohttp.ClientSession, psp_url: str, charges: Collection[str]) -> None:
-    """Send again what got lost about *charges* (PSP references), as PSPs do for days.
+    """Send again what was not delivered about *charges* (PSP references), as PSPs do for days.
 
     For payments that are pending: their bank may take weeks, so they are asked about by the hour, and a run is over
     before that. Every other order must find its end without the webhook it lost.
     """
-    async with http.get(f"{psp_url}/webhooks", params={"state": "lost"}) as answer:
-        lost = (await answer.json())["webhooks"]
-    for webhook in lost:
-        if webhook["pspReference"] in charges:
-            async with http.post(f"{psp_url}/webhooks/{webhook['id']}/send") as answer:
-                answer.raise_for_status()
+    for state in ("lost", "waiting", "failed"):
+        async with http.get(f"{psp_url}/webhooks", params={"state": state}) as answer:
+            undelivered = (await answer.json())["webhooks"]
+        for webhook in undelivered:
+            if webhook["pspReference"] in charges:
+                async with http.post(f"{psp_url}/webhooks/{webhook['id']}/send") as answer:
+                    answer.raise_for_status()

@@ -23,8 +23,9 @@ from deploy.crashtest.records import Violation
 from deploy.crashtest.target import Target
 from deploy.crashtest.verdict import Run, Verdict, judge
 
-REST_WITHIN_S: Final = 120.0
-"""Twice the target (60 s), and the longest challenge comes on top: a run that is late still says by how much."""
+REST_WITHIN_S: Final = 360.0
+"""The target is 60 s; a look-up that met its PSP in trouble once too often comes again after five minutes, and the
+longest challenge comes on top. So a run that is late still says by how much."""
 LOOK_EVERY_S: Final = 0.25
 LEAVE_WITHIN_S: Final = 15.0
 """Shoppers poll every two or three seconds; one that waits for a broken call has its client's patience."""
