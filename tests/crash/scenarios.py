@@ -216,7 +216,7 @@ def browser_return(case: Case, point: Failpoint) -> int:
 
 def rescuer(case: Case, point: Failpoint) -> int:
     """The upkeep process dies while it rings for an order whose message was lost."""
-    case.accepted(pay_with())
+    case.accepted_unheard(pay_with())
     case.let_pass(65)
     return case.rescuing(point).ended()
 

@@ -114,11 +114,19 @@ class Case:
             return self._heard(document, crash_jobs.heard_of(client.post(SUBMIT, **asked)))
 
     def accepted(self, payment: Document, **how: Any) -> str:
-        """An accepted order, its first ring lost; its tracking number."""
+        """An accepted order; its tracking number."""
         status, answer, _ = self.submit(self.document(payment, **how))
         assert status == 202, answer
         assert answer is not None
         return str(answer["trackingNumber"])
+
+    def accepted_unheard(self, payment: Document) -> str:
+        """An accepted order whose ring reached the broker, and was lost with all the broker held."""
+        self.floor.broker.flushdb()
+        number = self.accepted(payment)
+        until(lambda: self.floor.broker.dbsize(), seconds=20)
+        self.floor.broker.flushdb()
+        return number
 
     def submitting(self, document: Document, failpoints: str) -> Child:
         """The same POST to a process with *failpoints*; hand the child to `heard_from` once it has ended."""
