@@ -37,6 +37,7 @@ def heard() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _asked.clear()  # What was asked was asked of this block.
 
 
 def check() -> None:

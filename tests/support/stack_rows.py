@@ -8,13 +8,12 @@ from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
-from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy.engine import make_url
 
-from shared.config import Settings
 from shared.domain.offers import Offer
 from shared.store import keys, offers, tenants
-from shared.store.engine import create_engine, statements
+from shared.store.engine import statements
 from shared.store.keys import KeyRole
 from shared.store.tenants import Tenant, TenantSettings
 from tests.support.catalogue import an_offer
@@ -32,8 +31,9 @@ class StackRows:
     @classmethod
     def of(cls, dsn: str, tenant: str) -> StackRows:
         """The rows behind *dsn*; connects on first use."""
-        settings = Settings.model_validate({"DATABASE_URL": SecretStr(dsn)})
-        return cls(dsn, UUID(tenant), create_engine(settings))
+        # No pool: other tests kill this database, and a connection kept since then would fail one that does not.
+        engine = create_engine(make_url(dsn).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+        return cls(dsn, UUID(tenant), engine)
 
     def ask(self, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of its own."""
