@@ -29,7 +29,9 @@ def tokenize(run: Runtime, tracking_number: str) -> None:
         order = orders.get(conn, tracking_number)
         if order is None or order.state is not OrderState.CAPTURED:
             return
-        every = attempts.of_order(conn, order.tenant_id, order.tracking_number) if order.keeps_method else []
+        # A stored method is kept already; its PSP would be asked in vain for another.
+        keeps = order.keeps_method and order.stored_method_urn is None
+        every = attempts.of_order(conn, order.tenant_id, order.tracking_number) if keeps else []
     paid = next((one for one in every if one.outcome is AttemptState.CAPTURED), None)
     kept = _kept(run, paid) if paid is not None else None
     if paid is not None and kept is None and order.rings < KEEP_TRIES:
