@@ -65,7 +65,7 @@ def rung_for(broker: redis.Redis, queue: str) -> list[str]:
 def test_of_fifty_thousand_who_wait_their_turn_less_than_one_percent_is_rung_for(
     run: Runtime, engine: Engine, broker: redis.Redis
 ) -> None:
-    """Issue's figure: with 50,000 orders waiting in a healthy queue, duplicate messages stay under 1 %."""
+    """With 50,000 orders waiting in a healthy queue, duplicate messages stay under 1 %."""
     a_crowd(engine, OrderState.ADMITTED, BACKLOG, age_s=60)
     fill(broker, BACKLOG)
     rung, spent = 0, []

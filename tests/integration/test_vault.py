@@ -75,7 +75,7 @@ def test_a_vault_that_is_away_says_so_by_name() -> None:
 
 
 def test_a_silent_vault_is_away_within_the_time_the_contract_gives(tmp_path: Path) -> None:
-    """A stopped server takes connections and never answers: 503 within 2 s (issue: vault away)."""
+    """A stopped server takes connections and never answers: 503 within 2 s."""
     with own_redis(tmp_path) as server:
         silent = Vault(vault.connect(server.url), keyring.fresh(), ttl_s=900)
         silent.put(uuid4(), "trk_8", CARD)
