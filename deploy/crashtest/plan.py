@@ -18,9 +18,10 @@ FIRST_S: Final = 3.0
 """The crowd has orders everywhere by then."""
 EVERY_S: Final = 3.9
 """15 faults a minute: long enough for most parts to be back before the next one goes."""
-SETTLING_S: Final = 35.0
-"""A charge the PSP never wrote down is proven absent after 60 s at the earliest (lease limit and longest processing
-30 s each, then the next look-up): begun so long before the end of the load, it is settled within 60 s after it."""
+SETTLING_S: Final = 56.0
+"""A charge the PSP never wrote down can be proven absent after 60 s (lease limit and longest processing, 30 s each),
+and is by the next look-up, some 92 s after it was sent; then it is sent again. Begun so long before the end of the
+load, that is over within a minute after it."""
 
 
 @dataclass(frozen=True, slots=True)
