@@ -12,7 +12,7 @@ import itertools
 import random
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -29,6 +29,8 @@ OPEN_S: Final = 60
 """So many seconds of arrivals may be open at once: more than any one fault lasts, and a bound on what we hold."""
 SLOWEST_POLL_S: Final = 10.0
 """A shopper asks as often as Retry-After allows, then more slowly: hundreds who wait would be all the load there is."""
+RESOLVED: Final = 0.1
+"""Share of the shoppers who have their offer resolved; the others take one from the shelf."""
 TWICE: Final = 0.05
 KEYLESS: Final = 0.02
 KEPT_CUSTOMERS: Final = 20
@@ -50,6 +52,8 @@ class Crowd:
     base_url: str
     client: Client
     dice: random.Random
+    shelf: deque[dict[str, Any]] = field(default_factory=deque)
+    """Offers that wait to be taken."""
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     unserved: int = 0
     """Shoppers who wait for an offer or for their order to be accepted."""
@@ -133,14 +137,20 @@ class Crowd:
 
     async def _order_placed(self, kind: Kind) -> Answer | None:
         customer, payment = self._payment(kind)
-        context = {"customerUrn": customer, "interactionType": "NewAcquisition", "storefrontUrn": "st.00.001"}
-        offer = (await self._post("offer", "/offer/bundles", {"context": context})).document["offer"]
+        offer = await self._offer(customer)
         number, cart = next(self._numbers), self.dice.choice(CARTS)
         key = None if self.dice.random() < KEYLESS else f"ct-{self.run}-{number}"
         order = _order(offer, customer, cart, key)
         facts = {"offer": offer["offerIdentifier"], "customer": customer, "owed": _owed(offer, cart)}
         facts |= {} if key is None else {"key": key}
         return await self._submit({"order": order, "paymentMethod": payment}, facts)
+
+    async def _offer(self, customer: str) -> dict[str, Any]:
+        if self.shelf and self.dice.random() >= RESOLVED:
+            return self.shelf.popleft()
+        context = {"customerUrn": customer, "interactionType": "NewAcquisition", "storefrontUrn": "st.00.001"}
+        offer: dict[str, Any] = (await self._post("offer", "/offer/bundles", {"context": context})).document["offer"]
+        return offer
 
     async def _submit(self, body: dict[str, Any], facts: dict[str, Any]) -> Answer | None:
         url = f"{self.base_url}{PREFIX}/offer/checkout"

@@ -20,6 +20,7 @@ from deploy.crashtest.history import History
 from deploy.crashtest.injector import Injector
 from deploy.crashtest.psp_faults import DELAY_MS
 from deploy.crashtest.records import Violation
+from deploy.crashtest.shelf import stocked
 from deploy.crashtest.target import Target
 from deploy.crashtest.verdict import Run, Verdict, judge
 
@@ -59,11 +60,13 @@ async def crash(asked: Asked) -> Verdict:
     target, dsn = asked.target, asked.target.text("postgresDsn")
     earlier = await asyncio.to_thread(probe.known_numbers, dsn)
     planned = plan.deal(random.Random(asked.seed), seconds=asked.seconds, programs=target.programs())  # noqa: S311
+    count = round(asked.rate * asked.seconds)
+    shelf = await asyncio.to_thread(stocked, dsn, target.text("tenant"), count, seconds=asked.seconds)
     connector = aiohttp.TCPConnector(limit=0)  # The client itself counts what is in flight.
     with History(asked.folder / "history.jsonl") as history:
         async with aiohttp.ClientSession(connector=connector) as http, aiohttp.ClientSession() as own:
             client = Client(http, history, base_url=target.text("baseUrl"), headers=target.headers)
-            crowd = Crowd(target.text("baseUrl"), client, random.Random(f"{asked.seed}/crowd"))  # noqa: S311
+            crowd = Crowd(target.text("baseUrl"), client, random.Random(f"{asked.seed}/crowd"), shelf)  # noqa: S311
             asked.progress.crowd = crowd
             faults = asked.folder / "faults.jsonl"
             injector = Injector(target, own, asked.seed, faults, lambda: client.waiting, asked.say)

@@ -79,7 +79,8 @@ def _facts(document: dict[str, Any]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts = {
         "seed": document["seed"],
-        "orders": f"{document['orders']} ({document['ordersPerSecond']} a second for {document['seconds']:g} s)",
+        "orders": f"{document['orders']}, {document['ordersPerSecond']} a second came for {document['seconds']:g} s, "
+        f"{document['acceptedPerSecond']} a second were accepted",
         "answers lost after their commit": document["answersLostAfterCommit"],
         "faults": f"{document['faultsTotal']}, {document['kills']} of them kills",
         "hitting work in flight": f"{document['hitWorkInFlight']:.0%}",
