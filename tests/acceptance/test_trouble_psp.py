@@ -62,13 +62,11 @@ def test_a_fresh_card_that_was_lost_meanwhile_ends_its_order(
     stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows
 ) -> None:
     """Its time to live ran out, or its vault restarted: with no attempt open, FAILED, and never charged."""
+    customer = new_customer()
+    stored = stored_card(shop.keep_card(customer))  # Before the PSP refuses: it must not take a charge in between.
     psp.set_faults(next=REFUSES)
     correlations = [new_correlation(), new_correlation()]
     numbers = [shop.order(fresh_card(), correlationId=correlation) for correlation in correlations]
-    customer = new_customer()
-    psp.set_faults(next=[])
-    stored = stored_card(shop.keep_card(customer))
-    psp.set_faults(next=REFUSES)
     waiting = shop.order(stored, customer=customer)
     for number in (*numbers, waiting):
         waits(rows, number)
