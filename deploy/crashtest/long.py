@@ -32,7 +32,9 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     ended = {seed: _run(folder / str(seed), seed, asked.minutes, asked.rate) for seed in seeds}
     for seed, code in ended.items():
-        print(f"seed {seed}: {'clean' if code == 0 else f'exit code {code}'}; records in {folder / str(seed)}")
+        print(
+            f"seed {seed}: {'clean' if code == 0 else f'exit code {code}'}; records in {folder / str(seed) / 'crashtest'}"
+        )
     return 1 if 1 in ended.values() else max(ended.values())
 
 
@@ -41,7 +43,7 @@ def _run(home: Path, seed: int, minutes: float, rate: float) -> int:
     environment["C2A_CHALLENGE_LIFE_S"] = CHALLENGE_LIFE_S
     stack = (sys.executable, "-m", "deploy.stack")
     up = subprocess.run(
-        [*stack, "up", "--home", str(home), "--detach", "--no-demo"],
+        [*stack, "up", "--home", str(home), "--reset", "--detach", "--no-demo"],
         cwd=ROOT,
         env=environment,
         check=False,
@@ -50,7 +52,7 @@ def _run(home: Path, seed: int, minutes: float, rate: float) -> int:
     if up.returncode != 0:
         return 2
     crash = (str(Path(sys.executable).with_name("c2a")), "crashtest", "--stack", str(home / "stack.json"))
-    asked = ("--minutes", str(minutes), "--seed", str(seed), "--rate", str(rate), "--out", str(home / "run"))
+    asked = ("--minutes", str(minutes), "--seed", str(seed), "--rate", str(rate))
     try:
         return subprocess.run([*crash, *asked], cwd=ROOT, env=environment, check=False).returncode
     finally:
