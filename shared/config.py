@@ -58,14 +58,15 @@ class Settings(BaseSettings):
     """A backlog does not expire an accepted order, but after an hour unlocked it fails with OFFER_EXPIRED."""
     challenge_life_s: int = 900
     """How long a shopper may take over a challenge; then the PSP is asked, told to cancel, and only then we fail it."""
-    lease_s: int = 6
-    """A step's claim on an order; renewed by its process every lease_s / 3, never past lease_limit_s."""
+    lease_s: int = 4
+    """A step's claim on an order; renewed by its process every lease_s / 3, never past lease_limit_s. What a killed
+    worker held is taken over 2.7 to 4 s later and at the rescuer's next look: half of it within 5 s."""
     lease_limit_s: int = 30
     """Twice the longest PSP call (15 s): what still runs then is lost."""
     first_patience_s: int = 10
     """A fresh order whose message has not been worked on for this long is rung for again."""
-    rescue_period_s: float = 2.0
-    """How often the rescuer looks for overdue rows."""
+    rescue_period_s: float = 1.0
+    """How often the rescuer looks for overdue rows: one read of a partial index where there are none."""
     failpoints: str = ""
     """Where this process is to die (shared/failpoints.py): for tests, refused in production."""
     key_cache_s: float = 2.0

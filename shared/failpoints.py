@@ -99,6 +99,9 @@ class Failpoint(StrEnum):
     RELEASE_AFTER_COMMIT = "release.after_commit"
     RELEASE_AFTER_RING = "release.after_ring"
 
+    RECONCILE_BEFORE_COMMIT = "reconcile.before_commit"
+    RECONCILE_AFTER_COMMIT = "reconcile.after_commit"
+
     KEEPING_BEFORE_CALL = "keeping.before_call"
     KEEPING_AFTER_CALL = "keeping.after_call"
     KEEPING_BEFORE_COMMIT = "keeping.before_commit"

@@ -8,10 +8,13 @@ from typing import Final
 STEP_PATIENCE: Final = timedelta(seconds=10)
 """How long an order may wait for the message of its next step before it is rung for again: ten times what a
 healthy queue takes, short enough for a shopper who waits."""
-FIRST_LOOK: Final = timedelta(seconds=2)
-"""An answer that got lost is looked for at once; most PSPs know their verdict within a second."""
+FIRST_LOOK: Final = timedelta(seconds=1)
+"""An answer that got lost is looked for at once; most PSPs know their verdict within a second. With the rescuer's look
+every second the first question is asked within two (design)."""
 LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(seconds=15), timedelta(seconds=60), timedelta(minutes=5))
 """Then ever more slowly, the last pause for good."""
+JITTER: Final = (0.8, 1.2)
+"""What each of these pauses is multiplied by at random: orders that met one outage do not come back as one crowd."""
 PENDING_LOOK: Final = timedelta(hours=1)
 """A payment that takes days is asked about by the hour; its webhook is faster."""
 PSP_AWAY: Final = timedelta(seconds=5)

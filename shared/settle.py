@@ -9,6 +9,7 @@ is the order's: a stopped worker that wakes up must not undo what its successor 
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, assert_never
@@ -30,10 +31,10 @@ from shared.domain.outcomes import (
     Returned,
     Unanswered,
 )
-from shared.domain.states import OrderEvent, OrderState, may
+from shared.domain.states import PAID_OR_ENDED, OrderEvent, OrderState, may
 from shared.kept import seal_kept
 from shared.keyring import Keyring
-from shared.patience import FIRST_LOOK, LOOK_AGAIN, PENDING_LOOK, PSP_AWAY, STEP_PATIENCE
+from shared.patience import FIRST_LOOK, JITTER, LOOK_AGAIN, PENDING_LOOK, PSP_AWAY, STEP_PATIENCE
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
 from shared.store import orders as order_store
@@ -107,6 +108,20 @@ def abandon(conn: Connection, seen: Order, attempt: Attempt) -> bool:
     return True
 
 
+TAKEN: Final = frozenset({AttemptState.CAPTURED, AttemptState.RETURNING, AttemptState.RETURNED})
+"""Attempts that have their charge."""
+
+
+def let_go(conn: Connection, attempt: Attempt, outcome: Challenged) -> None:
+    """Give up a challenge of an order that was paid or ended without it; nothing if anybody settled it meanwhile."""
+    order = order_store.lock(conn, attempt.tenant_id, attempt.tracking_number)
+    assert order is not None, "an attempt has an order"
+    every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
+    now = next(one for one in every if one.attempt_no == attempt.attempt_no)
+    if now.outcome in UNSETTLED and order.state in PAID_OR_ENDED:
+        attempt_store.settle(conn, now, AttemptState.RETURNING, reference=outcome.reference)
+
+
 MAY_HOLD_MONEY: Final = UNSETTLED | {AttemptState.CAPTURED}
 GIVEN_UP: Final = frozenset({AttemptState.CHALLENGED, AttemptState.RETURNING})
 """Attempts whose money went back because the shopper did not come back in time."""
@@ -148,8 +163,8 @@ class _Case:
 
 
 def _captured(case: _Case, outcome: Captured) -> Order:
-    if case.attempt.outcome in (AttemptState.CAPTURED, AttemptState.RETURNING, AttemptState.RETURNED):
-        return case.order  # Told twice.
+    if case.attempt.outcome in TAKEN:
+        return _captured_again(case, outcome)
     if outcome.money != case.attempt.money:
         log.error("payment.mismatch", tracking_number=case.order.tracking_number, attempt=case.attempt.attempt_no)
         return _unanswered(case)
@@ -161,6 +176,16 @@ def _captured(case: _Case, outcome: Captured) -> Order:
     kept = None if outcome.kept is None else seal_kept(case.terms.keyring, case.attempt, outcome.kept)
     case.mark(AttemptState.CAPTURED, reference=outcome.reference, kept_token=kept)
     return case.move(OrderEvent.PAYMENT_CAPTURED, due_in=STEP_PATIENCE)
+
+
+def _captured_again(case: _Case, outcome: Captured) -> Order:
+    """A capture of an attempt that has its charge: told twice, or a second charge that the PSP made under one key."""
+    if any(one.psp_reference == outcome.reference for one in case.every):
+        return case.order
+    log.error("payment.second_charge", tracking_number=case.order.tracking_number, attempt=case.attempt.attempt_no)
+    number = max(one.attempt_no for one in case.every) + 1
+    attempt_store.add_second_charge(case.conn, case.attempt, attempt_no=number, reference=outcome.reference)
+    return case.order
 
 
 def _declined(case: _Case, outcome: Declined) -> Order:
@@ -219,7 +244,7 @@ def _unanswered(case: _Case) -> Order:
     if case.is_stale or case.attempt.outcome not in UNSETTLED:
         return case.order
     if case.order.state is OrderState.CONFIRMING:
-        pause = LOOK_AGAIN[min(case.attempt.looks, len(LOOK_AGAIN) - 1)]
+        pause = LOOK_AGAIN[min(case.attempt.looks, len(LOOK_AGAIN) - 1)] * random.uniform(*JITTER)  # noqa: S311
         attempt_store.looked(case.conn, case.attempt)
         order_store.look_again(case.conn, case.order, due_in=pause)
         return case.order

@@ -18,7 +18,7 @@ from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Returned, 
 from shared.domain.states import NEEDS_NO_CARD, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
-from shared.psp.port import ChargeQuery, Psp
+from shared.psp.port import Psp
 from shared.settle import News, abandon, settle
 from shared.store import attempts, orders
 from shared.store.attempts import UNSETTLED, Attempt, AttemptState
@@ -58,7 +58,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
 
 def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcome | None:
     """The PSP's word, or None if it changes nothing: a shopper who still has time is not hurried."""
-    answer = psp.look_up(ChargeQuery(attempt.psp_key, attempt.merchant_reference, attempt.psp_reference))
+    answer = psp.look_up(attempt.query)
     is_challenged = attempt.outcome is AttemptState.CHALLENGED
     has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
     if isinstance(answer, Challenged) and is_challenged and not has_time:

@@ -15,8 +15,8 @@ from typing import Final
 from shared.domain.states import TRANSITIONS, OrderEvent, OrderState
 from shared.patience import STEP_PATIENCE
 
-BATCH: Final = 1_000
-"""Orders a look rings for in one state: with a look every 2 s, more than an engine room of this size works off."""
+BATCH: Final = 500
+"""Orders a look rings for in one state: with a look every second, more than an engine room of this size works off."""
 TOP_UP: Final = 200
 """Messages kept waiting of what comes due by its own clock: 4 threads need 5 s for them at 0.1 s a look-up."""
 IN_HAND: Final = 200

@@ -25,9 +25,9 @@ from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-RELEASE_EVERY: Final = 5
+RELEASE_EVERY: Final = 10
 """Looks between two releases of early news: about 10 s, as a look-up would take."""
-HOUSEKEEPING_EVERY: Final = 30
+HOUSEKEEPING_EVERY: Final = 60
 """Looks between two cleanings: about a minute."""
 
 

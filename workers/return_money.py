@@ -11,7 +11,6 @@ import structlog
 from shared.domain.outcomes import Absent, Captured, Declined, Returned, ReturnOutcome, Unanswered
 from shared.failpoints import Failpoint, reach
 from shared.patience import RETURN_AGAIN
-from shared.psp.port import ChargeQuery
 from shared.settle import News, settle
 from shared.store import attempts, orders
 from shared.store.attempts import Attempt, AttemptState
@@ -48,7 +47,7 @@ def _return(run: Runtime, attempt: Attempt) -> None:
 def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
     psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     assert attempt.psp_reference is not None, "a capture is told with its reference"
-    known = psp.look_up(ChargeQuery(attempt.psp_key, attempt.merchant_reference, attempt.psp_reference))
+    known = psp.look_up(attempt.query)
     if isinstance(known, Returned | Unanswered):
         return known
     if isinstance(known, Absent | Declined):

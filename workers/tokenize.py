@@ -13,7 +13,7 @@ from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.kept import open_kept
 from shared.patience import KEEP_TRIES, PSP_AWAY
-from shared.psp.port import Channel, ChargeQuery
+from shared.psp.port import Channel
 from shared.store import attempts, methods, orders
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
@@ -50,7 +50,7 @@ def _kept(run: Runtime, paid: Attempt) -> KeptMethod | None:
         return told
     psp = run.psp_for(run.account_at(paid.tenant_id, paid.provider))
     reach(Failpoint.TOKENIZE_BEFORE_CALL)
-    answer = psp.look_up(ChargeQuery(paid.psp_key, paid.merchant_reference, paid.psp_reference))
+    answer = psp.look_up(paid.query)
     return answer.kept if isinstance(answer, Captured) else None
 
 

@@ -32,9 +32,8 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     ended = {seed: _run(folder / str(seed), seed, asked.minutes, asked.rate) for seed in seeds}
     for seed, code in ended.items():
-        print(
-            f"seed {seed}: {'clean' if code == 0 else f'exit code {code}'}; records in {folder / str(seed) / 'crashtest'}"
-        )
+        ending = "clean" if code == 0 else f"exit code {code}"
+        print(f"seed {seed}: {ending}; records in {folder / str(seed) / 'crashtest'}")
     return 1 if 1 in ended.values() else max(ended.values())
 
 

@@ -10,7 +10,7 @@ from deploy.crashtest.hand import Blow, Hand
 
 WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
 STOPPED_S: Final = 18.0
-"""Three leases of 6 s: another worker has the order by then."""
+"""More than four leases of 4 s: another worker has the order by then."""
 HOLDERS_AT_MOST: Final = 3
 """Of eight payment processes; the others must be able to take over."""
 

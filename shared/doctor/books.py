@@ -1,8 +1,9 @@
 """Holds our attempts against a PSP's own books: the two were written by machines that do not trust each other.
 
 What we think captured is read before the books and everything the books name is looked for after them, so that work
-in progress on either side is never taken for a difference. Nothing is ever changed here: whose money it is, is
-for somebody to decide who can ask the PSP and the shopper.
+in progress on either side is never taken for a difference. Nothing is ever changed here. A capture that an attempt
+of ours knows nothing of is handed on as news (workers/examiner.py settles it, so it counts or goes back); whose money
+any other difference is, is for somebody to decide who can ask the PSP and the shopper.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sqlalchemy import Engine
 from shared.doctor.findings import Check, Finding, Severity
 from shared.domain.outcomes import Captured, Challenged, Pending, Returned, Unanswered
 from shared.ids import first_number_at
-from shared.psp.port import Account, ChargeQuery, ChargeRecord, Psp
+from shared.psp.port import Account, ChargeRecord, Psp
 from shared.store import attempts
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
@@ -40,7 +41,8 @@ UNKNOWN_CAPTURE: Final = Check(
     name="capture-we-do-not-count",
     promise="What the PSP captured counts here, or is on its way back.",
     severity=Severity.BREAK,
-    next_step="Return this charge at the PSP: the order was ended without it, or has another one.",
+    next_step="The upkeep worker settles it within two minutes: it counts, or goes back. If it is found again, see why "
+    "that worker does not examine; `c2a doctor` alone changes nothing.",
 )
 MISSING_CAPTURE: Final = Check(
     name="capture-the-psp-does-not-have",
@@ -67,7 +69,7 @@ PAGES: Final = 400
 SKEW: Final = timedelta(minutes=2)
 """How far a PSP's clock may be from ours at the window's edge."""
 NEWS_ON_THE_WAY: Final = timedelta(minutes=1)
-"""A charge this young may have changed with its news still on the way; the next examination judges it."""
+"""How long that takes, a PSP's first repetition of a webhook included; the next examination judges what is younger."""
 _NOT_COUNTED: Final = frozenset({AttemptState.DECLINED, AttemptState.ABSENT, AttemptState.RETURNED})
 
 
@@ -77,12 +79,16 @@ class NotCompared(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One account's books against our attempts, for what was charged since *began*."""
+    """One account's books against our attempts, for what was charged since *began*.
+
+    A charge younger than *news_within* may have changed with its news still on the way; it is judged later.
+    """
 
     engine: Engine
     psp: Psp
     account: Account
     began: datetime
+    news_within: timedelta
 
     @property
     def tenant_id(self) -> UUID:
@@ -115,10 +121,10 @@ class Comparison:
 
     def _judge(self, charges: tuple[ChargeRecord, ...]) -> Iterator[Finding]:
         with statements(self.engine) as conn:
-            keys = [charge.psp_key for charge in charges]
+            keys = [key for charge in charges for key in _keys(charge)]
             known = attempts.by_keys(conn, self.tenant_id, self.account.provider, keys)
         for charge in charges:
-            attempt = known.get(charge.psp_key)
+            attempt = next((known[key] for key in _keys(charge) if key in known), None)
             if not isinstance(charge.outcome, Captured | Challenged | Pending):
                 if attempt is not None and _counts(attempt, charge):
                     yield from self._judge_settled(attempt)
@@ -126,12 +132,20 @@ class Comparison:
                 yield self._found(ORPHAN, charge, f"merchant reference {charge.merchant_reference}")
             elif charge.money != attempt.money:
                 yield self._found(OTHER_AMOUNT, charge, f"of {attempt.tracking_number}, asked for {attempt.money}")
-            elif _is_uncounted(attempt, charge):
-                yield self._found(UNKNOWN_CAPTURE, charge, f"of {attempt.tracking_number}, here {attempt.outcome}")
+            elif isinstance(charge.outcome, Captured) and self._is_uncounted(attempt, charge):
+                detail = f"of {attempt.tracking_number}, here {attempt.outcome}"
+                yield self._found(UNKNOWN_CAPTURE, charge, detail, news=(attempt, charge.outcome))
+
+    def _is_uncounted(self, attempt: Attempt, charge: ChargeRecord) -> bool:
+        """Whether *charge* is a capture that *attempt* knows nothing of: it ended without it, or by another charge."""
+        if charge.created_at > datetime.now(UTC) - self.news_within:
+            return False
+        another = attempt.outcome is AttemptState.CAPTURED and attempt.psp_reference != charge.reference
+        return attempt.outcome in _NOT_COUNTED or another
 
     def _judge_settled(self, attempt: Attempt) -> Iterator[Finding]:
         """Ask anew about a capture of ours that the books do not show as one: it was settled before this question."""
-        answer = self.psp.look_up(ChargeQuery(attempt.psp_key, attempt.merchant_reference, attempt.psp_reference))
+        answer = self.psp.look_up(attempt.query)
         if isinstance(answer, Captured):
             return
         if isinstance(answer, Unanswered):
@@ -140,20 +154,19 @@ class Comparison:
         detail = f"{attempt.psp_reference} is {type(answer).__name__.lower()} at {attempt.provider}"
         yield Finding(check, attempt.tenant_id, attempt.tracking_number, detail)
 
-    def _found(self, check: Check, charge: ChargeRecord, detail: str) -> Finding:
+    def _found(
+        self, check: Check, charge: ChargeRecord, detail: str, *, news: tuple[Attempt, Captured] | None = None
+    ) -> Finding:
         state = type(charge.outcome).__name__.lower()
         told = f"{state} {charge.money.amount_minor} {charge.money.currency} at {self.account.provider}, {detail}"
-        return Finding(check, self.tenant_id, charge.reference, told)
+        return Finding(check, self.tenant_id, charge.reference, told, news)
+
+
+def _keys(charge: ChargeRecord) -> tuple[str, str]:
+    """The keys of the rows that may stand for *charge*: its own if it was a second one, else its attempt's."""
+    return attempts.key_of_second(charge.psp_key, charge.reference), charge.psp_key
 
 
 def _counts(attempt: Attempt, charge: ChargeRecord) -> bool:
     """Whether *charge* is what *attempt* counts as captured."""
     return attempt.outcome is AttemptState.CAPTURED and attempt.psp_reference == charge.reference
-
-
-def _is_uncounted(attempt: Attempt, charge: ChargeRecord) -> bool:
-    """Whether *charge* is a capture that *attempt* knows nothing of: it was ended without it, or by another charge."""
-    if not isinstance(charge.outcome, Captured) or charge.created_at > datetime.now(UTC) - NEWS_ON_THE_WAY:
-        return False
-    another = attempt.outcome is AttemptState.CAPTURED and attempt.psp_reference != charge.reference
-    return attempt.outcome in _NOT_COUNTED or another

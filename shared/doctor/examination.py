@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Uuid, bindparam, text
 
 from shared.doctor import books, checks
-from shared.doctor.books import NOT_ASKED, Comparison, NotCompared
+from shared.doctor.books import NEWS_ON_THE_WAY, NOT_ASKED, Comparison, NotCompared
 from shared.doctor.findings import SHOWN, Check, Finding, Report
 from shared.ids import first_number_at
 from shared.keyring import CannotOpen, Keyring
@@ -24,11 +24,15 @@ from shared.store.engine import statements
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One tenant or all (None); what was admitted or charged in the *window*; for at most *budget_s* seconds."""
+    """One tenant or all (None); what was admitted or charged in the *window*; for at most *budget_s* seconds.
+
+    *news_within*: a charge younger than this may have changed with its news still on the way, and is not judged.
+    """
 
     window: timedelta
     budget_s: float
     tenant_id: UUID | None = None
+    news_within: timedelta = NEWS_ON_THE_WAY
 
 
 def examine(engine: Engine, keyring: Keyring, psp_for: Callable[[Account], Psp], scope: Scope) -> Report:
@@ -41,7 +45,7 @@ def examine(engine: Engine, keyring: Keyring, psp_for: Callable[[Account], Psp],
             findings += _broken(conn, check, scope.tenant_id, began)
         names = accounts.names(conn, scope.tenant_id)
     for tenant_id, provider in names:
-        findings += _compare(engine, keyring, psp_for, (tenant_id, provider), began, ends_at)
+        findings += _compare(engine, keyring, psp_for, (tenant_id, provider), (began, scope.news_within), ends_at)
     return Report((*checks.CHECKS, *books.CHECKS), tuple(findings))
 
 
@@ -60,7 +64,7 @@ def _compare(
     keyring: Keyring,
     psp_for: Callable[[Account], Psp],
     name: tuple[UUID, str],
-    began: datetime,
+    age: tuple[datetime, timedelta],
     ends_at: float,
 ) -> list[Finding]:
     """The differences of one account, and whether it could be compared at all."""
@@ -76,7 +80,7 @@ def _compare(
         with statements(engine) as conn:
             account = accounts.get(conn, keyring, tenant_id, provider)
         assert account is not None, "an account is disabled, never deleted"
-        for finding in islice(Comparison(engine, psp_for(account), account, began).findings(), SHOWN):
+        for finding in islice(Comparison(engine, psp_for(account), account, *age).findings(), SHOWN):
             found.append(finding)  # One by one: what was found counts, even if the rest cannot be read.
     except NotCompared as error:
         return not_compared(str(error))

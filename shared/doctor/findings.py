@@ -7,6 +7,9 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from shared.domain.outcomes import Captured
+from shared.store.attempts import Attempt
+
 SHOWN: Final = 100
 """Findings of one check that are shown; whoever has more has one cause to look for, not a hundred."""
 
@@ -41,6 +44,8 @@ class Finding:
     tenant_id: UUID
     subject: str
     detail: str
+    news: tuple[Attempt, Captured] | None = None
+    """A capture nobody told us of, and the attempt it was made under: for whoever settles news about money."""
 
 
 @dataclass(frozen=True, slots=True)

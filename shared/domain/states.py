@@ -96,6 +96,9 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
 
 TERMINAL: Final = frozenset({S.DONE, S.FAILED})
 
+PAID_OR_ENDED: Final = TERMINAL | {S.CAPTURED}
+"""States in which no payment is wanted any more: whatever an attempt still brings has no right to stay."""
+
 NEEDS_NO_CARD: Final = frozenset({S.CHALLENGE, S.CAPTURED, S.DONE, S.FAILED})
 """States in which no further attempt can need the shopper's card: it leaves the vault."""
 

@@ -1,5 +1,8 @@
 """What we ask of any payment service provider: a handful of verbs with closed answer types.
 
+A charge has one reference: the same name in every answer, event and listing of its PSP, whatever else that PSP calls
+its parts. Another reference under the same key is another charge, and is given back.
+
 An adapter never raises for what a PSP or a network can do; it answers Unanswered or NotSent. It raises for our
 own mistakes. No verb is called with a database transaction open, and every verb ends by its deadline
 (connect 1 s, read 10 s, total 15 s), also against an answer that dribbles or never ends.

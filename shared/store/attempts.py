@@ -14,11 +14,13 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Interval, case, func, literal, select, update
+from sqlalchemy import Connection, Interval, case, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.money import Money
-from shared.store.tables import payment_attempts
+from shared.domain.states import PAID_OR_ENDED
+from shared.psp.port import ChargeQuery
+from shared.store.tables import orders, payment_attempts
 
 
 class AttemptState(StrEnum):
@@ -64,12 +66,30 @@ class Attempt:
         """The amount that was asked for."""
         return Money(self.amount_minor, self.currency)
 
+    @property
+    def key_at_psp(self) -> str:
+        """The key its PSP was sent: a second charge under one key has a row, and so a `psp_key`, of its own."""
+        return self.psp_key.partition(_SECOND)[0]
+
+    @property
+    def query(self) -> ChargeQuery:
+        """How its PSP is asked about it."""
+        return ChargeQuery(self.key_at_psp, self.merchant_reference, self.psp_reference)
+
+
+_SECOND: Final = "#"
+"""Between a key and the reference of another charge under it; no key of ours (shared/ids.py: hex) holds it."""
+
 
 _COLUMNS: Final = [payment_attempts.c[field.name] for field in fields(Attempt)]
+_ORDER_OF: Final = (payment_attempts.c.tracking_number == orders.c.tracking_number) & (
+    payment_attempts.c.tenant_id == orders.c.tenant_id
+)
 
 
 def _attempt(row: Any) -> Attempt:
-    return Attempt(**(dict(row._mapping) | {"outcome": AttemptState(row.outcome)}))
+    values = {field.name: getattr(row, field.name) for field in fields(Attempt)}
+    return Attempt(**(values | {"outcome": AttemptState(row.outcome)}))
 
 
 def of_order(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[Attempt]:
@@ -95,7 +115,7 @@ def by_key(conn: Connection, tenant_id: UUID, provider: str, psp_key: str) -> At
 
 
 def by_keys(conn: Connection, tenant_id: UUID, provider: str, psp_keys: Sequence[str]) -> dict[str, Attempt]:
-    """Those attempts at *provider* that were made under one of *psp_keys*, by their key."""
+    """Those attempts at *provider* whose rows have one of *psp_keys*, by their key."""
     rows = conn.execute(
         select(*_COLUMNS).where(
             payment_attempts.c.tenant_id == tenant_id,
@@ -104,6 +124,31 @@ def by_keys(conn: Connection, tenant_id: UUID, provider: str, psp_keys: Sequence
         )
     )
     return {row.psp_key: _attempt(row) for row in rows}
+
+
+def key_of_second(psp_key: str, reference: str) -> str:
+    """What the row of another charge under *psp_key* has for its key, so that each charge is noted once."""
+    return f"{psp_key}{_SECOND}{reference}"
+
+
+def add_second_charge(conn: Connection, attempt: Attempt, *, attempt_no: int, reference: str) -> None:
+    """Note another charge that a PSP made under the key of *attempt*: nobody asked for it, so it is to be returned."""
+    conn.execute(
+        insert(payment_attempts).values(
+            tenant_id=attempt.tenant_id,
+            tracking_number=attempt.tracking_number,
+            attempt_no=attempt_no,
+            provider=attempt.provider,
+            psp_key=key_of_second(attempt.key_at_psp, reference),
+            merchant_reference=attempt.merchant_reference,
+            amount_minor=attempt.amount_minor,
+            currency=attempt.currency,
+            outcome=AttemptState.RETURNING,
+            psp_reference=reference,
+            due_at=func.now(),
+            settled_at=func.now(),
+        )
+    )
 
 
 def captured_since(conn: Connection, tenant_id: UUID, provider: str, since: str) -> list[Attempt]:
@@ -117,6 +162,21 @@ def captured_since(conn: Connection, tenant_id: UUID, provider: str, since: str)
         )
     )
     return [_attempt(row) for row in rows]
+
+
+def beside(conn: Connection, tenant_id: UUID | None, *, limit: int) -> list[tuple[Attempt, timedelta]]:
+    """At most *limit* attempts whose verdict is out though their order is paid or ended, and how long ago each was
+    asked for; the longest ago first. *tenant_id* None: of all tenants."""
+    since = (func.clock_timestamp() - payment_attempts.c.asked_at).label("since")
+    rows = conn.execute(
+        select(*_COLUMNS, since)
+        .join_from(payment_attempts, orders, _ORDER_OF)
+        .where(payment_attempts.c.outcome.in_(UNSETTLED), orders.c.state.in_(PAID_OR_ENDED))
+        .where(true() if tenant_id is None else payment_attempts.c.tenant_id == tenant_id)
+        .order_by(payment_attempts.c.asked_at)
+        .limit(limit)
+    )
+    return [(_attempt(row), row.since) for row in rows]
 
 
 def write_ahead(conn: Connection, attempt: Attempt) -> None:

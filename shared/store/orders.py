@@ -195,7 +195,9 @@ def _released(order: Order) -> Any:
 
 
 def look_again(conn: Connection, order: Order, *, due_in: timedelta) -> None:
-    """Set when somebody must look at *order* next, if it still stands where its reader saw it."""
+    """Set when somebody must look at *order* next, if it still stands where its reader saw it and is not finished."""
     conn.execute(
-        update(orders).where(*_is(order)).values(due_at=func.now() + literal(due_in, Interval), rings=order.rings + 1)
+        update(orders)
+        .where(*_is(order), orders.c.finished_at.is_(None))
+        .values(due_at=func.now() + literal(due_in, Interval), rings=order.rings + 1)
     )

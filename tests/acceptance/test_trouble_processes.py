@@ -19,7 +19,7 @@ from tests.support.wire import a_request, an_order, fresh_card
 pytestmark = pytest.mark.usefixtures("well")
 
 ENDS_WITHIN_S = 60.0
-"""A lease ends after 6 s, the rescuer looks every 2 s, and the killed worker takes some seconds to be back."""
+"""A lease ends after 4 s, the rescuer looks every second, and the killed worker takes some seconds to be back."""
 
 
 def paying(shop: Storefront, rows: StackRows, correlation: str) -> str:

@@ -23,6 +23,7 @@ from tests.crash.scenarios import (
     paying,
     paying_nothing,
     paying_slowly,
+    reconciled,
     refunding,
     refusal,
     repeat,
@@ -93,6 +94,7 @@ SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
         P.RESCUER_AFTER_RINGING,
     ),
     **_each(early_news, P.RELEASE_BEFORE_COMMIT, P.RELEASE_AFTER_COMMIT, P.RELEASE_AFTER_RING),
+    **_each(reconciled, P.RECONCILE_BEFORE_COMMIT, P.RECONCILE_AFTER_COMMIT),
     **_each(keeping, P.KEEPING_BEFORE_CALL, P.KEEPING_AFTER_CALL, P.KEEPING_BEFORE_COMMIT, P.KEEPING_AFTER_COMMIT),
     **_each(deletion, P.DELETION_BEFORE_CALL, P.DELETION_AFTER_CALL, P.DELETION_AFTER_STATEMENT),
 }

@@ -260,7 +260,12 @@ def deletion(case: Case, point: Failpoint) -> int:
 
 def locked(case: Case, card: str = GOOD_CARD, offer: Offer | None = None) -> str:
     """An order that holds its offer."""
-    number = case.accepted(pay_with(card), offer=offer)
+    return locked_by(case, pay_with(card), offer=offer)
+
+
+def locked_by(case: Case, payment: Document, offer: Offer | None = None) -> str:
+    """The same, to be paid in any way."""
+    number = case.accepted(payment, offer=offer)
     case.step(Step.LOCK_OFFER, number)
     return number
 
@@ -289,14 +294,28 @@ def challenged_and_approved(case: Case) -> str:
     return number
 
 
+def reconciled(case: Case, point: Failpoint) -> int:
+    """The upkeep process dies while it settles what only the PSP's books knew; the next examination finds it again."""
+    captured_unheard(case)
+    code = case.reconciling(point).ended()
+    case.reconcile()
+    return code
+
+
 def captured_after_a_no(case: Case) -> str:
     """A failed order whose request, sent a second time by a worker long dead, was captured by a forgetful PSP."""
+    number = captured_unheard(case)
+    assert case.tell_here(case.hook(number, "charge.captured")) == 200
+    return number
+
+
+def captured_unheard(case: Case) -> str:
+    """The same order before its webhook came: only the PSP's books know of the capture."""
     case.floor.sandbox.set_faults(memory="successes", next=[{"kind": "decline"}])
     number = locked(case)
     case.step(Step.PAY, number)
     assert case.state(number) == "failed"
     send_again(case, number)
-    assert case.tell_here(case.hook(number, "charge.captured")) == 200
     return number
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, cast
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from redis import Redis
@@ -24,9 +25,11 @@ from tests.crash.test_stopped_workers import stale_no, wake
 from tests.support import commit_cutter, crash_case
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case
+from tests.support.own_postgres import own_postgres
 from tests.support.planted import BUGS, planted
 from tests.support.psp import until
-from tests.support.wire import GOOD_CARD
+from tests.support.wire import GOOD_CARD, channel
+from workers.rescuer import look
 
 Scene = Callable[[Case], list[Violation]]
 
@@ -58,6 +61,47 @@ def a_late_success(case: Case) -> list[Violation]:
     return case.violations()
 
 
+def a_late_success_unheard(case: Case) -> list[Violation]:
+    """The same, and its webhook is lost: only the PSP's books know."""
+    scenarios.captured_unheard(case)
+    case.reconcile()
+    return case.violations()
+
+
+def an_old_webhook_again_and_again(case: Case) -> list[Violation]:
+    """A PSP that tells by the half hour that a payment is pending, and whose "captured" was lost.
+
+    Once the hour is over in which it was to be asked (shared/patience.py), it is asked.
+    """
+    number = scenarios.locked_by(case, channel("SEPA"))
+    case.step(Step.PAY, number)
+    pending = case.hook(number, "charge.pending")
+    case.hook(number, "charge.captured")
+    for _ in range(3):
+        case.let_pass(30 * 60)
+        assert case.tell_here(pending) == 200
+        look(case.floor.run, 1)
+        case.drain.work_off()
+    return case.violations(within_s=1)
+
+
+def a_crash_of_the_database(case: Case) -> list[Violation]:
+    """PostgreSQL is killed right after it said that an order is committed."""
+    with own_postgres() as database:
+        settings = case.floor.settings.model_copy(update={"database_url": SecretStr(database.url)})
+        with crash_case.floor(settings, case.floor.sandbox, case.floor.hooks) as floor:
+            here = replace(floor.case(), bug=case.bug)
+            with psycopg.connect(database.url) as durable:
+                durable.execute("UPDATE tenants SET name = name")  # And with it, all that was written before it.
+            database.stop_writing()
+            here.accepted(scenarios.pay_with())
+            database.kill()
+            database.start()
+            for engine in (floor.parts.engine, floor.run.engine):
+                engine.dispose()
+            return here.violations(within_s=5)
+
+
 def a_ring_lost(case: Case) -> list[Violation]:
     """The broker forgets its queue."""
     case.accepted_unheard(scenarios.pay_with())
@@ -86,9 +130,12 @@ SCENES: Final[Mapping[str, tuple[Scene, set[str]]]] = {
     "a new PSP key on retry": (a_death_after_the_charge, {"I1", "I3", "I11"}),
     "timeout taken as failed": (an_answer_lost, {"I3", "I11"}),
     "late success dropped": (a_late_success, {"I3", "I11"}),
+    "no reconciliation": (a_late_success_unheard, {"I3", "I11"}),
     "no rescuer": (a_ring_lost, {"I2"}),
     "a SELECT probe after a cut COMMIT": (a_late_commit, {"I10"}),
     "a PAN in task arguments": (a_look_into_the_queues, {"I7"}),
+    "synchronous_commit off": (a_crash_of_the_database, {"I2", "I10"}),
+    "webhooks not deduplicated": (an_old_webhook_again_and_again, {"I2", "I11"}),
 }
 """Each bug, the scene that it spoils, and the promises it breaks there."""
 

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from shared.config import Settings
 from shared.doctor import books, checks
+from shared.doctor.books import NEWS_ON_THE_WAY
 from shared.doctor.examination import Scope, examine
 from shared.doctor.findings import Check, Finding
 from shared.domain.cards import Card
@@ -20,6 +21,7 @@ from shared.domain.money import Money
 from shared.domain.states import OrderState
 from shared.keyring import fresh
 from shared.psp.port import Channel, ChargeRequest
+from shared.store.attempts import AttemptState
 from shared.store.engine import statements
 from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
@@ -27,6 +29,7 @@ from tests.support.psp import Sandbox
 from tests.support.wire import GOOD_CARD
 from workers import examiner
 from workers.pay import pay
+from workers.return_money import return_money
 from workers.tokenize import tokenize
 
 HOUR: Final = timedelta(hours=1)
@@ -41,16 +44,24 @@ def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[En
     shared_psp.heal()
 
 
-def findings(room: EngineRoom, window: timedelta = HOUR) -> list[Finding]:
+AT_ONCE: Final = timedelta(0)
+"""For charges whose news would be on the way for a minute."""
+
+
+def scope(room: EngineRoom, news_within: timedelta = AT_ONCE, budget_s: float = 60.0) -> Scope:
+    """This room's tenant."""
+    return Scope(HOUR, budget_s, room.seller.shop.tenant_id, news_within)
+
+
+def findings(room: EngineRoom, news_within: timedelta = AT_ONCE) -> list[Finding]:
     """What an examination of this room's tenant finds."""
     run = room.run
-    scope = Scope(window, 60.0, room.seller.shop.tenant_id)
-    return list(examine(run.engine, run.keyring, run.psp_for, scope).findings)
+    return list(examine(run.engine, run.keyring, run.psp_for, scope(room, news_within)).findings)
 
 
-def found(room: EngineRoom) -> list[tuple[Check, str]]:
+def found(room: EngineRoom, news_within: timedelta = AT_ONCE) -> list[tuple[Check, str]]:
     """The same, as pairs of check and subject."""
-    return [(one.check, one.subject) for one in findings(room)]
+    return [(one.check, one.subject) for one in findings(room, news_within)]
 
 
 def done(room: EngineRoom) -> str:
@@ -273,9 +284,8 @@ def test_a_charge_of_another_amount_is_found(room: EngineRoom) -> None:
 
 
 @pytest.mark.parametrize("thought", ["declined", "absent", "returned"])
-def test_a_capture_we_do_not_count_is_found(room: EngineRoom, thought: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capture_we_do_not_count_is_found(room: EngineRoom, thought: str) -> None:
     """Planted bugs of this kind: a timeout taken as failed, a late success dropped."""
-    monkeypatch.setattr(books, "NEWS_ON_THE_WAY", timedelta(0))
     number = failed(room)
     room.sql("UPDATE payment_attempts SET outcome = 'open' WHERE tracking_number = :n", n=number)
     reference = _charged(room, number)
@@ -286,18 +296,66 @@ def test_a_capture_we_do_not_count_is_found(room: EngineRoom, thought: str, monk
 def test_a_capture_so_young_that_its_news_may_be_on_the_way_is_judged_later(room: EngineRoom) -> None:
     number = failed(room)
     _charged(room, number)
-    assert found(room) == []
+    assert found(room, NEWS_ON_THE_WAY) == []
 
 
-def test_a_second_capture_under_one_key_is_found(
-    room: EngineRoom, shared_psp: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_capture_under_one_key_is_found(room: EngineRoom, shared_psp: Sandbox) -> None:
     """A PSP that forgot a key, asked with it again: the database has one capture, the PSP two."""
-    monkeypatch.setattr(books, "NEWS_ON_THE_WAY", timedelta(0))
     number = done(room)
     shared_psp.set_faults(keyLifetimeSeconds=0)
     second = _charged(room, number)
     assert found(room) == [(books.UNKNOWN_CAPTURE, second)]
+
+
+@pytest.mark.parametrize("thought", ["declined", "absent"])
+def test_a_capture_only_the_books_know_of_is_given_back_within_the_minute(
+    room: EngineRoom, shared_psp: Sandbox, thought: str
+) -> None:
+    """Its worker died and its webhook was lost: reconciliation is the last to learn of it (C4)."""
+    number = failed(room)
+    _charged(room, number)
+    room.sql("UPDATE payment_attempts SET outcome = :o WHERE tracking_number = :n", o=thought, n=number)
+
+    examiner.examine_alone(room.run, scope(room))
+    return_money(room.run, number)
+
+    assert room.attempt(number).outcome is AttemptState.RETURNED
+    assert _states(room, shared_psp, number) == ["voided"]
+    assert found(room) == []
+
+
+def test_a_capture_only_the_books_know_of_pays_an_order_that_still_waits(room: EngineRoom) -> None:
+    number = room.locked()
+    room.dies_while_charging(number, after_the_charge=True)
+    attempt = room.attempt(number)
+    room.sql("UPDATE payment_attempts SET outcome = 'absent' WHERE tracking_number = :n", n=number)
+    room.sql("UPDATE orders SET state = 'offer_locked', lease_until = NULL WHERE tracking_number = :n", n=number)
+
+    examiner.examine_alone(room.run, scope(room))
+
+    assert room.state(number) is OrderState.CAPTURED
+    assert room.attempt(number).psp_key == attempt.psp_key
+    assert room.attempt(number).outcome is AttemptState.CAPTURED
+
+
+def test_a_second_capture_under_one_key_is_given_back_and_the_first_stays(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    """Compensation is decided by the charge, never by the attempt it was made under (design)."""
+    number = done(room)
+    shared_psp.set_faults(keyLifetimeSeconds=0)
+    second = _charged(room, number)
+
+    for _ in range(2):  # The second examination finds it noted.
+        examiner.examine_alone(room.run, scope(room))
+    return_money(room.run, number)
+
+    first, other = room.attempts(number)
+    assert (first.outcome, other.outcome) == (AttemptState.CAPTURED, AttemptState.RETURNED)
+    assert other.psp_reference == second
+    assert _states(room, shared_psp, number) == ["captured", "voided"]
+    assert room.state(number) is OrderState.DONE
+    assert found(room) == []
 
 
 def test_a_capture_the_psp_does_not_have_is_found(room: EngineRoom) -> None:
@@ -323,13 +381,12 @@ def test_books_that_cannot_be_read_are_never_taken_for_clean(room: EngineRoom, s
 
 
 def test_credentials_that_do_not_open_are_told(room: EngineRoom) -> None:
-    scope = Scope(HOUR, 60.0, room.seller.shop.tenant_id)
-    report = examine(room.run.engine, fresh(), room.run.psp_for, scope)
+    report = examine(room.run.engine, fresh(), room.run.psp_for, scope(room))
     assert [one.check for one in report.findings] == [books.NOT_ASKED]
 
 
 def test_an_examination_without_time_left_says_what_it_did_not_compare(room: EngineRoom) -> None:
-    report = examine(room.run.engine, room.run.keyring, room.run.psp_for, Scope(HOUR, -1.0, room.seller.shop.tenant_id))
+    report = examine(room.run.engine, room.run.keyring, room.run.psp_for, scope(room, budget_s=-1.0))
     assert [(one.check, one.detail) for one in report.findings] == [
         (books.NOT_ASKED, "the time for this examination was up")
     ]
@@ -356,6 +413,12 @@ def test_one_process_examines_at_a_time_and_logs_what_it_finds(room: EngineRoom)
     [alarm] = [line for line in logs if line["event"] == "doctor.found" and line["subject"] == number]
     assert (alarm["log_level"], alarm["check"], alarm["severity"]) == ("error", "unclear-too-long", "alarm")
     assert examiner.examine_alone(room.run) is not None, "it lets go of its lock"
+
+
+def _states(room: EngineRoom, psp: Sandbox, number: str) -> list[str]:
+    """The states of the order's charges at the PSP, the first one first."""
+    reference = room.order(number).merchant_reference
+    return [one["state"] for one in psp.charges(room.account) if one["merchantReference"] == reference]
 
 
 def _reference(room: EngineRoom, number: str) -> str:

@@ -93,6 +93,21 @@ def test_the_same_capture_twice_changes_nothing(room: EngineRoom) -> None:
     assert room.events(number).count("payment_captured") == 1
 
 
+def test_another_charge_under_the_same_key_is_marked_once_to_be_returned(room: EngineRoom) -> None:
+    """A webhook or a look-up that speaks of a charge we never heard of, though its attempt has one."""
+    number = room.locked()
+    assert pay(room.run, number)
+    attempt = room.attempt(number)
+
+    for _ in range(2):
+        room.tell(attempt, captured(attempt, "sb_another"), actor="webhook")
+
+    first, other = room.attempts(number)
+    assert first == attempt
+    assert (other.outcome, other.psp_reference) == (AttemptState.RETURNING, "sb_another")
+    assert other.query.psp_key == attempt.psp_key
+
+
 @pytest.mark.parametrize(("window_s", "ends"), [(86_400, "voided"), (0, "refunded")])
 def test_a_capture_of_a_failed_order_is_given_back(
     room: EngineRoom, shared_psp: Sandbox, window_s: int, ends: str

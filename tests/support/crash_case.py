@@ -24,6 +24,7 @@ from deploy.crashtest.checker import check
 from deploy.crashtest.records import Call, Database, Poll, Records, Violation
 from shared import keyring
 from shared.config import Settings
+from shared.doctor.examination import Scope
 from shared.domain.offers import Offer
 from shared.messages import Step
 from shared.psp.port import Account
@@ -36,7 +37,7 @@ from tests.support.psp import Hook, Receiver, Sandbox, until
 from tests.support.selling import Seller, a_seller
 from tests.support.storefront import new_correlation
 from tests.support.wire import Document, a_request, an_order
-from workers import runtime
+from workers import examiner, runtime
 from workers.runtime import Runtime
 
 SUBMIT: Final = "/api/v1/c2a/offer/checkout"
@@ -154,6 +155,20 @@ class Case:
     def releasing(self, failpoints: str) -> Child:
         """An upkeep process with *failpoints* that settles news that came early."""
         return self._start(crash_jobs.release, self._armed(failpoints))
+
+    def reconciling(self, failpoints: str) -> Child:
+        """An upkeep process with *failpoints* that examines this tenant once."""
+        return self._start(crash_jobs.reconcile, self._armed(failpoints), self._scope)
+
+    def reconcile(self) -> None:
+        """An upkeep process that lives examines this tenant, as it does by the minute."""
+        # A process that died lets go of its turn once PostgreSQL has noticed.
+        until(lambda: examiner.examine_alone(self.floor.run, self._scope) is not None, seconds=20)
+
+    @property
+    def _scope(self) -> Scope:
+        """What the PSP's books say now: nobody in a test waits for the minute in which news may be on its way."""
+        return Scope(timedelta(hours=1), 60.0, self.seller.shop.tenant_id, news_within=timedelta(0))
 
     def call(self, method: str, path: str, **more: Any) -> Heard:
         """Any other request of the client, to a door that stands."""

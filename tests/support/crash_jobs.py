@@ -15,11 +15,12 @@ from api.app import create_app
 from api.parts import Parts
 from shared import failpoints, keyrings, vault
 from shared.config import Settings
+from shared.doctor.examination import Scope
 from shared.messages import Step
 from shared.store.engine import create_engine
 from tests.support.wire import Document
+from workers import examiner, rescuer, runtime
 from workers import release as early_news
-from workers import rescuer, runtime
 from workers.lock_offer import lock_offer
 from workers.look_up import look_up
 from workers.pay import pay
@@ -79,6 +80,14 @@ def release(settings: Settings) -> int:
     released = early_news.release(run)
     run.doorbell.close()
     return released
+
+
+def reconcile(settings: Settings, scope: Scope) -> bool:
+    """One examination; whether it was this process's."""
+    run = runtime.build(settings)
+    report = examiner.examine_alone(run, scope)
+    run.doorbell.close()
+    return report is not None
 
 
 def rescue(settings: Settings) -> int:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from pydantic import SecretStr
 
 from deploy.stack import account, ports, postgres
@@ -42,6 +43,22 @@ class OwnPostgres:
         assert self.process is not None
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(READY_WITHIN_S)
+
+    def stop_writing(self) -> None:
+        """Stop whoever writes the log of others: from now on only a commit that waits for it is on the disk."""
+        [writer] = [one for one in self._family() if "walwriter" in " ".join(one.cmdline())]
+        writer.suspend()
+
+    def kill(self) -> None:
+        """SIGKILL to all of it at once: what its memory holds is gone."""
+        assert self.process is not None
+        for one in (psutil.Process(self.process.pid), *self._family()):
+            one.kill()
+        self.process.wait(READY_WITHIN_S)
+
+    def _family(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
 
 
 @contextmanager

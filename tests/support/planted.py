@@ -15,13 +15,16 @@ from typing import Any, Final
 from unittest.mock import patch
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 import api.admission
 import shared.doorbell
 import shared.settle
+import shared.store.engine
+import shared.store.inbox
 import shared.store.orders
+import shared.store.timely
 import workers.pay
 from api.parts import Parts
 from api.schemas.checkout import CheckoutRequest
@@ -30,12 +33,14 @@ from shared.domain.cards import Card
 from shared.domain.outcomes import Captured, Declined, DeclineReason, PaymentOutcome, Unanswered
 from shared.domain.states import OrderEvent, may
 from shared.ids import new_tracking_number
+from shared.keyring import Keyring
 from shared.messages import Message, Step
-from shared.psp.port import ChargeRequest
+from shared.psp.port import ChargeRequest, PspEvent
 from shared.store.admission import Candidate, Holder
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.store.tables import idempotency_keys, orders
+from shared.store.timely import TimelyConnection
 from shared.vault import Vault
 
 
@@ -97,9 +102,14 @@ def _late_success_dropped(stack: ExitStack) -> None:
     stack.enter_context(patch.object(shared.settle, "_captured", captured))
 
 
+def _no_reconciliation(stack: ExitStack) -> None:
+    """What only the PSP's books know, nobody does."""
+    stack.enter_context(patch("workers.reconcile.settle_found", lambda *_: None))
+
+
 def _no_rescuer(stack: ExitStack) -> None:
     """A lost message is a lost order."""
-    stack.enter_context(patch("tests.support.drain.look", lambda run, number: None))
+    stack.enter_context(patch("workers.rescuer.rescue", lambda _: 0))
 
 
 def _select_probe(stack: ExitStack) -> None:
@@ -137,13 +147,42 @@ def _pan_in_arguments(stack: ExitStack) -> None:
     stack.enter_context(patch.object(shared.doorbell, "message", message))
 
 
+def _commits_before_they_are_durable(stack: ExitStack) -> None:
+    """synchronous_commit off: PostgreSQL says "committed" of what its memory holds."""
+    made = shared.store.timely.timely
+
+    def timely(answer_within_s: float) -> type[TimelyConnection]:
+        class Hasty(made(answer_within_s)):  # type: ignore[misc]
+            @classmethod
+            def connect(cls, *args: Any, **kwargs: Any) -> Any:
+                options = f"{kwargs.pop('options', '')} -c synchronous_commit=off"
+                return super().connect(*args, options=options, **kwargs)
+
+        return Hasty
+
+    stack.enter_context(patch.object(shared.store.engine, "timely", timely))
+
+
+def _webhooks_not_deduplicated(stack: ExitStack) -> None:
+    """Each delivery of an event is an event."""
+    kept = shared.store.inbox.keep
+
+    def keep(conn: Connection, keyring: Keyring, tenant_id: UUID, provider: str, event: PspEvent) -> bool:
+        return kept(conn, keyring, tenant_id, provider, replace(event, event_id=f"{event.event_id}.{token_hex(4)}"))
+
+    stack.enter_context(patch.object(shared.store.inbox, "keep", keep))
+
+
 BUGS: Final[Mapping[str, Callable[[ExitStack], None]]] = {
     "no fencing": _no_fencing,
     "a new PSP key on retry": _new_key_on_retry,
     "timeout taken as failed": _timeout_is_failed,
     "late success dropped": _late_success_dropped,
+    "no reconciliation": _no_reconciliation,
     "no rescuer": _no_rescuer,
     "a SELECT probe after a cut COMMIT": _select_probe,
     "a PAN in task arguments": _pan_in_arguments,
+    "synchronous_commit off": _commits_before_they_are_durable,
+    "webhooks not deduplicated": _webhooks_not_deduplicated,
 }
-"""By the names of the list of planted bugs."""
+"""Each mistake by its name."""

@@ -14,7 +14,7 @@ from workers.pacing import BATCH, IN_HAND, LEAVING, NOT_NOW, TOP_UP, TURN_WAITER
         (50_000, 50_000, 100.0, Pace(BATCH, 990.0)),  # Only who waited twice as long as the queue takes (500 s).
         (50_000, 49_000, 100.0, Pace(BATCH, 970.0)),  # What workers have in hand is not lost.
         (50_000, 0, 100.0, Pace(BATCH)),  # Flushed: at once, and paced.
-        (700, 0, 0.0, Pace(700)),  # No more than are missing.
+        (300, 0, 0.0, Pace(300)),  # No more than are missing.
         (5_000, 4_000, 0.0, Pace(BATCH)),  # A fifth is missing: lost, even if nobody drains the queue now.
         (3, 0, 0.0, Pace(BATCH)),  # An empty queue waits for nobody.
         (100, 100, 50.0, Pace(BATCH, 0.0)),  # A short queue: the first patience (10 s) was enough.

@@ -1,0 +1,80 @@
+"""Settles news about money that no step waits for any more.
+
+Two kinds are left when a worker died, a PSP was late and a webhook was lost: a capture in the PSP's books that our
+attempt knows nothing of (it was written off as declined or absent), and an attempt whose verdict is out although its
+order was paid or ended by another one, so that nobody looks it up. Both end in the one settle function: the money
+counts or goes back. Whatever is due then is rung for by the rescuer. One that cannot be settled now (a key that was
+retired, a PSP that answers late) is logged and does not stand in the way of the others: it is found again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.domain.outcomes import Captured, Challenged, LookUpOutcome
+from shared.failpoints import Failpoint, reach
+from shared.settle import News, let_go, settle
+from shared.store import attempts
+from shared.store.attempts import Attempt
+from shared.store.engine import statements
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+ACTOR: Final = "upkeep"
+BATCH: Final = 100
+"""Attempts a minute whose order ended without them: it takes two faults at once to leave one."""
+
+
+def settle_found(run: Runtime, attempt: Attempt, captured: Captured) -> None:
+    """Make a capture that was found in the PSP's books count, or go back."""
+    with _on_its_own(attempt):
+        _settle(run, attempt, captured)
+
+
+def settle_beside(run: Runtime, tenant_id: UUID | None, *, ends_at: float) -> None:
+    """Ask about attempts whose order was paid or ended without their verdict, until the monotonic time *ends_at*."""
+    with statements(run.engine) as conn:
+        beside = attempts.beside(conn, tenant_id, limit=BATCH)
+    for attempt, since in beside:
+        if time.monotonic() > ends_at:
+            log.warning("reconcile.time_up", attempts=len(beside))
+            return
+        with _on_its_own(attempt):
+            _ask_about(run, attempt, since)
+
+
+@contextmanager
+def _on_its_own(attempt: Attempt) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError:
+        raise  # The database is away for the others, too.
+    except Exception:
+        log.exception("payment.not_reconciled", tracking_number=attempt.tracking_number, attempt=attempt.attempt_no)
+
+
+def _ask_about(run: Runtime, attempt: Attempt, since: timedelta) -> None:
+    psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
+    surely = timedelta(seconds=run.settings.lease_limit_s) + psp.capabilities.longest_processing
+    if since > surely:  # Until then somebody may still be at it, and will settle it; "no such charge" is no proof.
+        _settle(run, attempt, psp.look_up(attempt.query))
+
+
+def _settle(run: Runtime, attempt: Attempt, outcome: LookUpOutcome) -> None:
+    with run.engine.begin() as conn:
+        if isinstance(outcome, Challenged):
+            let_go(conn, attempt, outcome)
+        else:
+            settle(conn, News(attempt, outcome, actor=ACTOR), run.terms)
+        reach(Failpoint.RECONCILE_BEFORE_COMMIT)
+    reach(Failpoint.RECONCILE_AFTER_COMMIT)
+    log.warning("payment.reconciled", tracking_number=attempt.tracking_number, outcome=type(outcome).__name__)
