@@ -91,7 +91,7 @@ class Failpoint(StrEnum):
     BROWSER_AFTER_RING = "browser_return.after_ring"
 
     RESCUER_BEFORE_STATEMENT = "rescuer.before_statement"
-    RESCUER_BETWEEN_STATEMENTS = "rescuer.between_statements"  # Orders are rung for, money to return is not.
+    RESCUER_BETWEEN_STATEMENTS = "rescuer.between_statements"  # Money to return is rung for, orders are not.
     RESCUER_BEFORE_RINGING = "rescuer.before_ringing"
     RESCUER_AFTER_RINGING = "rescuer.after_ringing"
 

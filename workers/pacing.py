@@ -15,10 +15,12 @@ from typing import Final
 from shared.domain.states import TRANSITIONS, OrderEvent, OrderState
 from shared.patience import STEP_PATIENCE
 
-BATCH: Final = 500
+BATCH: Final = 1_000
 """Orders a look rings for in one state: with a look every second, more than an engine room of this size works off."""
 TOP_UP: Final = 200
 """Messages kept waiting of what comes due by its own clock: 4 threads need 5 s for them at 0.1 s a look-up."""
+RETURNS_AT_LEAST: Final = 20
+"""Returns a look rings for however deep their queue is; each is put off for a minute by it."""
 IN_HAND: Final = 200
 """Messages that may be missing from a queue because workers hold them, or are being published."""
 IN_HAND_SHARE: Final = 0.1
@@ -54,6 +56,12 @@ def for_turn(*, waiting: int, depth: int, drained_per_s: float) -> Pace:
 def for_clock(*, depth: int) -> Pace:
     """The pace for orders that come due by their own clock, or were claimed and dropped."""
     return Pace(max(0, TOP_UP - depth))
+
+
+def for_returns(*, depth: int) -> Pace:
+    """The pace for money that has to go back: look-ups share its queue, and a PSP that is silent to them (15 s each)
+    must not keep what other PSPs would give back at once."""
+    return Pace(max(RETURNS_AT_LEAST, TOP_UP - depth))
 
 
 def _leaving(state: OrderState) -> frozenset[OrderEvent]:

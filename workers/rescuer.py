@@ -46,9 +46,9 @@ def rescue(run: Runtime) -> int:
     """Ring for what is overdue, as fast as its queues allow; how many orders were rung for."""
     reach(Failpoint.RESCUER_BEFORE_STATEMENT)
     try:
-        rung = _rescue_orders(run)
-        reach(Failpoint.RESCUER_BETWEEN_STATEMENTS)
         returns = _rescue_returns(run)
+        reach(Failpoint.RESCUER_BETWEEN_STATEMENTS)
+        rung = _rescue_orders(run)
     except BrokerAway as error:
         log.warning("rescue.broker_away", error=str(error))
         return 0
@@ -97,7 +97,7 @@ def _pace(run: Runtime, state: OrderState) -> Pace:
 
 
 def _rescue_returns(run: Runtime) -> int:
-    pace = pacing.for_clock(depth=run.depths.of(QUEUE_OF[Step.RETURN_MONEY]))
+    pace = pacing.for_returns(depth=run.depths.of(QUEUE_OF[Step.RETURN_MONEY]))
     with statements(run.engine) as conn:
         returning = overdue.returns_overdue(conn, limit=pace.limit)
     for tracking_number in returning:

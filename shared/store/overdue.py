@@ -24,7 +24,12 @@ _DUE: Final = text("""
     WHERE state = ANY (:live) AND due_at <= now() GROUP BY state
 """).bindparams(bindparam("live", type_=ARRAY(Text)))
 
-_WAITING: Final = text("SELECT count(*) FROM orders WHERE state = :state AND due_at IS NOT NULL")
+# An order that was claimed once and could not be paid (its PSP took nothing) waits for its own time, not for a message:
+# counted with the others, an outage would look like a queue that lost its messages, and be rung for as such.
+_WAITING: Final = text("""
+    SELECT count(*) FROM orders
+    WHERE state = :state AND due_at IS NOT NULL AND (state <> 'offer_locked' OR fence = 0)
+""")
 
 _MOVES: Final = text("""
     SELECT count(*) FROM order_events
@@ -58,7 +63,7 @@ def due(conn: Connection) -> dict[OrderState, int]:
 
 
 def waiting(conn: Connection, state: OrderState) -> int:
-    """How many orders are in the live *state*, due or not."""
+    """How many orders in the live *state* wait for a message, due or not."""
     return int(conn.execute(_WAITING, {"state": state}).scalar_one())
 
 
