@@ -8,9 +8,9 @@ from typing import Final
 STEP_PATIENCE: Final = timedelta(seconds=10)
 """How long an order may wait for the message of its next step before it is rung for again: ten times what a
 healthy queue takes, short enough for a shopper who waits."""
-FIRST_LOOK: Final = timedelta(seconds=1)
+FIRST_LOOK: Final = timedelta(seconds=0.7)
 """An answer that got lost is looked for at once; most PSPs know their verdict within a second. With the rescuer's look
-every second the first question is asked within two (design)."""
+every second and the way to a worker, the first question is asked within two (design)."""
 LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(seconds=15), timedelta(seconds=60), timedelta(minutes=5))
 """Then ever more slowly, the last pause for good."""
 JITTER: Final = (0.8, 1.2)

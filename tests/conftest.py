@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,18 @@ UNIT: Final = Path(__file__).parent / "unit"
 def pytest_configure() -> None:
     """End on SIGTERM as on Ctrl-C: fixtures are torn down, and no server outlives the tests."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Writes a line to the terminal, past pytest's capture: a figure is to be seen also when all is well."""
+
+    def write(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n    {line}\n")
+            sys.stdout.flush()
+
+    return write
 
 
 @pytest.fixture(autouse=True)

@@ -50,6 +50,15 @@ def taken_over(events: Iterable[Event], faults: Sequence[Struck]) -> Spread:
     )
 
 
+def doubt_ended(events: Iterable[Event]) -> Spread:
+    """From a PSP's lost answer to the moment somebody knows: captured, declined, challenged, or proven never made."""
+    return spread(
+        (event.at - before.at).total_seconds()
+        for before, event in _steps(events)
+        if before.event == "payment_unanswered" and event.event != "payment_unanswered"
+    )
+
+
 def accepted_again(exchanges: Iterable[Exchange], faults: Iterable[Struck]) -> Spread:
     """From PostgreSQL's return to the next 202."""
     submits = (one for one in exchanges if one.what == SUBMIT and one.status == ACCEPTED)

@@ -7,12 +7,13 @@ PostgreSQL over three seeds). Each seed gets a stack of its own, so that a faili
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from deploy.stack.home import ROOT
 
@@ -20,12 +21,16 @@ CHALLENGE_LIFE_S: Final = "20"
 """Abandoned challenges end within a run's rest."""
 SEEDS: Final = 3
 STACK_WITHIN_S: Final = 180
+FULL_MIN: Final = 90.0
+FLOORS: Final = {"orders": 50_000, "kills": 400, "PostgreSQL crashes": 50}
+"""What three runs of half an hour must have gone through together to say anything."""
+POSTGRES: Final = "Postgres killed"
 SETTINGS: Final = frozenset({"DATABASE_URL", "BROKER_URL", "VAULT_URL"})
 """Servers somebody else may use are never hurt."""
 
 
 def main(arguments: list[str]) -> int:
-    """Every seed, even after one failed; the worst exit code of `c2a crashtest`."""
+    """Every seed, even after one failed; the worst exit code of `c2a crashtest`, and 2 for a run below the floors."""
     asked = _parser().parse_args(arguments)
     seeds = asked.seed or [secrets.randbelow(10**6) for _ in range(SEEDS)]
     folder: Path = asked.out.resolve()
@@ -34,7 +39,39 @@ def main(arguments: list[str]) -> int:
     for seed, code in ended.items():
         ending = "clean" if code == 0 else f"exit code {code}"
         print(f"seed {seed}: {ending}; records in {folder / str(seed) / 'crashtest'}")
-    return 1 if 1 in ended.values() else max(ended.values())
+    below = _told(reports(folder, seeds), asked.minutes * len(seeds))
+    return 1 if 1 in ended.values() else max(2 * below, *ended.values())
+
+
+def reports(folder: Path, seeds: list[int]) -> list[dict[str, Any]]:
+    """The last report of each seed that came to one."""
+    found = [sorted((folder / str(seed) / "crashtest").glob("*/report.json")) for seed in seeds]
+    return [json.loads(paths[-1].read_text()) for paths in found if paths]
+
+
+def totals(documents: list[dict[str, Any]]) -> dict[str, int]:
+    """What all runs did together, in the terms of the floors."""
+    return {
+        "orders": sum(one["orders"] for one in documents),
+        "kills": sum(one["kills"] for one in documents),
+        "PostgreSQL crashes": sum(one["faults"].get(POSTGRES, 0) for one in documents),
+        "violations": sum(sum(one["violationsTotal"].values()) for one in documents),
+    }
+
+
+def _told(documents: list[dict[str, Any]], minutes: float) -> bool:
+    """Tell the sums; whether they are below the floors, for a run of the full length."""
+    done = totals(documents)
+    print("together: " + ", ".join(f"{count} {name}" for name, count in done.items()))
+    if done["orders"] and not done["violations"]:
+        print(f"0 violations in {done['orders']} orders: a true rate below {3 / done['orders']:.4%} (95 %)")
+    below = [f"{done[name]} {name}, floor {floor}" for name, floor in FLOORS.items() if done[name] < floor]
+    if minutes < FULL_MIN:
+        print(f"shorter than {FULL_MIN:g} min together: not held to the floors")
+        return False
+    for line in below:
+        print(f"below its floor: {line}")
+    return bool(below)
 
 
 def _run(home: Path, seed: int, minutes: float, rate: float) -> int:

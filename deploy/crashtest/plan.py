@@ -7,7 +7,7 @@ and shoppers run on; the plan and the dice are.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,10 @@ class FaultKind:
 
 PAYMENT: Final = "worker-payment"
 _STOP_S: Final = process_faults.STOPPED_S
+_POISON_S: Final = 25.0
+"""Five leases and looks; what is left of it after the load is a part of the recovery."""
+OF_NO_PROGRAM: Final = frozenset({"stop", "psp", "webhooks"})
+"""What hurts no program of its own: it waits for no other fault of a program, and none for it."""
 
 KINDS: Final = (
     FaultKind("api-worker-killed", "API killed", "api", process_faults.api_worker_killed, kills=True),
@@ -52,8 +56,12 @@ KINDS: Final = (
     FaultKind(
         "worker-stopped", "worker stopped past its lease", "stop", process_faults.worker_stopped, before_end_s=_STOP_S
     ),
+    FaultKind(
+        "poison-order", "poison order", "webhooks", process_faults.poison_order, kills=True, before_end_s=_POISON_S
+    ),
     FaultKind("broker-killed", "broker killed", "redis-broker", server_faults.broker_killed, kills=True),
-    FaultKind("broker-flushed", "broker flushed", "redis-broker", server_faults.broker_flushed),
+    FaultKind("broker-flushed", "broker flushed or out of memory", "redis-broker", server_faults.broker_flushed),
+    FaultKind("broker-full", "broker flushed or out of memory", "redis-broker", server_faults.broker_full),
     FaultKind("broker-silent", "broker silent", "redis-broker", server_faults.broker_silent),
     FaultKind("vault-killed", "vault killed", "redis-vault", server_faults.vault_killed, kills=True),
     FaultKind("postgres-killed", "Postgres killed", "postgres", server_faults.postgres_killed, kills=True),
@@ -76,9 +84,9 @@ class Planned:
     kind: FaultKind
 
 
-def deal(dice: random.Random, *, seconds: float, programs: Collection[str]) -> list[Planned]:
+def deal(dice: random.Random, *, seconds: float, programs: frozenset[str]) -> list[Planned]:
     """The faults of a run of *seconds* against a stack that has *programs* of its own."""
-    deck = [kind for kind in KINDS if kind.hurts in programs or kind.hurts in ("stop", "psp", "webhooks")]
+    deck = [kind for kind in KINDS if kind.hurts in programs | OF_NO_PROGRAM]
     deck = [kind for kind in deck if kind.before_end_s <= seconds - FIRST_S]
     slots = [FIRST_S + number * EVERY_S for number in range(int((seconds - FIRST_S) / EVERY_S))]
     planned: list[Planned] = []

@@ -31,8 +31,13 @@ class InFlight:
 
 def ask(dsn: str, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
     """The rows of *query*, outside any transaction. Raises psycopg.Error."""
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_S, options=OPTIONS) as conn:
+    with connected(dsn) as conn:
         return conn.execute(query, values or None).fetchall()
+
+
+def connected(dsn: str) -> psycopg.Connection[Any]:
+    """A connection of one's own, outside any transaction. Raises psycopg.Error."""
+    return psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_S, options=OPTIONS)
 
 
 def answers(dsn: str) -> bool:
@@ -50,8 +55,32 @@ def in_flight(dsn: str) -> InFlight | None:
         owners = ask(dsn, "SELECT lease_owner FROM orders WHERE state = 'paying' AND lease_until > now()")
     except psycopg.Error:
         return None
-    holders = tuple(int(owner.rpartition(":")[2]) for (owner,) in owners if owner)
+    holders = tuple(_pid(owner) for (owner,) in owners if owner)
     return InFlight(dict(states), holders)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A payment process that holds an order now, by the lease it wrote down. *fence* grows with every claim."""
+
+    tracking_number: str
+    fence: int
+    holder: int
+
+
+def claim(conn: psycopg.Connection[Any], tracking_number: str | None) -> Claim | None:
+    """Who holds this order now; without a number, any order that is held. Raises psycopg.Error."""
+    rows = conn.execute(
+        "SELECT tracking_number, fence, lease_owner FROM orders WHERE state = 'paying' AND lease_until > now()"
+        " AND (%s::text IS NULL OR tracking_number = %s) ORDER BY changed_at DESC LIMIT 1",
+        (tracking_number, tracking_number),
+    )
+    return next((Claim(number, int(fence), _pid(owner)) for number, fence, owner in rows), None)
+
+
+def _pid(lease_owner: str) -> int:
+    """The process in host:pid (workers/runtime.py)."""
+    return int(lease_owner.rpartition(":")[2])
 
 
 def unrest(dsn: str) -> int | None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Final
 
 import psutil
+import psycopg
 
-from deploy.crashtest.hand import Blow, Hand
+from deploy.crashtest import probe
+from deploy.crashtest.hand import LOOK_EVERY_S, Blow, Hand
+from deploy.crashtest.psp_faults import HEALTHY_WEBHOOKS
+from shared.patience import CRASHES_TO_PARK
 
 WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
 STOPPED_S: Final = 18.0
 """More than four leases of 4 s: another worker has the order by then."""
+POISON_S: Final = 30.0
+"""Five leases of 4 s, the looks between them, and a few seconds for what else is broken meanwhile."""
+CLAIM_LOOK_EVERY_S: Final = 0.02
+"""A claim lasts for one call to the PSP, 60 ms at least (psp_faults.DELAY_MS)."""
 HOLDERS_AT_MOST: Final = 3
 """Of eight payment processes; the others must be able to take over."""
 
@@ -60,6 +70,45 @@ async def all_workers_killed(hand: Hand) -> Blow:
         if family:
             await hand.reborn(name, family[0].pid)
     return Blow(f"all workers: {reached} processes killed", reached)
+
+
+async def poison_order(hand: Hand) -> Blow:
+    """An order that takes down whoever pays it, until nobody pays it any more (design: 5 crashes park it).
+
+    Webhooks are lost meanwhile: one would tell of the money, and nobody would have to pay the order again.
+    """
+    await hand.psp(webhook={"lossRate": 1.0})
+    try:
+        return await asyncio.to_thread(_poison, hand)
+    finally:
+        await hand.psp(webhook=HEALTHY_WEBHOOKS)
+
+
+def _poison(hand: Hand) -> Blow:
+    number, fence, kills, ends_at = None, 0, 0, time.monotonic() + POISON_S
+    while kills < CRASHES_TO_PARK and time.monotonic() < ends_at:
+        claim = _claimed(hand, number, fence, ends_at)
+        if claim is None:
+            break
+        fence = claim.fence
+        if hand.kill(one for one in hand.target.family("worker-payment")[1:] if one.pid == claim.holder):
+            number, kills = claim.tracking_number, kills + 1
+    return Blow(f"poison order {number}: {kills} payment processes killed", kills)
+
+
+def _claimed(hand: Hand, number: str | None, fence: int, ends_at: float) -> probe.Claim | None:
+    """The next claim of the order (of any, without a *number*) after the one with *fence*; None if none came."""
+    while time.monotonic() < ends_at:
+        try:
+            with probe.connected(hand.target.text("postgresDsn")) as conn:
+                while time.monotonic() < ends_at:
+                    claim = probe.claim(conn, number)
+                    if claim is not None and (number is None or claim.fence > fence):
+                        return claim
+                    time.sleep(CLAIM_LOOK_EVERY_S)
+        except psycopg.OperationalError:
+            time.sleep(LOOK_EVERY_S)  # By another fault; it comes back.
+    return None
 
 
 async def worker_stopped(hand: Hand) -> Blow:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
-import psycopg
 from redis import Redis
 from redis.exceptions import RedisError
 
 from deploy.crashtest import probe
-from deploy.crashtest.hand import Blow, Hand
+from deploy.crashtest.hand import BACK_WITHIN_S, LOOK_EVERY_S, Blow, Hand, NotBack
 
 SILENT_S: Final = 6.0
 """Longer than any socket timeout of ours; the queue fills meanwhile."""
+FULL_S: Final = 4.0
 SESSIONS_S: Final = 2.0
 SESSIONS_EVERY_S: Final = 0.2
 """Shorter than a pool needs to be whole again."""
@@ -43,6 +43,17 @@ async def broker_flushed(hand: Hand) -> Blow:
     """FLUSHALL: every queued message is gone, and the broker looks healthy."""
     queued = await asyncio.to_thread(_flush, hand.target.text("brokerUrl"))
     return Blow(f"broker: {queued} keys flushed", queued)
+
+
+async def broker_full(hand: Hand) -> Blow:
+    """Out of memory (maxmemory, noeviction): it answers, serves what it has and takes nothing more."""
+    url = hand.target.text("brokerUrl")
+    limit, before = await asyncio.to_thread(_fill, url)
+    try:
+        await asyncio.sleep(FULL_S)
+    finally:
+        refused = await asyncio.to_thread(_unfill, url, limit) - before
+    return Blow(f"broker out of memory for {FULL_S:g} s: {refused} commands refused", refused)
 
 
 async def broker_silent(hand: Hand) -> Blow:
@@ -84,10 +95,41 @@ async def _redis_killed(hand: Hand, name: str, address: str) -> Blow:
 
 
 def _flush(url: str) -> int:
-    with Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S) as conn:
+    with _redis(url) as conn:
         keys = conn.dbsize()
         conn.flushall()
     return int(keys)
+
+
+def _fill(url: str) -> tuple[str, int]:
+    """Take all memory away; the limit there was, and how many commands had been refused for it."""
+    with _redis(url) as conn:
+        limit = str(conn.config_get("maxmemory")["maxmemory"])
+        conn.config_set("maxmemory", 1)
+        return limit, _refusals(conn)
+
+
+def _unfill(url: str, limit: str) -> int:
+    """Put the *limit* back, also after an earlier fault killed the server; how many commands were refused by then."""
+    ends_at = time.monotonic() + BACK_WITHIN_S
+    while True:
+        try:
+            with _redis(url) as conn:
+                conn.config_set("maxmemory", limit)
+                return _refusals(conn)
+        except RedisError:
+            if time.monotonic() > ends_at:
+                raise NotBack("the broker's memory could not be given back") from None
+            time.sleep(LOOK_EVERY_S)
+
+
+def _refusals(conn: Redis) -> int:
+    counted: dict[str, Any] = conn.info("errorstats")
+    return int(counted.get("errorstat_OOM", {}).get("count", 0))
+
+
+def _redis(url: str) -> Redis:
+    return Redis.from_url(url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
 
 
 def _pings(url: str) -> bool:
@@ -100,7 +142,7 @@ def _pings(url: str) -> bool:
 
 def _terminate(dsn: str, which: LiteralString, seconds: float, every_s: float) -> int:
     ended, until = 0, time.monotonic() + seconds
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=probe.CONNECT_S, options=probe.OPTIONS) as conn:
+    with probe.connected(dsn) as conn:
         while time.monotonic() < until:
             ended += len(conn.execute(which).fetchall())
             time.sleep(every_s)

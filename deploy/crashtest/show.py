@@ -85,8 +85,10 @@ def _facts(document: dict[str, Any]) -> Table:
         "faults": f"{document['faultsTotal']}, {document['kills']} of them kills",
         "hitting work in flight": f"{document['hitWorkInFlight']:.0%}",
         "killed worker -> step running again": _spread(recovery["killedWorkerToRunningStepS"]),
+        "lost answer -> truth": _spread(recovery["lostAnswerToTruthS"]),
         "PostgreSQL back -> next 202": _spread(recovery["postgresBackToNext202S"]),
         "faults over -> all terminal": _rest(recovery["faultsOverToAllTerminalS"]),
+        "attempts with open money": document["openMoney"],
         "crowd": ", ".join(f"{name} {value:g}" for name, value in document["crowd"].items()),
     }
     for name, value in facts.items():

@@ -11,7 +11,7 @@ from deploy.crashtest.answer_rules import answers_as_promised
 from deploy.crashtest.checker import check
 from deploy.crashtest.evidence import Evidence, story
 from deploy.crashtest.injector import Struck
-from deploy.crashtest.records import Violation
+from deploy.crashtest.records import UNSETTLED, Violation
 
 CLEAN, BROKEN, INVALID = 0, 1, 2
 """Exit codes."""
@@ -78,9 +78,11 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
         "hitWorkInFlight": round(_hit(run), 3),
         "recovery": {
             "killedWorkerToRunningStepS": asdict(figures.taken_over(records.database.events, run.faults)),
+            "lostAnswerToTruthS": asdict(figures.doubt_ended(records.database.events)),
             "postgresBackToNext202S": asdict(figures.accepted_again(evidence.exchanges, run.faults)),
             "faultsOverToAllTerminalS": run.rest_s,
         },
+        "openMoney": sum(1 for one in records.database.attempts if one.outcome in UNSETTLED),
         "crowd": run.met,
         "violationsTotal": dict(Counter(one.invariant for one in violations)),
         "violations": [

@@ -20,9 +20,9 @@ LINT: Final = (
 )
 LONG: Final = "long"
 """Runs by its name alone: it takes hours, and its arguments are deploy/crashtest/long.py's."""
-BY_NAME_ALONE: Final = frozenset({"chaos"})
-"""Tiers that run only when asked for: a chaos run below 20 orders a second is invalid, not green, and a machine that
-runs other tests at the same time does not carry that."""
+ALONE: Final = "chaos"
+"""Runs after all others, in a process of its own: a run below 20 orders a second is invalid, so nothing of the other
+tiers (a stack that stands by, servers, a browser) may take its machine."""
 NO_TESTS: Final = 5
 """pytest's exit code when nothing was collected: a run that tested nothing has not passed."""
 
@@ -36,10 +36,11 @@ def main(tiers: list[str], pytest_arguments: list[str]) -> int:
     if unknown:
         print(f"deploy/test: no tier named {', '.join(unknown)}; there are {', '.join(known)}")
         return 2
-    asked = tiers or [tier for tier in known if tier not in BY_NAME_ALONE]
+    asked = tiers or known
     failed = [
         *(_lint() if "lint" in asked else []),
-        *_pytest([tier for tier in asked if tier != "lint"], pytest_arguments),
+        *_pytest([tier for tier in asked if tier not in ("lint", ALONE)], pytest_arguments),
+        *_pytest([tier for tier in asked if tier == ALONE], pytest_arguments),
     ]
     print(f"deploy/test: failed: {', '.join(failed)}" if failed else "deploy/test: everything passed")
     return 1 if failed else 0
@@ -51,7 +52,7 @@ def _lint() -> list[str]:
 
 
 def _pytest(tiers: list[str], arguments: list[str]) -> list[str]:
-    """One pytest for all tiers, so that they share their servers."""
+    """One pytest for all these tiers, so that they share their servers."""
     if not tiers:
         return []
     folders = [f"tests/{tier}" for tier in tiers]

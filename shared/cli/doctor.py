@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
@@ -30,6 +31,8 @@ BROKEN: Final = 3
 ALARMED: Final = 4
 BUDGET_S: Final = 600.0
 """Ten minutes of reading books; whoever has more of them names a tenant or a shorter window."""
+OLDEST: Final = 20
+"""Attempts with open money a person is shown; --json tells them all."""
 LONGEST_WINDOW_MIN: Final = 366 * 24 * 60
 _MARK: Final = {Severity.BREAK: "BROKEN", Severity.ALARM: "ALARM"}
 
@@ -100,7 +103,22 @@ def _document(report: Report) -> dict[str, Any]:
                 ],
             }
             for check in report.checks
-        ]
+        ],
+        "openMoney": [
+            {
+                "tenant": str(one.tenant_id),
+                "trackingNumber": one.tracking_number,
+                "orderState": one.state,
+                "attempt": one.attempt_no,
+                "attemptState": one.outcome,
+                "provider": one.provider,
+                "pspReference": one.psp_reference,
+                "amountMinor": one.amount_minor,
+                "currency": one.currency,
+                "since": one.started_at.isoformat(),
+            }
+            for one in report.open_money
+        ],
     }
 
 
@@ -116,6 +134,8 @@ def _print(report: Report) -> None:
     console.print(table)
     for line in _details(report):
         console.print(line, soft_wrap=True)
+    for line in _money(report):
+        console.print(line, soft_wrap=True)
 
 
 def _details(report: Report) -> Iterator[Text]:
@@ -126,6 +146,23 @@ def _details(report: Report) -> Iterator[Text]:
         yield Text(f"\n{check.name}: {check.promise}", style="bold")
         yield from (Text(f"  {_line(one)}") for one in found)
         yield Text(f"  Next: {check.next_step}")
+
+
+def _money(report: Report) -> Iterator[Text]:
+    """What may be out: a line a currency, then the oldest attempts."""
+    if not report.open_money:
+        yield Text("\nNo open money.")
+        return
+    sums: Counter[str] = Counter()
+    for one in report.open_money:
+        sums[one.currency] += one.amount_minor
+    told = ", ".join(f"{amount} {currency}" for currency, amount in sorted(sums.items()))
+    yield Text(f"\nOpen money: {len(report.open_money)} attempts, {told} (minor units)", style="bold")
+    for one in report.open_money[:OLDEST]:
+        since = f"since {one.started_at:%Y-%m-%d %H:%M:%S}"
+        yield Text(
+            f"  {one.tracking_number} {one.state}: attempt {one.attempt_no} at {one.provider} {one.outcome} {since}"
+        )
 
 
 def _line(finding: Finding) -> str:

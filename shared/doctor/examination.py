@@ -20,6 +20,7 @@ from shared.psp.factory import UnknownAdapter
 from shared.psp.port import Account, Psp
 from shared.store import accounts
 from shared.store.engine import statements
+from shared.store.open_money import open_money
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ def examine(engine: Engine, keyring: Keyring, psp_for: Callable[[Account], Psp],
         for check in checks.CHECKS:
             findings += _broken(conn, check, scope.tenant_id, began)
         names = accounts.names(conn, scope.tenant_id)
+        money = open_money(conn, tenant_id=scope.tenant_id, since=first_number_at(began))
     for tenant_id, provider in names:
         findings += _compare(engine, keyring, psp_for, (tenant_id, provider), (began, scope.news_within), ends_at)
-    return Report((*checks.CHECKS, *books.CHECKS), tuple(findings))
+    return Report((*checks.CHECKS, *books.CHECKS), tuple(findings), tuple(money))
 
 
 def _broken(conn: Connection, check: Check, tenant_id: UUID | None, began: datetime) -> Iterator[Finding]:

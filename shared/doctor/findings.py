@@ -9,6 +9,7 @@ from uuid import UUID
 
 from shared.domain.outcomes import Captured
 from shared.store.attempts import Attempt
+from shared.store.open_money import OpenMoney
 
 SHOWN: Final = 100
 """Findings of one check that are shown; whoever has more has one cause to look for, not a hundred."""
@@ -54,6 +55,8 @@ class Report:
 
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
+    open_money: tuple[OpenMoney, ...] = ()
+    """What may be out now, the oldest first: no break while somebody looks after it, and empty when all is at rest."""
 
     def of(self, check: Check) -> list[Finding]:
         """The findings of one check."""

@@ -7,7 +7,6 @@ come back, some press it and close the browser, some never look at it, some pres
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -24,16 +23,6 @@ from tests.support.wire import Document
 ORDERS = 2_000
 WITHIN_S = 240.0
 """On two cores it takes about half of that, most of it the 60 s after which a lost request is proven lost."""
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    def line(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n    {text}")
-            sys.stdout.flush()
-
-    return line
 
 
 def wrong_end(order: Ended) -> str | None:

@@ -49,6 +49,19 @@ def broken(result: Result) -> list[dict[str, Any]]:
     return [check for check in json.loads(result.stdout)["checks"] if check["findings"]]
 
 
+def test_open_money_is_shown_until_its_order_is_done(room: EngineRoom) -> None:
+    assert "No open money." in doctor(room).output
+    number = room.locked()
+    room.dies_while_charging(number, after_the_charge=False)
+    told, document = doctor(room), json.loads(doctor(room, "--json").stdout)
+    assert "Open money: 1 attempts, 1499 EUR" in told.output
+    assert number in told.output
+    [out] = document["openMoney"]
+    assert (out["trackingNumber"], out["attemptState"], out["orderState"]) == (number, "open", "paying")
+    assert (out["amountMinor"], out["currency"]) == (1499, "EUR")
+    assert told.exit_code == 0, "somebody looks after it"
+
+
 def test_where_everything_holds_it_says_so_and_ends_with_0(room: EngineRoom) -> None:
     told = doctor(room)
     assert told.exit_code == 0, told.output
