@@ -5,17 +5,25 @@ client from a connection that is gone and raises AttributeError, which ends a ce
 tasks. The mixin lets the first close finish. It also keeps one redis client a channel: kombu builds one for every
 publish and acknowledgement, 90 microseconds each. And an acknowledgement that does not reach Redis frees its place:
 kombu counts it as taken for as long as the channel lives, and a worker that was busy in all its places when Redis died
-would never read a queue, and so never notice, again. All hold for exactly this pair of versions; pyproject pins them.
+would never read a queue, and so never notice, again. What is on a list of ours and is no message is dropped unseen:
+kombu would raise, and the worker end. All hold for exactly this pair of versions; pyproject pins them.
 """
 
 from __future__ import annotations
 
+import re
+from json import JSONDecodeError
 from queue import Empty
 from typing import Any, Final
 
+import structlog
 from kombu.connection import Connection
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
+
+log = structlog.get_logger(__name__)
+
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 REDIS_OPTIONS: Final[dict[str, Any]] = {
     "visibility_timeout": 180,  # More than a step's limit (60 s) and a publish retried for 50 s; less would run twice.
@@ -47,6 +55,13 @@ class _SurvivesRestart:
                 self._in_poll = None  # The socket is dead: there is nothing to read before closing.
         self._kept_client = None
         super().close()  # type: ignore[misc]
+
+    def _brpop_read(self: Any, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]
+        except (JSONDecodeError, UnicodeDecodeError):
+            log.exception("message.refused", why="not JSON")
+            return True  # It was read, and there is nothing in it that could be worked on or given back.
 
     def _create_client(self: Any, asynchronous: bool = False) -> Any:
         if asynchronous:
@@ -87,6 +102,26 @@ class Transport(kombu_redis.Transport):
     """kombu's Redis transport, with the mended channel."""
 
     Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        if _is_envelope(message):
+            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+        else:
+            log.error("message.refused", why="no envelope", queue=queue)
+
+
+def _is_envelope(message: Any) -> bool:
+    """Whether kombu can make a message of it; what it would do with anything else ends the worker."""
+    match message:
+        case {
+            "body": str(body),
+            "content-type": str(),
+            "content-encoding": str(),
+            "headers": dict(),
+            "properties": {"delivery_tag": str(), "delivery_info": dict(), "body_encoding": "base64"},
+        }:
+            return _BASE64.fullmatch(body) is not None
+    return False
 
 
 def install() -> None:

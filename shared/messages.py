@@ -8,6 +8,7 @@ holds it against Celery's own rendering. A published name is never reused for an
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ STEP_FOR: Final[Mapping[OrderState, Step]] = {
 """What a live order in each state needs next."""
 
 
+_NUMBER: Final = re.compile(r"trk_[0-9A-HJKMNP-TV-Z]{26}")
+"""A tracking number (shared/ids.py): `trk_` and a ULID."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message as the broker gets it."""
@@ -106,3 +111,22 @@ def message(step: Step, tracking_number: str, *, dropped: bool = False) -> Messa
         "ignore_result": True,
     }
     return Message(FRONT_OF[first] if dropped else QUEUE_OF[first], json.dumps([args, {}, embed]), headers, task_id)
+
+
+def is_ours(content_type: object, headers: object, body: object) -> bool:
+    """Whether a message asks for a step of one order, and carries nothing but the order's number and its chain."""
+    match content_type, headers:
+        case "application/json", {"task": str(task), "id": str()} if task in CHAIN_FROM:
+            return isinstance(body, str | bytes) and _names_an_order(body)
+    return False
+
+
+def _names_an_order(body: str | bytes) -> bool:
+    try:
+        document = json.loads(body)
+    except ValueError:  # Also for bytes that are no text.
+        return False
+    match document:
+        case [[str(number)], {**more}, dict()] if not more:
+            return _NUMBER.fullmatch(number) is not None
+    return False

@@ -43,6 +43,7 @@ def create(settings: Settings) -> Celery:
         task_default_queue="upkeep",
         task_create_missing_queues=False,
         task_routes={str(step): {"queue": queue} for step, queue in QUEUE_OF.items()},
+        worker_consumer="workers.strangers:Consumer",
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # True would cut a payment in the middle.
         worker_max_tasks_per_child=5_000,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from shared.messages import CHAIN_FROM, QUEUE_OF, Step, message
+from shared.messages import CHAIN_FROM, QUEUE_OF, Step, is_ours, message
 
 NUMBER = "trk_01HZ9XPZ3K2A8E0VBVQH7N9XGB"
 
@@ -67,3 +67,39 @@ def _leaves(value: Any) -> list[Any]:
     if isinstance(value, list):
         return [leaf for part in value for leaf in _leaves(part)]
     return [value]
+
+
+NUMBER = "trk_01M89PY73E23D3TE4D3MZHNWAV"
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_what_we_send_is_ours(step: Step) -> None:
+    one = message(step, NUMBER)
+    assert is_ours("application/json", one.headers, one.body)
+    assert is_ours("application/json", one.headers, one.body.encode())
+
+
+@pytest.mark.parametrize(
+    ("content_type", "headers", "body"),
+    [
+        ("application/x-python-serialize", {}, None),
+        (None, {}, None),
+        ("application/json", {"task": "order.steal.v1"}, None),
+        ("application/json", {"task": ["order.pay.v1"]}, None),
+        ("application/json", {"id": 7}, None),
+        ("application/json", {}, b"\xff\xfe"),
+        ("application/json", {}, "{"),
+        ("application/json", {}, "[]"),
+        ("application/json", {}, f'[["{NUMBER}", "more"], {{}}, {{}}]'),
+        ("application/json", {}, f'[["{NUMBER}"], {{"more": 1}}, {{}}]'),
+        ("application/json", {}, f'[["{NUMBER}"], {{}}]'),
+        ("application/json", {}, '[["4929000000006"], {}, {}]'),
+        ("application/json", {}, f'[["{NUMBER}\\n"], {{}}, {{}}]'),
+        ("application/json", {}, f'["{NUMBER}", {{}}, {{}}]'),
+        ("application/json", {}, {"card": "4929000000006"}),
+    ],
+)
+def test_what_is_anything_else_is_not(content_type: object, headers: dict[str, object], body: object) -> None:
+    good = message(Step.PAY, NUMBER)
+    assert not is_ours(content_type, good.headers | headers, good.body if body is None else body)
+    assert not is_ours("application/json", None, good.body)
