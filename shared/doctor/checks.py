@@ -78,6 +78,22 @@ HOLDS_HAVE_ORDERS: Final = Check(
         WHERE hold.tracking_number >= :since
           AND (orders.state IS NULL OR orders.state = 'failed')""",
 )
+ORDERS_HAVE_HOLDS: Final = Check(
+    name="order-holds-its-offer",
+    promise="Whoever was sold a single-use offer holds it, until the order failed.",
+    severity=Severity.BREAK,
+    next_step="The offer may be sold twice: see who else ordered it, return the later payment, then restore the hold.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('is %s and does not hold offer %s', state, offer_identifier) AS detail
+        FROM orders JOIN offers USING (tenant_id, offer_identifier)
+        WHERE single_use AND state NOT IN ('admitted', 'failed')
+          AND (tracking_number >= :since OR due_at IS NOT NULL)
+          AND NOT EXISTS (
+              SELECT FROM offer_holds AS hold
+              WHERE hold.tenant_id = orders.tenant_id AND hold.offer_identifier = orders.offer_identifier
+                AND hold.tracking_number = orders.tracking_number)""",
+)
 KEYS_HAVE_ORDERS: Final = Check(
     name="key-leads-to-an-order",
     promise="An idempotency key leads to an order.",
@@ -143,6 +159,7 @@ CHECKS: Final = (
     DONE_IS_PAID,
     LIVE_IS_LOOKED_AFTER,
     HOLDS_HAVE_ORDERS,
+    ORDERS_HAVE_HOLDS,
     KEYS_HAVE_ORDERS,
     UNCLEAR_TOO_LONG,
     PARKED,

@@ -12,7 +12,20 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Interval, delete, func, insert, literal, null, select, true, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Interval,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    true,
+    update,
+)
 
 from shared.domain.states import TERMINAL, OrderEvent, OrderState, next_state
 from shared.store.tables import offer_holds, order_events, orders
@@ -157,7 +170,7 @@ def advance(
     )
     result = select(*moved.c).add_cte(told)
     if to is OrderState.FAILED:
-        result = result.add_cte(_released(order))
+        result = result.add_cte(_released(moved))
     row = conn.execute(result).one_or_none()
     return None if row is None else _order(row)
 
@@ -181,14 +194,18 @@ def _is(order: Order) -> list[Any]:
     ]
 
 
-def _released(order: Order) -> Any:
-    """The offer of a failed order may be ordered again; a hold ends in no other way."""
+def _released(moved: CTE) -> CTE:
+    """The offer of a failed order may be ordered again; a hold ends in no other way.
+
+    Only of an order that *moved*: PostgreSQL runs a data-modifying CTE whatever its siblings found, and who comes too
+    late to fail an order must not take the offer from under it.
+    """
     return (
         delete(offer_holds)
         .where(
-            offer_holds.c.tenant_id == order.tenant_id,
-            offer_holds.c.offer_identifier == order.offer_identifier,
-            offer_holds.c.tracking_number == order.tracking_number,
+            offer_holds.c.tenant_id == moved.c.tenant_id,
+            offer_holds.c.offer_identifier == moved.c.offer_identifier,
+            offer_holds.c.tracking_number == moved.c.tracking_number,
         )
         .cte("released")
     )

@@ -48,6 +48,11 @@ AT_ONCE: Final = timedelta(0)
 """For charges whose news would be on the way for a minute."""
 
 
+HOLD_AGAIN: Final = (
+    "INSERT INTO offer_holds SELECT tenant_id, offer_identifier, tracking_number FROM orders WHERE tracking_number = :n"
+)
+
+
 def scope(room: EngineRoom, news_within: timedelta = AT_ONCE, budget_s: float = 60.0) -> Scope:
     """This room's tenant."""
     return Scope(HOUR, budget_s, room.seller.shop.tenant_id, news_within)
@@ -149,8 +154,17 @@ PLANTED: Final[dict[str, tuple[Check, Callable[[EngineRoom], str], str]]] = {
     "a hold of a failed order": (
         checks.HOLDS_HAVE_ORDERS,
         failed,
-        "INSERT INTO offer_holds SELECT tenant_id, offer_identifier, tracking_number FROM orders"
-        " WHERE tracking_number = :n",
+        HOLD_AGAIN,
+    ),
+    "a live order whose offer is held by nobody": (
+        checks.ORDERS_HAVE_HOLDS,
+        EngineRoom.locked,
+        "DELETE FROM offer_holds WHERE tracking_number = :n",
+    ),
+    "a done order whose offer is held by another": (
+        checks.ORDERS_HAVE_HOLDS,
+        done,
+        "UPDATE offer_holds SET offer_identifier = 'of_another' WHERE tracking_number = :n",
     ),
     "a payment unclear for 16 minutes": (
         checks.UNCLEAR_TOO_LONG,
@@ -365,6 +379,7 @@ def test_a_capture_the_psp_does_not_have_is_found(room: EngineRoom) -> None:
         n=number,
     )
     room.sql("UPDATE orders SET state = 'done', failure = NULL WHERE tracking_number = :n", n=number)
+    room.sql(HOLD_AGAIN, n=number)
     assert found(room) == [(books.MISSING_CAPTURE, number)]
 
 

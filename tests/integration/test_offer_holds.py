@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from shared.domain.money import Money
-from shared.domain.states import OrderState
+from shared.domain.states import OrderEvent, OrderState
 from shared.patience import STEP_PATIENCE
-from shared.store import holds
+from shared.store import holds, orders
 from shared.store.orders import Order
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import until
@@ -119,6 +122,43 @@ def test_an_offer_locked_twice_by_the_same_message_is_locked_once(room: EngineRo
     assert lock_offer(room.run, number), "the order is to be paid next, whoever asks"
 
     assert room.events(number) == ["admitted", "offer_held"]
+
+
+def is_admitted(room: EngineRoom, number: str) -> Order:
+    """The order before any worker was at it."""
+    return room.order(number)
+
+
+def is_locked(room: EngineRoom, number: str) -> Order:
+    """The order once it holds its offer."""
+    assert lock_offer(room.run, number)
+    return room.order(number)
+
+
+@pytest.mark.parametrize(
+    ("seen", "failure"),
+    [
+        pytest.param(is_admitted, OrderEvent.OFFER_REFUSED, id="refused by a second worker that read it unlocked"),
+        pytest.param(is_locked, OrderEvent.CARD_LOST, id="failed by a second worker that no longer finds its card"),
+    ],
+)
+def test_a_worker_that_comes_second_takes_no_offer_from_the_order_of_the_first(
+    room: EngineRoom, seen: Callable[[EngineRoom, str], Order], failure: OrderEvent
+) -> None:
+    """The second fails the order as it read it, when the first has moved it on: its compare-and-set changes nothing."""
+    offer = room.seller.offer()
+    number = room.admitted(offer=offer)
+    stale = seen(room, number)
+    lock_offer(room.run, number)
+    pay(room.run, number)
+
+    with room.run.engine.begin() as conn:
+        assert orders.advance(conn, stale, failure, actor="second", failure="CANCELLED") is None
+
+    assert room.state(number) is OrderState.CAPTURED
+    held = room.sql("SELECT tracking_number FROM offer_holds WHERE offer_identifier = :o", o=offer.offer_identifier)
+    assert [holder for (holder,) in held] == [number]
+    assert room.seller.post(room.seller.request(offer=offer)).status_code == 409
 
 
 def test_an_order_nobody_locked_for_an_hour_fails_rather_than_surprise(room: EngineRoom) -> None:

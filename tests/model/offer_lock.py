@@ -1,7 +1,7 @@
 """Two orders reach for one single-use offer, two workers, every message as often as it likes: workers/lock_offer.py.
 
 What follows the lock is only its outcome here: the order is paid, or it fails and lets go of the offer in the same
-statement.
+statement. Whoever fails an order fails it as they read it: it may have moved on since.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Bug(StrEnum):
     HOLD_OUTLIVES_FAILURE = "an order that failed keeps its hold"
     HOLD_HAS_CLOCK = "a hold ends by itself while its order lives"
     HOLD_THEN_MOVE = "the hold is written without looking at the order it is for"
+    RELEASE_WITHOUT_MOVE = "the hold is released even by a worker that came too late to fail the order"
 
 
 class Job(StrEnum):
@@ -35,6 +36,7 @@ class Job(StrEnum):
     IDLE = "idle"
     READ = "has read an admitted order"
     DENIED = "was denied the offer"
+    UNPAYABLE = "has read a locked order and found nothing to pay it with"
     FOUND_FREE = "found the offer free"  # Bug.CHECK_THEN_HOLD alone.
 
 
@@ -81,6 +83,9 @@ def _steps(world: World, bugs: frozenset[Bug]) -> Iterator[tuple[Step, World]]:
                 if world.states[order] is S.ADMITTED:
                     read = Worker(Job.READ, order, world.late[order])
                     yield Step(Kind.PROMISED, f"A worker reads order {'AB'[order]}."), _with(world, which, read)
+                if world.states[order] is S.OFFER_LOCKED:
+                    lost = Step(Kind.OPEN, f"A worker finds nothing to pay order {'AB'[order]} with.")
+                    yield lost, _with(world, which, Worker(Job.UNPAYABLE, order))
             continue
         for words, after in _works(world, which, worker, bugs):
             yield Step(Kind.PROMISED, f"A worker {words} order {'AB'[worker.order]}."), after
@@ -94,6 +99,8 @@ def _works(world: World, which: int, worker: Worker, bugs: frozenset[Bug]) -> It
     free = _with(world, which, Worker())
     if worker.job is Job.DENIED or (worker.job is Job.READ and worker.late):
         yield "refuses", _moved(free, order, E.OFFER_REFUSED, bugs, only_from=S.ADMITTED)
+    elif worker.job is Job.UNPAYABLE:
+        yield "fails", _moved(free, order, E.CARD_LOST, bugs, only_from=S.OFFER_LOCKED)
     elif worker.job is Job.FOUND_FREE:
         yield "holds the offer for", _moved(free._replace(hold=order), order, E.OFFER_HELD, bugs, only_from=S.ADMITTED)
     elif world.hold not in (NOBODY, order):
@@ -105,14 +112,15 @@ def _works(world: World, which: int, worker: Worker, bugs: frozenset[Bug]) -> It
     elif Bug.HOLD_THEN_MOVE in bugs:
         yield "holds the offer for", free._replace(hold=order)
     else:
-        yield "comes too late for", free
+        yield "comes too late to hold", _with(world, which, Worker(Job.DENIED, order))
 
 
 def _moved(world: World, order: int, event: E, bugs: frozenset[Bug], *, only_from: OrderState | None = None) -> World:
     """orders.advance: compare and set; a failed order lets go of its offer in the same statement."""
     state = world.states[order]
     if only_from is not None and state is not only_from:
-        return world
+        is_let_go = Bug.RELEASE_WITHOUT_MOVE in bugs and next_state(only_from, event) is S.FAILED
+        return world._replace(hold=NOBODY) if is_let_go and world.hold == order else world
     MOVES.add((state, event))
     to = next_state(state, event)
     states = (to, world.states[1]) if order == 0 else (world.states[0], to)
