@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from api.parts import Parts
@@ -153,7 +154,7 @@ def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
     """Holding the key: find the earlier order, or say why this one is refused, and leave no key behind."""
     with parts.engine.begin() as conn:
         holder = admission.hold_key(conn, candidate)
-        if holder.tracking_number != candidate.tracking_number:
+        if holder.tracking_number != candidate.tracking_number or _is_written(conn, candidate):
             return holder
         reach(Failpoint.REFUSAL_HOLDING_KEY)
         refusal = reason(conn, candidate, cart_of(ask))
@@ -165,6 +166,11 @@ def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
             raise Unavailable("the offer changed while it was ordered; try again", retry_after_s=1)
         reach(Failpoint.LATE_ADMISSION_BEFORE_COMMIT)
         return admitted
+
+
+def _is_written(conn: Connection, candidate: Candidate) -> bool:
+    """Whether the key is not just claimed but our order's: an earlier try was committed, and only its answer lost."""
+    return orders.of_tenant(conn, candidate.tenant_id, candidate.tracking_number) is not None
 
 
 def _forget(parts: Parts, candidate: Candidate) -> None:

@@ -7,7 +7,7 @@ COMMIT, ROLLBACK, a prepare) counts, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -25,6 +25,18 @@ from tests.support.wire import Document, channel, fresh_card
 
 WARM = 8
 """Orders before we count: connected, key cached, statement prepared (psycopg prepares after its fifth run)."""
+
+ENDS_AS_IT_IS_ORDERED: Final = """
+    CREATE FUNCTION end_offer() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            UPDATE offers SET expires_at = '2020-01-01T00:00:00Z',
+                snapshot = snapshot || '{"expiresAt": "2020-01-01T00:00:00.000Z"}'
+            WHERE tenant_id = NEW.tenant_id AND offer_identifier = NEW.offer_identifier;
+            RETURN NULL;
+        END $$;
+    CREATE TRIGGER end_offer AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION end_offer();
+"""
+"""An offer that is good for one order and past in the moment that is committed."""
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +93,25 @@ def test_an_answer_lost_after_the_commit_is_asked_for_again_and_is_the_same_orde
     assert answer.status_code == 202, answer.text
     assert "Idempotent-Replayed" not in answer.headers
     assert numbers(postgres_url, request) == [answer.get_json()["trackingNumber"]]
+
+
+def test_an_order_whose_answer_was_lost_stands_though_its_offer_ended_since(
+    proxy: PgProxy, seller: Seller, postgres_url: str
+) -> None:
+    """The second try finds nothing that may be ordered, but its own order under its key: a 202, no refusal."""
+    request = seller.request(correlationId=new_correlation())
+    with psycopg.connect(postgres_url, autocommit=True) as conn:
+        conn.execute(ENDS_AS_IT_IS_ORDERED)
+        proxy.lose_next_answer()
+        answer = seller.post(request)
+        conn.execute("DROP FUNCTION end_offer CASCADE")
+
+    assert proxy.lost.is_set()
+    assert answer.status_code == 202, answer.text
+    assert "Idempotent-Replayed" not in answer.headers
+    [number] = numbers(postgres_url, request)
+    assert answer.get_json()["trackingNumber"] == number
+    assert seller.parts.vault.get(seller.shop.tenant_id, number) is not None
 
 
 def test_the_callers_own_repeat_after_a_lost_answer_gets_the_same_number(

@@ -24,6 +24,7 @@ class Bug(StrEnum):
     SELECT_PROBE = "after a cut COMMIT a SELECT decides whether the order is there"
     CHECK_THEN_INSERT = "the key is looked for first and inserted later, and nothing in the database forbids two"
     OFFER_BEFORE_KEY = "the offer is judged before the key is looked for"
+    OWN_ORDER_REFUSED = "who finds its own number under its key takes it for just claimed, and judges the offer again"
 
 
 class Phase(StrEnum):
@@ -118,6 +119,8 @@ def _writes(world: World, which: int, call: Call, bugs: frozenset[Bug]) -> Itera
     """The one statement: who has the key? if nobody, may it be ordered? then claim and write."""
     if not world.fresh and Bug.OFFER_BEFORE_KEY in bugs:
         yield Kind.PROMISED, "is refused.", _refused(world, which, call)
+    elif not world.fresh and Bug.OWN_ORDER_REFUSED in bugs and world.orders >> call.number & 1:
+        yield Kind.PROMISED, "is refused though its order is there.", _refused(world, which, call)
     elif world.orders:
         holder = (world.orders & -world.orders).bit_length() - 1
         if world.orders >> call.number & 1:

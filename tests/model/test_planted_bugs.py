@@ -57,6 +57,7 @@ def test_a_bug_in_admission_is_found(bug: admission.Bug, say: Callable[[str], No
     promise = {
         admission.Bug.SELECT_PROBE: "a refused call leaves no order behind",
         admission.Bug.CHECK_THEN_INSERT: "one key, one order",
+        admission.Bug.OWN_ORDER_REFUSED: "a refused call leaves no order behind",
         admission.Bug.OFFER_BEFORE_KEY: "a repeat is answered with its order, even if the offer expired since",
     }[bug]
     _found(explore(admission.model(frozenset({bug}))), bug, promise, say)
