@@ -8,7 +8,7 @@ new attempt is made only when the last one provably holds nothing.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -23,7 +23,7 @@ from shared.psp import router
 from shared.psp.port import TOTAL_TIMEOUT_S, Account, Channel, ChargeRequest
 from shared.settle import News, failure_of, settle
 from shared.store import attempts, leases, methods, orders
-from shared.store.attempts import UNSETTLED, Attempt, AttemptState
+from shared.store.attempts import UNSETTLED, Attempt, AttemptState, KeyTaken
 from shared.store.engine import statements
 from shared.store.methods import StoredToken
 from shared.store.orders import Order
@@ -69,7 +69,11 @@ def pay(run: Runtime, tracking_number: str) -> bool:
     if isinstance(plan, str):
         return _fail(run, order, plan)
     claimed_at = time.monotonic()
-    claimed = _claim(run, order, plan)
+    try:
+        claimed = _claim(run, order, plan)
+    except KeyTaken:
+        plan = _under_own_key(run, order, plan)
+        claimed = _claim(run, order, plan)
     if claimed is not None and claimed.parked and not order.parked:
         log.error("order.parked", tracking_number=tracking_number, crashes=claimed.crashes)
     return claimed is not None and _charge(run, claimed, plan, claimed_at)
@@ -131,8 +135,14 @@ def _next_attempt(run: Runtime, order: Order, earlier: list[Attempt], account: A
     )
 
 
+def _under_own_key(run: Runtime, order: Order, plan: _Plan) -> _Plan:
+    """*plan* for an order whose reference another order was paid under: correlationIds come again after 31 days."""
+    own = psp_key(run.keyring, order.tenant_id, order.tracking_number, plan.attempt.attempt_no)
+    return replace(plan, attempt=replace(plan.attempt, psp_key=own))
+
+
 def _claim(run: Runtime, order: Order, plan: _Plan) -> Order | None:
-    """Hold the order and write the attempt ahead, in one commit; None if somebody else was faster."""
+    """Hold the order and write the attempt ahead, in one commit; None if somebody else was faster. Raises KeyTaken."""
     reach(Failpoint.PAY_BEFORE_CLAIM)
     with run.engine.begin() as conn:
         claimed = leases.claim(conn, order, owner=run.owner, terms=run.lease, attempt_no=plan.attempt.attempt_no)

@@ -14,8 +14,10 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Interval, case, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from shared.domain.money import Money
 from shared.domain.states import PAID_OR_ENDED
@@ -179,8 +181,27 @@ def beside(conn: Connection, tenant_id: UUID | None, *, limit: int) -> list[tupl
     return [(_attempt(row), row.since) for row in rows]
 
 
+_ONE_PER_KEY: Final = "payment_attempts_one_per_key"
+
+
+class KeyTaken(RuntimeError):
+    """Another order's attempt has this key at this PSP: the transaction is lost, the order needs a key of its own."""
+
+
 def write_ahead(conn: Connection, attempt: Attempt) -> None:
-    """Record that *attempt* is about to be made, or made again under its old key; each time is one to reckon from."""
+    """Record that *attempt* is about to be made, or made again under its old key; each time is one to reckon from.
+
+    Raises KeyTaken.
+    """
+    try:
+        _write(conn, attempt)
+    except IntegrityError as error:
+        if isinstance(error.orig, UniqueViolation) and error.orig.diag.constraint_name == _ONE_PER_KEY:
+            raise KeyTaken(f"attempt {attempt.attempt_no} at {attempt.provider}") from error
+        raise
+
+
+def _write(conn: Connection, attempt: Attempt) -> None:
     values = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
     del values["started_at"], values["asked_at"]
     conn.execute(
