@@ -3,7 +3,7 @@
 The amount is computed from the offer's snapshot, never from the request. A single-use offer is held by one
 order, first come; the hold has no clock and ends only when its order failed. Freshness was judged at admission:
 a backlog does not expire an accepted order, but after its patience (an hour) it fails rather than surprise a
-shopper with a charge.
+shopper with a charge. One that takes five workers down is cancelled.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from shared.store import holds, offers, orders
 from shared.store.engine import statements
 from shared.store.orders import Order
 from workers.runtime import Runtime
+from workers.suspicion import begun
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,11 @@ def lock_offer(run: Runtime, tracking_number: str) -> bool:
             return order is not None and order.state is OrderState.OFFER_LOCKED
         if order.is_overdue:
             return _refuse(run, order, "OFFER_EXPIRED")
+        order = begun(conn, order)
+        if order is None:
+            return False
+        if order.parked:
+            return _refuse(run, order, "CANCELLED", event=OrderEvent.CANCELLED)
         offer = offers.get(conn, order.tenant_id, order.offer_identifier)
         assert offer is not None, "admission saw the offer, and offers are never deleted before their orders"
         price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
@@ -48,10 +54,10 @@ def cart_of(order: Order) -> list[CartLine]:
     ]
 
 
-def _refuse(run: Runtime, order: Order, failure: str) -> bool:
+def _refuse(run: Runtime, order: Order, failure: str, *, event: OrderEvent = OrderEvent.OFFER_REFUSED) -> bool:
     reach(Failpoint.LOCK_BEFORE_REFUSAL)
     with statements(run.engine) as conn:
-        refused = orders.advance(conn, order, OrderEvent.OFFER_REFUSED, actor="lock_offer", failure=failure)
+        refused = orders.advance(conn, order, event, actor="lock_offer", failure=failure)
     reach(Failpoint.LOCK_AFTER_REFUSAL)
     if refused is not None:
         run.forget_card(order)

@@ -1,7 +1,7 @@
 """Makes the method a PSP kept with the charge a stored method of the customer, and ends the order.
 
-It never needs the card: storing rode on the charge. Its failure never un-sells an order: after three tries the
-order is done without a stored method.
+It never needs the card: storing rode on the charge. Its failure never un-sells an order: after three tries, or
+five workers that it took down, the order is done without a stored method.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
 from workers.runtime import Runtime
+from workers.suspicion import begun
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +30,11 @@ def tokenize(run: Runtime, tracking_number: str) -> None:
         order = orders.get(conn, tracking_number)
         if order is None or order.state is not OrderState.CAPTURED:
             return
+        order = begun(conn, order)
+        if order is None:
+            return
         # A stored method is kept already; its PSP would be asked in vain for another.
-        keeps = order.keeps_method and order.stored_method_urn is None
+        keeps = order.keeps_method and order.stored_method_urn is None and not order.parked
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number) if keeps else []
     paid = next((one for one in every if one.outcome is AttemptState.CAPTURED), None)
     kept = _kept(run, paid) if paid is not None else None

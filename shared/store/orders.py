@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from shared.domain.states import TERMINAL, OrderEvent, OrderState, next_state
+from shared.patience import CRASHES_TO_PARK
 from shared.store.tables import offer_holds, order_events, orders
 
 
@@ -209,6 +210,21 @@ def _released(moved: CTE) -> CTE:
         )
         .cte("released")
     )
+
+
+def begin_again(conn: Connection, order: Order) -> Order | None:
+    """Count one more worker that did not end its step with *order*, and park it at the last it may take (design: 5).
+
+    None if *order* moved on since it was read: then somebody did end it.
+    """
+    crashes = orders.c.crashes + 1
+    row = conn.execute(
+        update(orders)
+        .where(*_is(order))
+        .values(crashes=crashes, parked=orders.c.parked | (crashes >= CRASHES_TO_PARK))
+        .returning(*_COLUMNS)
+    ).one_or_none()
+    return None if row is None else _order(row)
 
 
 def look_again(conn: Connection, order: Order, *, due_in: timedelta) -> None:

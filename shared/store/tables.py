@@ -171,7 +171,7 @@ orders: Final = Table(
     # When the present state ends by itself (challenge, pending, admission patience).
     _time("deadline_at"),
     Column("rings", Integer, nullable=False, server_default=text("0")),  # Since the last move; sets the back-off.
-    Column("crashes", SmallInteger, nullable=False, server_default=text("0")),  # Leases that ended unreleased.
+    Column("crashes", SmallInteger, nullable=False, server_default=text("0")),  # Workers that did not end its step.
     Column("parked", Boolean, nullable=False, server_default=text("false")),
     _now("admitted_at"),
     _now("changed_at"),

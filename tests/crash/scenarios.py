@@ -182,8 +182,7 @@ def storing(case: Case, point: Failpoint) -> int:
 
 def storing_unanswered(case: Case, point: Failpoint) -> int:
     """The worker that has to ask for a method, and gets no answer, dies."""
-    number = captured(case)
-    _change(case, "UPDATE payment_attempts SET kept_token = NULL WHERE tracking_number = :number", number)
+    number = captured_untold(case)
     case.floor.sandbox.set_faults(next=[{"kind": "http500", "on": "lookUp"}])
     return case.working(Step.TOKENIZE, number, point).ended()
 
@@ -275,6 +274,13 @@ def captured(case: Case) -> str:
     number = locked(case)
     case.step(Step.PAY, number)
     assert case.state(number) == "captured"
+    return number
+
+
+def captured_untold(case: Case) -> str:
+    """The same, and what its PSP kept of the card was not told with the capture."""
+    number = captured(case)
+    _change(case, "UPDATE payment_attempts SET kept_token = NULL WHERE tracking_number = :number", number)
     return number
 
 

@@ -26,6 +26,8 @@ LOCKS: Final = Step(Kind.PROMISED, "A worker holds the offer and fixes the amoun
 REFUSES: Final = Step(Kind.OPEN, "The offer is gone, or the order waited for an hour: it fails.")
 STORES: Final = Step(Kind.PROMISED, "The kept method becomes a stored one; the order is done.")
 SKIPS: Final = Step(Kind.PROMISED, "There is no method to store; the order is done.")
+CANCELS: Final = Step(Kind.PROMISED, "Too many workers crashed before the offer was held: the order is cancelled.")
+DIES: Final = Step(Kind.FAULT, "The worker dies over a step that calls nobody.")
 LOSES: Final = Step(Kind.FAULT, "The broker loses its messages.")
 TWO_CAPTURES: Final = "at most one live capture that is not on its way back"
 NOT_ONE_CAPTURE: Final = "an order is captured or done exactly when one attempt's capture is its own"
@@ -62,16 +64,32 @@ def _steps(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
 
 
 def _ends(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
-    """The two steps that speak to nobody outside: each is one compare-and-set, so each is one step here."""
+    """The two steps that speak to nobody outside: each is one compare-and-set, so each is one step here.
+
+    Who dies over them is counted by whoever is rung for next; here at once, for nobody reads the count between.
+    """
+    is_parked = world.crashes >= setting.crashes_to_park
     if world.state is S.ADMITTED and is_rung(world, Message.LOCK_OFFER, setting):
         heard = taken(world, Message.LOCK_OFFER, setting)
-        yield LOCKS, chained(advanced(heard, E.OFFER_HELD), Message.LOCK_OFFER, setting)
+        if is_parked:
+            yield CANCELS, advanced(heard, E.CANCELLED)
+        else:
+            yield LOCKS, chained(advanced(heard, E.OFFER_HELD), Message.LOCK_OFFER, setting)
+            yield from _dies(heard)
         yield REFUSES, advanced(heard, E.OFFER_REFUSED)
     if world.state is S.CAPTURED and is_rung(world, Message.TOKENIZE, setting):
-        yield STORES, advanced(world, E.METHOD_STORED)
-        yield SKIPS, advanced(world, E.STORING_SKIPPED)
+        heard = taken(world, Message.TOKENIZE, setting)
+        if not is_parked:
+            yield STORES, advanced(heard, E.METHOD_STORED)
+            yield from _dies(heard)
+        yield SKIPS, advanced(heard, E.STORING_SKIPPED)
     if world.rings and world.faults:
         yield LOSES, world._replace(rings=0, faults=world.faults - 1)
+
+
+def _dies(world: World) -> Iterator[tuple[Step, World]]:
+    if world.faults:
+        yield DIES, world._replace(faults=world.faults - 1, crashes=world.crashes + 1)
 
 
 def broken(world: World, setting: Setting) -> str:
