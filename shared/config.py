@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     """How long a resolved offer may be ordered, unless the tenant says otherwise (contract section 4)."""
     admission_patience_s: int = 3_600
     """A backlog does not expire an accepted order, but after an hour unlocked it fails with OFFER_EXPIRED."""
+    payment_patience_s: int = 86_400
+    """An order whose PSP takes no request waits on: a typed card as long as the vault keeps it, all else for a day,
+    longer than a PSP is away and not so long that a charge would be a surprise. Then it is cancelled."""
     challenge_life_s: int = 900
     """How long a shopper may take over a challenge; then the PSP is asked, told to cancel, and only then we fail it."""
     lease_s: int = 4

@@ -19,6 +19,10 @@ PENDING_LOOK: Final = timedelta(hours=1)
 """A payment that takes days is asked about by the hour; its webhook is faster."""
 PSP_AWAY: Final = timedelta(seconds=5)
 """How long an order waits after its PSP (or the vault) would not even take the request."""
+PSP_AWAY_SHARE: Final = 0.25
+LONGEST_PSP_AWAY: Final = timedelta(seconds=60)
+"""After that a quarter of the time it has waited already, a minute at most: a PSP that is away for a day, or an account
+that was closed, does not cost each order two moves every five seconds."""
 RETURN_AGAIN: Final = timedelta(seconds=30)
 """How long money that has to go back waits before its PSP is asked again."""
 KEEP_TRIES: Final = 3

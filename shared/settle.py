@@ -34,7 +34,16 @@ from shared.domain.outcomes import (
 from shared.domain.states import PAID_OR_ENDED, OrderEvent, OrderState, may
 from shared.kept import seal_kept
 from shared.keyring import Keyring
-from shared.patience import FIRST_LOOK, JITTER, LOOK_AGAIN, PENDING_LOOK, PSP_AWAY, STEP_PATIENCE
+from shared.patience import (
+    FIRST_LOOK,
+    JITTER,
+    LONGEST_PSP_AWAY,
+    LOOK_AGAIN,
+    PENDING_LOOK,
+    PSP_AWAY,
+    PSP_AWAY_SHARE,
+    STEP_PATIENCE,
+)
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
 from shared.store import orders as order_store
@@ -258,7 +267,12 @@ def _not_made(case: _Case) -> Order:
     if case.is_stale or case.attempt.outcome is not AttemptState.OPEN:
         return case.order
     case.mark(AttemptState.ABSENT)
-    return case.move(OrderEvent.PAYMENT_NOT_MADE, due_in=PSP_AWAY)
+    return case.move(OrderEvent.PAYMENT_NOT_MADE, due_in=_away(case.order))
+
+
+def _away(order: Order) -> timedelta:
+    """How long *order* waits for a PSP that would not take its request: ever longer, within bounds."""
+    return min(max(PSP_AWAY, PSP_AWAY_SHARE * (order.seen_at - order.admitted_at)), LONGEST_PSP_AWAY)
 
 
 def _returned(case: _Case, outcome: Returned) -> Order:

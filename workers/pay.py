@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -33,6 +34,9 @@ from workers.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 PAYABLE: Final = frozenset({OrderState.OFFER_LOCKED, OrderState.PAYING})
+
+FAILED_BY: Final = {"CARD_DATA_UNAVAILABLE": OrderEvent.CARD_LOST, "CANCELLED": OrderEvent.CANCELLED}
+"""What ended an order, where it was no refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,8 @@ def pay(run: Runtime, tracking_number: str) -> bool:
 def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
     """How to pay *order*, or the public words for why it cannot be paid at all. Raises VaultAway."""
     unsettled = next((one for one in earlier if one.outcome in UNSETTLED), None)
-    if order.crashes >= CRASHES_TO_PARK and unsettled is None:
-        return "CANCELLED"
+    if unsettled is None and (order.crashes >= CRASHES_TO_PARK or _has_waited_too_long(run, order)):
+        return "CANCELLED"  # Asked before all that may raise, so that an order that cannot be planned ends as well.
     token = None
     if order.stored_method_urn is not None:
         with statements(run.engine) as conn:
@@ -107,6 +111,10 @@ def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
         return failure_of(order, DeclineReason.NO_PROVIDER)
     attempt = unsettled or _next_attempt(run, order, earlier, account)
     return _Plan(account, attempt, channel, card, token, repeats=unsettled is not None)
+
+
+def _has_waited_too_long(run: Runtime, order: Order) -> bool:
+    return order.seen_at - order.admitted_at >= timedelta(seconds=run.settings.payment_patience_s)
 
 
 def _next_attempt(run: Runtime, order: Order, earlier: list[Attempt], account: Account) -> Attempt:
@@ -221,8 +229,7 @@ def _wait(run: Runtime, order: Order) -> bool:
 
 
 def _fail(run: Runtime, order: Order, failure: str) -> bool:
-    lost = failure == "CARD_DATA_UNAVAILABLE"
-    event = OrderEvent.CARD_LOST if lost else OrderEvent.PAYMENT_DECLINED
+    event = FAILED_BY.get(failure, OrderEvent.PAYMENT_DECLINED)
     reach(Failpoint.PAY_BEFORE_FAILURE)
     with statements(run.engine) as conn:
         failed = orders.advance(conn, order, event, actor="pay", failure=failure)

@@ -121,6 +121,21 @@ UNCLEAR_TOO_LONG: Final = Check(
            OR (state = 'confirming' AND due_at IS NOT NULL AND changed_at < now() - interval '15 min'
                 AND (deadline_at IS NULL OR deadline_at < now()))""",
 )
+NOT_MOVING: Final = Check(
+    name="accepted-and-not-moving",
+    promise="An order is asked of its PSP within two hours, and done within 15 minutes of its capture.",
+    severity=Severity.ALARM,
+    next_step="Search the workers' logs for the number: its PSP takes no request (see the account), or its step fails. "
+    "Unpaid, it is cancelled after a day (C2A_PAYMENT_PATIENCE_S); paid, it is done without a stored method.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('%s, admitted %s minutes ago, rung for %s times', state,
+                      floor(extract(epoch FROM now() - admitted_at) / 60), rings) AS detail
+        FROM orders
+        WHERE due_at IS NOT NULL
+          AND (state IN ('admitted', 'offer_locked', 'paying') AND admitted_at < now() - interval '2 hours'
+               OR state = 'captured' AND changed_at < now() - interval '15 min')""",
+)
 PARKED: Final = Check(
     name="parked",
     promise="No order takes its workers down.",
@@ -162,6 +177,7 @@ CHECKS: Final = (
     ORDERS_HAVE_HOLDS,
     KEYS_HAVE_ORDERS,
     UNCLEAR_TOO_LONG,
+    NOT_MOVING,
     PARKED,
     RETURNING_TOO_LONG,
     NEWS_OF_NOBODY,

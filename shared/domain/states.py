@@ -42,7 +42,7 @@ class OrderEvent(StrEnum):
     SHOPPER_CHALLENGED = "shopper_challenged"
     CHALLENGE_EXPIRED = "challenge_expired"  # The PSP proved that the abandoned challenge holds no money.
     CARD_LOST = "card_lost"  # The vault no longer has the card and no attempt is open.
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  # It took its workers down, or waited for too long, and no attempt is open.
     METHOD_STORED = "method_stored"
     STORING_SKIPPED = "storing_skipped"  # Nothing to store, or storing failed: it never un-sells an order.
 
@@ -78,6 +78,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.PAYING, E.SHOPPER_CHALLENGED): S.CHALLENGE,
     (S.PAYING, E.CHALLENGE_EXPIRED): S.FAILED,  # Its money was given back at the PSP while it was being paid.
     (S.PAYING, E.CARD_LOST): S.FAILED,
+    (S.PAYING, E.CANCELLED): S.FAILED,
     (S.CONFIRMING, E.PAYMENT_NOT_MADE): S.OFFER_LOCKED,
     (S.CONFIRMING, E.PAYMENT_UNANSWERED): S.CONFIRMING,
     (S.CONFIRMING, E.PAYMENT_PENDING): S.CONFIRMING,

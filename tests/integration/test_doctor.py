@@ -78,6 +78,13 @@ def done(room: EngineRoom) -> str:
     return number
 
 
+def captured(room: EngineRoom) -> str:
+    """An order that is paid and whose last step is still to come."""
+    number = room.locked()
+    assert pay(room.run, number)
+    return number
+
+
 def unclear(room: EngineRoom) -> str:
     """An order whose PSP gave no answer, and charged nothing."""
     number = room.locked()
@@ -181,6 +188,16 @@ PLANTED: Final[dict[str, tuple[Check, Callable[[EngineRoom], str], str]]] = {
         checks.UNCLEAR_TOO_LONG,
         unclear,
         "UPDATE orders SET state = 'challenge', deadline_at = now() - interval '16 min' WHERE tracking_number = :n",
+    ),
+    "an order that its PSP will not even take, rung for again and again": (
+        checks.NOT_MOVING,
+        EngineRoom.locked,
+        "UPDATE orders SET admitted_at = now() - interval '121 min' WHERE tracking_number = :n",
+    ),
+    "a paid order that is never done": (
+        checks.NOT_MOVING,
+        captured,
+        "UPDATE orders SET changed_at = now() - interval '16 min' WHERE tracking_number = :n",
     ),
     "a parked order": (
         checks.PARKED,

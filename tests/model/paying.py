@@ -27,7 +27,8 @@ CLAIMS: Final = Step(Kind.PROMISED, "A worker claims the order, writes its attem
 TAKES_OVER: Final = Step(Kind.PROMISED, "A worker takes over the ended lease and repeats the request.")
 CANNOT_REPEAT: Final = Step(Kind.PROMISED, "A worker takes over the ended lease but may not repeat the request.")
 FREE: Final = Step(Kind.PROMISED, "The order costs nothing: it is paid as it stands.")
-PARKED: Final = Step(Kind.PROMISED, "Too many workers crashed over the order and no attempt is open: it fails.")
+PARKED: Final = Step(Kind.PROMISED, "Too many workers crashed over the order and no attempt is open: it is cancelled.")
+WAITED: Final = Step(Kind.OPEN, "The order has waited for too long and no attempt is open: it is cancelled.")
 NO_CARD: Final = Step(Kind.PROMISED, "The card is gone from the vault: the order fails.")
 ANSWERS: Final = {
     charge: Step(Kind.PROMISED, "The PSP takes the request and answers: {}.", (charge,)) for charge in Charge
@@ -49,7 +50,10 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
     if slot.task is Task.IDLE:
         may_pay = world.state is S.OFFER_LOCKED or (world.state is S.PAYING and not world.leased)
         if may_pay and is_rung(world, Message.PAY, setting):
-            yield _starts(taken(world, Message.PAY, setting), which, setting)
+            heard = taken(world, Message.PAY, setting)
+            if not setting.costs_nothing and not any(one.outcome in UNSETTLED for one in world.attempts):
+                yield WAITED, advanced(heard, E.CANCELLED)
+            yield _starts(heard, which, setting)
     elif slot.task is Task.CALLING:
         yield from _calling(world, which, slot, setting)
     elif slot.task is Task.TOLD:
@@ -67,7 +71,7 @@ def _starts(world: World, which: int, setting: Setting) -> tuple[Step, World]:
         if setting.costs_nothing:
             return FREE, chained(advanced(world, E.NOTHING_TO_PAY), Message.PAY, setting)
         if world.crashes >= setting.crashes_to_park:
-            return PARKED, advanced(world, E.PAYMENT_DECLINED)
+            return PARKED, advanced(world, E.CANCELLED)
     if not world.card and (unsettled is None or Bug.LOST_CARD_FAILS_OPEN in setting.bugs):
         return NO_CARD, advanced(world, E.CARD_LOST)
     return _claims(world, which, unsettled, setting)

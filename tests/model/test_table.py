@@ -16,8 +16,8 @@ from tests.model.world import News, World
 
 NEVER_TAKEN: Final = {
     (S.ADMITTED, E.CARD_LOST): "nobody asks for the card before the offer is held",
-    (S.OFFER_LOCKED, E.CANCELLED): "no step cancels an order",
     (S.PAYING, E.CARD_LOST): "an order that is being paid has an open attempt, and then only the PSP's word ends it",
+    (S.PAYING, E.CANCELLED): "it has an open attempt, too",
     (S.PAYING, E.CHALLENGE_EXPIRED): "nobody but us gives money back in the model; a merchant may, at the PSP",
     (S.CONFIRMING, E.PAYMENT_UNANSWERED): "one more silence moves nothing: the order is looked at again later",
 }
