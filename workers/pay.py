@@ -48,13 +48,16 @@ class _Plan:
     channel: Channel
     card: Card | None
     token: StoredToken | None
+    names_stored_method: bool
     repeats: bool
     """Whether the attempt may have been sent before, by a worker that never told what became of it."""
 
     @property
     def has_instrument(self) -> bool:
-        """Whether there is anything to charge."""
-        return self.channel is not Channel.CREDIT_CARD or self.card is not None or self.token is not None
+        """Whether there is what the order named to charge: a stored method has its token or is gone, on any channel."""
+        if self.names_stored_method:
+            return self.token is not None
+        return self.channel is not Channel.CREDIT_CARD or self.card is not None
 
 
 def pay(run: Runtime, tracking_number: str) -> bool:
@@ -110,7 +113,8 @@ def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
     if account is None:
         return failure_of(order, DeclineReason.NO_PROVIDER)
     attempt = unsettled or _next_attempt(run, order, earlier, account)
-    return _Plan(account, attempt, channel, card, token, repeats=unsettled is not None)
+    names_stored = order.stored_method_urn is not None
+    return _Plan(account, attempt, channel, card, token, names_stored, repeats=unsettled is not None)
 
 
 def _has_waited_too_long(run: Runtime, order: Order) -> bool:

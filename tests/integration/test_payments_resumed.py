@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.outcomes import KeptMethod
 from shared.domain.states import OrderState
 from shared.patience import CRASHES_TO_PARK
+from shared.psp.port import Channel
+from shared.store import methods
 from shared.store.attempts import AttemptState
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import Sandbox
@@ -172,6 +175,32 @@ def test_with_an_attempt_out_a_card_that_is_gone_leaves_the_verdict_to_look_ups(
     look_up(room.run, number)
     assert not pay(room.run, number)
     assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CARD_DATA_UNAVAILABLE")
+    assert ledger(shared_psp, room, number) == []
+
+
+def a_stored_mandate(room: EngineRoom) -> str:
+    """The URN of a SEPA method of the shopper."""
+    kept = KeptMethod("tok_mandate", None, None, None, None)
+    who = (room.seller.shop.tenant_id, "cu.00.482", Channel.SEPA, room.account.provider)
+    with room.run.engine.begin() as conn:
+        return methods.store(conn, room.run.keyring, *who, kept, alias=None, tracking_number=None)
+
+
+def test_a_stored_method_deleted_meanwhile_is_not_made_good_by_a_fresh_debit(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    """Without its token the repeat would be another request: only look-ups may go on."""
+    urn = a_stored_mandate(room)
+    stored = channel("SEPA", useStoredMethod=True, creditCard={"storedMethodUrn": urn})
+    number = room.locked(stored)
+    room.dies_while_charging(number, after_the_charge=False)
+    with room.run.engine.begin() as conn:
+        methods.mark_deleted(conn, room.seller.shop.tenant_id, urn)
+    room.until_lease_ended(number)
+
+    assert not pay(room.run, number)
+
+    assert room.state(number) is OrderState.CONFIRMING
     assert ledger(shared_psp, room, number) == []
 
 
