@@ -2,9 +2,10 @@
 
 Facts about money are never fenced away. Whoever brings them, they are judged under the order's row lock by the
 charge they speak of: the first capture of an order is its own; the same charge told twice changes nothing; a
-capture that has no right to stay (its order failed, or another charge was first) is marked to be returned. What
-only a worker can know (it got no answer, it sent nothing, it was declined) counts only while that worker's fence
-is the order's: a stopped worker that wakes up must not undo what its successor learned.
+capture that has no right to stay (its order failed, or another charge was first) is marked to be returned. A PSP
+can make several charges under one key: once we hold one of them, nothing but a capture is news of another. What only a
+worker can know (it got no answer, it sent nothing, it was declined) counts only while that worker's fence is the
+order's: a stopped worker that wakes up must not undo what its successor learned.
 """
 
 from __future__ import annotations
@@ -70,14 +71,24 @@ class News:
     actor: str
     fence: int | None = None
 
+    @property
+    def reference(self) -> str | None:
+        """The charge it speaks of; None for silence, and for a no that made no charge."""
+        match self.outcome:
+            case Unanswered() | NotSent() | Absent():
+                return None
+            case outcome:
+                return outcome.reference
+
 
 def settle(conn: Connection, news: News, terms: Terms) -> Order:
     """Make *news* true for its order, and say where the order stands now. The caller's transaction commits it."""
     order = order_store.lock(conn, news.attempt.tenant_id, news.attempt.tracking_number)
     assert order is not None, "an attempt has an order"
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
-    attempt = next(one for one in every if one.attempt_no == news.attempt.attempt_no)
-    case = _Case(conn, order, attempt, every, news, terms)
+    case = _Case(conn, order, _meant(news, every), every, news, terms)
+    if case.is_of_another_charge and not isinstance(news.outcome, Captured):
+        return order
     match news.outcome:
         case Captured() as outcome:
             return _captured(case, outcome)
@@ -95,6 +106,14 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
             return _returned(case, outcome)
         case _:
             assert_never(news.outcome)
+
+
+def _meant(news: News, every: list[Attempt]) -> Attempt:
+    """The attempt that holds the charge *news* speaks of, else the one it was told of: a PSP's event names a key, and
+    under one key there may be another charge with a row of its own."""
+    told_of = next(one for one in every if one.attempt_no == news.attempt.attempt_no)
+    holders = [one for one in every if one.provider == told_of.provider and one.psp_reference is not None]
+    return next((one for one in holders if one.psp_reference == news.reference), told_of)
 
 
 def abandon(conn: Connection, seen: Order, attempt: Attempt) -> bool:
@@ -150,6 +169,12 @@ class _Case:
         """Whether its bringer lost the lease since."""
         return self.news.fence is not None and self.news.fence != self.order.fence
 
+    @property
+    def is_of_another_charge(self) -> bool:
+        """Whether it speaks of a charge, and the attempt holds another."""
+        told_of, held = self.news.reference, self.attempt.psp_reference
+        return told_of is not None and held is not None and told_of != held
+
     def move(self, event: OrderEvent, *, due_in: timedelta | None = None, **values: Any) -> Order:
         """Move the order if *event* means anything to its present state; its row is locked, so no race is lost."""
         if not may(self.order.state, event):
@@ -193,7 +218,7 @@ def _captured_again(case: _Case, outcome: Captured) -> Order:
         return case.order
     log.error("payment.second_charge", tracking_number=case.order.tracking_number, attempt=case.attempt.attempt_no)
     number = max(one.attempt_no for one in case.every) + 1
-    attempt_store.add_second_charge(case.conn, case.attempt, attempt_no=number, reference=outcome.reference)
+    attempt_store.add_second_charge(case.conn, case.attempt, outcome, attempt_no=number)
     return case.order
 
 

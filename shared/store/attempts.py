@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from shared.domain.money import Money
+from shared.domain.outcomes import Captured
 from shared.domain.states import PAID_OR_ENDED
 from shared.psp.port import ChargeQuery
 from shared.store.tables import orders, payment_attempts
@@ -133,20 +134,21 @@ def key_of_second(psp_key: str, reference: str) -> str:
     return f"{psp_key}{_SECOND}{reference}"
 
 
-def add_second_charge(conn: Connection, attempt: Attempt, *, attempt_no: int, reference: str) -> None:
-    """Note another charge that a PSP made under the key of *attempt*: nobody asked for it, so it is to be returned."""
+def add_second_charge(conn: Connection, attempt: Attempt, captured: Captured, *, attempt_no: int) -> None:
+    """Note another charge that a PSP made under the key of *attempt*: nobody asked for it, so it is to be returned,
+    whatever its amount."""
     conn.execute(
         insert(payment_attempts).values(
             tenant_id=attempt.tenant_id,
             tracking_number=attempt.tracking_number,
             attempt_no=attempt_no,
             provider=attempt.provider,
-            psp_key=key_of_second(attempt.key_at_psp, reference),
+            psp_key=key_of_second(attempt.key_at_psp, captured.reference),
             merchant_reference=attempt.merchant_reference,
-            amount_minor=attempt.amount_minor,
-            currency=attempt.currency,
+            amount_minor=captured.money.amount_minor,
+            currency=captured.money.currency,
             outcome=AttemptState.RETURNING,
-            psp_reference=reference,
+            psp_reference=captured.reference,
             due_at=func.now(),
             settled_at=func.now(),
         )

@@ -31,6 +31,7 @@ class Bug(StrEnum):
     EXPIRY_FAILS_UNASKED = "a challenge whose time is up fails without asking the PSP"
     LOST_CARD_FAILS_OPEN = "a card gone from the vault fails the order though an attempt is open"
 
+    NEWS_OF_ANOTHER_CHARGE = "a no to one charge is settled for an attempt that holds another"
     PROOF_FROM_FIRST_REQUEST = "the time that makes absence a proof counts from the attempt's first request"
     LOOK_UP_NOT_FENCED = "a look-up from before the order was claimed again still says 'never made'"
     VOID_BEFORE_COMMIT = "a challenge is cancelled at the PSP before our row says so"

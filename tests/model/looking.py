@@ -96,7 +96,7 @@ def _concluded(slot: Slot, answer: News) -> Slot:
 
 def _settles(world: World, slot: Slot, setting: Setting) -> World:
     stale = not slot.holds and Bug.LOOK_UP_NOT_FENCED not in setting.bugs
-    after = settled(world, slot.attempt, slot.news, setting.bugs, stale=stale)
+    after = settled(world, slot.attempt, slot.news, setting.bugs, stale=stale, earlier=slot.earlier)
     if after.state is S.PAYING and Bug.LATE_LOOK_UP_DROPS_CARD in setting.bugs:
         return after._replace(broken=CARD_DROPPED)
     if after.state is world.state or after.state in UNCLEAR:

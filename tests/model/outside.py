@@ -15,7 +15,7 @@ from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import rung_for_state
 from tests.model.settling import advanced, marked, settled
-from tests.model.world import BIT, UNCLEAR, Attempt, Charge, News, Task, World, in_flight, with_attempt
+from tests.model.world import BIT, UNCLEAR, Attempt, Charge, News, Task, World, charged, in_flight, with_attempt
 
 LEASE_ENDS: Final = Step(Kind.PROMISED, "The lease of a worker that died ends.")
 OUTLIVED: Final = Step(Kind.FAULT, "A worker is stopped for so long that its lease ends.")
@@ -41,6 +41,7 @@ TELLS: Final = {charge: Step(Kind.OPEN, "A webhook arrives: {}.", (charge,)) for
 TELLS_AGAIN: Final = {charge: Step(Kind.OPEN, "The same webhook arrives again: {}.", (charge,)) for charge in Charge}
 RECONCILES: Final = Step(Kind.PROMISED, "Reconciliation finds a capture that our attempt does not know of.")
 BESIDE: Final = Step(Kind.PROMISED, "Reconciliation settles an attempt that nobody looks up: its order is paid.")
+TELLS_OF_EARLIER: Final = Step(Kind.OPEN, "The webhook of a no that the PSP forgot arrives.")
 TWICE: Final = "a webhook has its effect once"
 
 
@@ -53,7 +54,7 @@ def steps(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
         yield REROUTED, world._replace(route=1)  # It matters only here, between one attempt and the next.
     for index, attempt in enumerate(world.attempts):
         yield from _books(world, index, attempt, setting)
-        if attempt.webhooks or attempt.delivered:
+        if attempt.webhooks or attempt.delivered or attempt.earlier_no:
             yield from _webhooks(world, index, attempt, setting)
         if Bug.NO_RECONCILIATION not in setting.bugs:
             yield from _reconciled(world, index, attempt, setting)
@@ -119,7 +120,7 @@ def _books(world: World, index: int, attempt: Attempt, setting: Setting) -> Iter
     for lost in _landed(attempt):
         yield VANISHES, with_attempt(world, index, lost)
         for answer, books in psp.asked(lost, setting):
-            yield ARRIVES[answer], with_attempt(world, index, books)
+            yield ARRIVES[answer], charged(world, index, books)
     if attempt.void_astray:
         yield VOID_ARRIVES, with_attempt(world, index, psp.voided(attempt)._replace(void_astray=False))
 
@@ -132,6 +133,9 @@ def _landed(attempt: Attempt) -> Iterator[Attempt]:
 
 
 def _webhooks(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
+    if attempt.earlier_no:
+        left = with_attempt(world, index, attempt._replace(earlier_no=False))
+        yield TELLS_OF_EARLIER, _told(left, index, Charge.DECLINED, setting, earlier=True)
     for charge, bit in BIT.items():
         if attempt.webhooks & bit:
             left = with_attempt(world, index, attempt._replace(webhooks=attempt.webhooks & ~bit))
@@ -146,6 +150,6 @@ def _webhooks(world: World, index: int, attempt: Attempt, setting: Setting) -> I
                 yield TELLS_AGAIN[charge], after._replace(broken=TWICE)
 
 
-def _told(world: World, index: int, charge: Charge, setting: Setting) -> World:
-    after = settled(world, index, psp.NEWS_OF[charge], setting.bugs, stale=False)
+def _told(world: World, index: int, charge: Charge, setting: Setting, *, earlier: bool = False) -> World:
+    after = settled(world, index, psp.NEWS_OF[charge], setting.bugs, stale=False, earlier=earlier)
     return after if after.state is world.state else rung_for_state(after, setting)

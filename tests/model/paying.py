@@ -21,7 +21,7 @@ from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import chained, is_rung, taken
 from tests.model.settling import advanced, settled
-from tests.model.world import IDLE, Attempt, Charge, News, Slot, Task, World, with_attempt, with_slot
+from tests.model.world import IDLE, Attempt, Charge, News, Slot, Task, World, charged, with_attempt, with_slot
 
 CLAIMS: Final = Step(Kind.PROMISED, "A worker claims the order, writes its attempt ahead and sends the request.")
 TAKES_OVER: Final = Step(Kind.PROMISED, "A worker takes over the ended lease and repeats the request.")
@@ -57,7 +57,7 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
     elif slot.task is Task.CALLING:
         yield from _calling(world, which, slot, setting)
     elif slot.task is Task.TOLD:
-        after = settled(world, slot.attempt, slot.news, setting.bugs, stale=not slot.holds)
+        after = settled(world, slot.attempt, slot.news, setting.bugs, stale=not slot.holds, earlier=slot.earlier)
         if after.state is S.CAPTURED:
             after = chained(after, Message.PAY, setting)
         yield SETTLES[slot.news, slot.holds], with_slot(after, which, IDLE)
@@ -115,7 +115,7 @@ def _reopened(attempt: Attempt) -> Attempt:
 def _calling(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
     attempt = world.attempts[slot.attempt]
     for answer, books in psp.asked(attempt, setting):
-        after = with_attempt(world, slot.attempt, books)
+        after = charged(world, slot.attempt, books)
         yield ANSWERS[answer], with_slot(after, which, _told(slot, psp.NEWS_OF[answer]))
     if not world.faults:
         return

@@ -38,10 +38,16 @@ def asked(attempt: Attempt, setting: Setting) -> Iterator[tuple[Charge, Attempt]
         yield attempt.first_answer, attempt
         return
     for verdict in setting.verdicts:
-        after = becomes(attempt, verdict)
+        after = becomes(_forgotten(attempt) if verdict is not Charge.DECLINED else attempt, verdict)
         if verdict is not Charge.DECLINED or setting.remembers_declines:
             after = after._replace(first_answer=verdict)
         yield verdict, after
+
+
+def _forgotten(attempt: Attempt) -> Attempt:
+    """A declined charge that was forgotten keeps its own webhook."""
+    no = BIT[Charge.DECLINED]
+    return attempt._replace(webhooks=attempt.webhooks & ~no, earlier_no=True) if attempt.webhooks & no else attempt
 
 
 def voided(attempt: Attempt) -> Attempt:

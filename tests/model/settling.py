@@ -11,13 +11,15 @@ from typing import Final
 from shared.domain.states import OrderEvent, OrderState, may, next_state
 from shared.store.attempts import UNSETTLED, AttemptState
 from tests.model.bugs import Bug
-from tests.model.world import Attempt, News, World, with_attempt
+from tests.model.world import Attempt, Charge, News, World, with_attempt
 
 E, S, A = OrderEvent, OrderState, AttemptState
 
 MOVES: Final[set[tuple[OrderState, OrderEvent]]] = set()
 """The rows of TRANSITIONS that some exploration of this process used."""
 
+ANOTHERS_NO: Final = "a charge that our row names is not ended by a no to another one"
+LIVE: Final = frozenset({Charge.CHALLENGE, Charge.PENDING, Charge.CAPTURED})
 _KNOWN: Final = (A.CAPTURED, A.RETURNING, A.RETURNED)
 
 
@@ -35,8 +37,9 @@ def moved(world: World, event: OrderEvent) -> World:
     return advanced(world, event) if may(world.state, event) else world
 
 
-def settled(world: World, index: int, news: News, bugs: frozenset[Bug], *, stale: bool) -> World:
-    """settle(): make *news* of one attempt true, in one transaction. *stale*: its bringer's fence is past."""
+def settled(world: World, index: int, news: News, bugs: frozenset[Bug], *, stale: bool, earlier: bool = False) -> World:
+    """settle(): make *news* of one attempt true, in one transaction. *stale*: its bringer's fence is past; *earlier*:
+    it is of a charge before the attempt's present one."""
     if stale and Bug.NO_FENCING in bugs:
         stale = False
     attempt = world.attempts[index]
@@ -44,7 +47,7 @@ def settled(world: World, index: int, news: News, bugs: frozenset[Bug], *, stale
         case News.CAPTURED:
             return _captured(world, index, attempt, bugs)
         case News.DECLINED:
-            return _declined(world, index, attempt, stale=stale)
+            return _declined(world, index, attempt, bugs, stale=stale, earlier=earlier)
         case News.CHALLENGED:
             return _challenged(world, index, attempt)
         case News.PENDING:
@@ -75,9 +78,14 @@ def _captured(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug]) 
     return advanced(marked(world, index, A.CAPTURED), E.PAYMENT_CAPTURED)
 
 
-def _declined(world: World, index: int, attempt: Attempt, *, stale: bool) -> World:
+def _declined(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug], *, stale: bool, earlier: bool) -> World:
     if stale or attempt.outcome not in UNSETTLED:
         return world
+    names_its_charge = attempt.outcome is not A.OPEN
+    if earlier and names_its_charge and Bug.NEWS_OF_ANOTHER_CHARGE not in bugs:
+        return world
+    if names_its_charge and attempt.charge in LIVE:
+        world = world._replace(broken=ANOTHERS_NO)
     return moved(marked(world, index, A.DECLINED), E.PAYMENT_DECLINED)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.model import admission, looking, offer_lock, outside, paying, payment
+from tests.model import admission, looking, offer_lock, outside, paying, payment, settling
 from tests.model.bugs import Bug, Setting
 from tests.model.graph import GOOD_END, Report, explore
 from tests.model.sound import SETTINGS
@@ -37,6 +37,7 @@ PAYMENT: Final[dict[Bug, tuple[Setting, str]]] = {
     Bug.WEBHOOKS_NOT_ONCE: (STICKY, outside.TWICE),
     Bug.EXPIRY_FAILS_UNASKED: (STICKY, payment.RETURNED_TOO_SOON),
     Bug.LOST_CARD_FAILS_OPEN: (TWO_FAULTS, payment.OPEN_BESIDE),
+    Bug.NEWS_OF_ANOTHER_CHARGE: (FORGETFUL, settling.ANOTHERS_NO),
     Bug.PROOF_FROM_FIRST_REQUEST: (TWO_FAULTS, payment.ABSENT_TOO_SOON),
     Bug.LOOK_UP_NOT_FENCED: (STICKY, payment.ABSENT_TOO_SOON),
     Bug.VOID_BEFORE_COMMIT: (STICKY, payment.MONEY_GONE),

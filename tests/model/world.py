@@ -67,6 +67,8 @@ class Slot(NamedTuple):
     covered: bool = True
     """Whether the time after which its attempt may be called absent counts from this request or a later one."""
     news: News = News.NONE
+    earlier: bool = False
+    """Whether its news is of a declined charge that the PSP forgot, and another was made under the same key since."""
     has_time: bool = False
     was_challenged: bool = False
     proves: bool = False
@@ -88,6 +90,8 @@ class Attempt(NamedTuple):
     void_astray: bool = False
     webhooks: int = 0
     """Bits of those not delivered yet."""
+    earlier_no: bool = False
+    """Whether the webhook of such a forgotten charge is not delivered yet."""
     delivered: int = 0
     """Bits of those that may come a second time. Kept only where nobody would notice (Bug.WEBHOOKS_NOT_ONCE)."""
 
@@ -132,6 +136,19 @@ def with_slot(world: World, index: int, slot: Slot) -> World:
     return world._replace(slots=(*every[:index], slot, *every[index + 1 :]))
 
 
+def charged(world: World, index: int, books: Attempt) -> World:
+    """*world* after a request reached the PSP: a no that somebody still has in memory may be another charge's now."""
+    was_declined = world.attempts[index].charge is Charge.DECLINED
+    after = with_attempt(world, index, books)
+    if not was_declined or books.charge is Charge.DECLINED:
+        return after
+    slots = tuple(
+        slot._replace(earlier=True) if slot.attempt == index and slot.news is News.DECLINED else slot
+        for slot in world.slots
+    )
+    return after._replace(slots=slots)
+
+
 def in_flight(world: World, index: int) -> bool:
     """Whether a request for a charge under this attempt's key may still reach the PSP."""
     attempt = world.attempts[index]
@@ -165,6 +182,8 @@ def _settled_down(world: World, index: int, attempt: Attempt) -> Attempt:
     telling = attempt.webhooks & _TELLING.get(outcome, 0)
     if telling != attempt.webhooks:
         attempt = attempt._replace(webhooks=telling)
+    if attempt.earlier_no and outcome not in UNSETTLED:
+        attempt = attempt._replace(earlier_no=False)
     if attempt.aged and outcome is not AttemptState.OPEN:
         attempt = attempt._replace(aged=False)
     if attempt.first_answer is not Charge.NONE and world.state in TERMINAL and not in_flight(world, index):
