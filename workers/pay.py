@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from shared.domain.cards import Card
-from shared.domain.outcomes import DeclineReason, NotSent, PaymentOutcome, Unanswered
+from shared.domain.outcomes import Declined, DeclineReason, NotSent, PaymentOutcome, Unanswered
 from shared.domain.states import NEEDS_NO_CARD, OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
@@ -191,9 +191,14 @@ def _ask(run: Runtime, order: Order, plan: _Plan, lease_ends_at: float) -> Payme
     reach(Failpoint.PAY_BEFORE_CALL)
     outcome = psp.charge(_request(run, order, plan))
     reach(Failpoint.PAY_AFTER_CALL)
-    if plan.repeats and isinstance(outcome, NotSent):
-        return Unanswered("this request never left, but an earlier one may have")
+    if plan.repeats and _made_no_charge(outcome):
+        return Unanswered("this request made no charge, but an earlier one may have")
     return outcome
+
+
+def _made_no_charge(outcome: PaymentOutcome) -> bool:
+    """Whether *outcome* is about this very request alone: it never left, or the PSP would not even look at it."""
+    return isinstance(outcome, NotSent) or (isinstance(outcome, Declined) and outcome.reference is None)
 
 
 def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:

@@ -66,7 +66,8 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The PSP said no for good; soft when another PSP may say yes."""
+    """The PSP said no for good; soft when another PSP may say yes. Without a reference: it made no charge to say so of,
+    which of an earlier request under the same key proves nothing."""
 
     reason: DeclineReason
     reference: str | None = None

@@ -127,7 +127,11 @@ class Psp(Protocol):
         ...
 
     def charge(self, request: ChargeRequest) -> PaymentOutcome:
-        """Take the amount of *request*, or say what stands in the way."""
+        """Take the amount of *request*, or say what stands in the way.
+
+        NotSent, and Declined without a reference, say that this very request made no charge; of an earlier one under
+        the same key they say nothing. Either rests on the PSP's own document: a proxy's page is Unanswered.
+        """
         ...
 
     def look_up(self, query: ChargeQuery) -> LookUpOutcome:

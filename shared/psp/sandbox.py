@@ -2,8 +2,8 @@
 
 What its contract lets us conclude, beyond the plain answers:
 429 and 401 are said before anything is started (NotSent). 400 is a final no to this very request. 409 in_progress,
-422 key_reused and every 5xx say nothing about money (Unanswered). Absence rests on the sandbox's own not_found,
-never on a bare 404 that any server can give.
+422 key_reused and every 5xx say nothing about money (Unanswered). Whatever would be believed rests on the sandbox's own
+word for it (invalid_request, unauthorized, too_many_requests, not_found), never on a bare status any server can give.
 """
 
 from __future__ import annotations
@@ -182,18 +182,18 @@ def _not_done(reply: Answer | NotSent | Unanswered) -> Declined | NotSent | Unan
     """What an answer other than 200 means for a charge or a card to keep."""
     if not isinstance(reply, Answer):
         return reply
-    match reply.status:
-        case 400:
+    match reply.status, _code(reply):
+        case 400, "invalid_request":
             return Declined(DeclineReason.GENERIC)
-        case 401:
+        case 401, "unauthorized":
             return NotSent("account refused")
-        case 409:
+        case 409, _:
             return Unanswered("in progress")
-        case 422:
+        case 422, _:
             return Unanswered("key used with other parameters")
-        case 429:
+        case 429, "too_many_requests":
             return NotSent("paced")
-        case status:
+        case status, _:
             return Unanswered(f"status {status}")
 
 
@@ -209,8 +209,13 @@ def _gave_back(charge: ChargeDocument, amount_minor: int | None) -> bool:
 
 
 def _is_absent(reply: Answer) -> bool:
-    refusal = parsed(ErrorDocument, reply.body) if reply.status == 404 else None
-    return refusal is not None and refusal.error.code == "not_found"
+    return reply.status == 404 and _code(reply) == "not_found"
+
+
+def _code(reply: Answer) -> str | None:
+    """The sandbox's own word for why not; None if this is no document of its own."""
+    refusal = parsed(ErrorDocument, reply.body)
+    return refusal.error.code if refusal else None
 
 
 def _charge_body(request: ChargeRequest) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ from shared.domain.outcomes import Absent, Captured, Declined, DeclineReason, No
 from shared.psp.http import Http
 from shared.psp.port import Account, ChargeQuery
 from shared.psp.sandbox import SandboxPsp
-from tests.contract.subject import SandboxSubject, a_request, query_of
+from tests.contract.subject import SandboxSubject, a_request, card, query_of
 from tests.support import evil
 
 WRITTEN = (
@@ -98,3 +100,22 @@ def test_a_404_of_some_other_server_proves_no_absence(http: Http, sandbox_subjec
         assert isinstance(psp.look_up(ChargeQuery("k", "m", "sb_1")), Unanswered)
         assert isinstance(psp.look_up(ChargeQuery("k", "m")), Unanswered)
         assert not psp.forget_token("tok_1")
+
+
+@pytest.mark.parametrize("body", [b"<h1>no</h1>", b'{"error": {"code": "blocked"}}'], ids=["page", "document"])
+@pytest.mark.parametrize("status", [400, 401, 429])
+def test_a_refusal_of_some_other_server_is_no_answer(
+    http: Http, sandbox_subject: SandboxSubject, status: int, body: bytes
+) -> None:
+    """A proxy or a firewall between us and the PSP knows nothing of what an earlier request became."""
+
+    def refuse(conn: socket.socket, over: threading.Event) -> None:
+        asked = b""
+        while not asked.endswith(b"}"):  # All of it: who hangs up on half a request is not heard.
+            asked += conn.recv(65_536)
+        conn.sendall(b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
+
+    with evil.serving(refuse) as url:
+        psp = SandboxPsp(replace(sandbox_subject.account, base_url=url), http)
+        assert psp.charge(a_request()) == Unanswered(f"status {status}")
+        assert psp.keep_card(card(), customer_urn="cu.00.482", psp_key="k") == Unanswered(f"status {status}")

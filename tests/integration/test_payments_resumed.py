@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -133,6 +134,24 @@ def test_what_was_proven_never_made_is_made_again_under_its_own_key(room: Engine
 
     assert [row["idempotencyKey"] for row in ledger(shared_psp, room, number)] == [key]
     assert room.state(number) is OrderState.CAPTURED
+
+
+@pytest.mark.parametrize("is_repeat", [False, True])
+def test_a_request_that_the_psp_finds_invalid_says_nothing_of_the_one_before_it(
+    room: EngineRoom, shared_psp: Sandbox, is_repeat: bool
+) -> None:
+    """A no without a charge ends an order that was asked for once; after a captured request it is a repeat's own."""
+    number = room.locked()
+    if is_repeat:
+        room.dies_while_charging(number, after_the_charge=True)
+        room.until_lease_ended(number)
+    misconfigured = room.run.settings.model_copy(update={"public_url": "javascript:"})
+
+    assert not pay(replace(room.run, settings=misconfigured), number)
+
+    assert room.state(number) is (OrderState.CONFIRMING if is_repeat else OrderState.FAILED)
+    look_up(room.run, number)
+    assert room.state(number) is (OrderState.CAPTURED if is_repeat else OrderState.FAILED)
 
 
 def test_a_psp_that_was_not_even_reached_is_asked_again_soon(room: EngineRoom, shared_psp: Sandbox) -> None:

@@ -22,6 +22,7 @@ class Bug(StrEnum):
     LATE_SUCCESS_DROPPED = "a capture of a failed order is ignored"
     ABSENT_TRUSTED_AT_ONCE = "'no such charge' is believed while the request may be on its way"
     REPEATED_NOT_SENT_TRUSTED = "a repeat that never left is taken as proof for the request before it"
+    REPEATED_NO_TRUSTED = "a PSP that finds a repeat invalid is taken to have said no to the request before it"
     MESSENGER_DECIDES = "a capture told by anyone but its own worker is taken for a second one"
     NO_RESCUER = "nobody rings again for a lost message"
     NO_RECONCILIATION = "nobody compares our attempts with the PSP's books"

@@ -35,6 +35,7 @@ ANSWERS: Final = {
 }
 TIMES_OUT: Final = Step(Kind.FAULT, "The worker stops waiting for the PSP; its request is still on the way.")
 REFUSED: Final = Step(Kind.FAULT, "The PSP refuses the connection: provably nothing was sent.")
+INVALID: Final = Step(Kind.FAULT, "The PSP finds the request invalid and makes no charge of it.")
 DIES_CALLING: Final = Step(Kind.FAULT, "The worker dies in the call; its request is still on the way.")
 DIES_TOLD: Final = Step(Kind.FAULT, "The worker dies with the PSP's answer in its memory.")
 SETTLES: Final = {
@@ -125,6 +126,8 @@ def _calling(world: World, which: int, slot: Slot, setting: Setting) -> Iterator
     yield DIES_CALLING, with_slot(on_its_way, which, IDLE)
     is_proof = not slot.repeats or Bug.REPEATED_NOT_SENT_TRUSTED in setting.bugs
     yield REFUSED, with_slot(after, which, _told(slot, News.NOT_SENT if is_proof else News.UNANSWERED))
+    is_final = not slot.repeats or Bug.REPEATED_NO_TRUSTED in setting.bugs
+    yield INVALID, with_slot(after, which, _told(slot, News.DECLINED if is_final else News.UNANSWERED))
 
 
 def _told(slot: Slot, news: News) -> Slot:
