@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from api.limits import forget_polls
 from api.parts import Parts
 from shared.domain.refusals import InvalidRequest
-from shared.domain.states import NEEDS_NO_CARD, OrderState
+from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
 from shared.psp.factory import psp_for
@@ -72,13 +72,13 @@ def _settle_once(
 
 
 def _go_on(parts: Parts, before: Order, after: Order) -> None:
-    if before.state is after.state:
+    if before.version == after.version:
         return
     log.info("webhook.moved", tracking_number=after.tracking_number, state=after.state)
     if before.state is OrderState.CHALLENGE:
         forget_polls(parts.redis, after.tenant_id, after.tracking_number)
-    if before.state in NOBODY_WALKS and not after.is_finished:
+    if before.state in NOBODY_WALKS and after.state is not before.state and not after.is_finished:
         parts.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
         reach(Failpoint.WEBHOOK_AFTER_RING)
-    if after.carries_card and after.state in NEEDS_NO_CARD:
+    if after.carries_card and after.needs_no_card:
         parts.vault.forget(after.tenant_id, after.tracking_number)

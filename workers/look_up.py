@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Returned, Unanswered
-from shared.domain.states import NEEDS_NO_CARD, OrderState
+from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
 from shared.psp.port import Psp
@@ -88,11 +88,11 @@ def _proves(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> bool:
 
 
 def _go_on(run: Runtime, before: Order, now: Order) -> None:
-    """Ring for what comes next, if this look-up moved the order out of its doubt."""
-    if now.state in UNCLEAR or now.state is before.state:
+    """Let go of a card that nobody needs any more; ring for what comes next, if the order is out of its doubt."""
+    if now.version == before.version:
         return
-    if now.state in NEEDS_NO_CARD:
+    if now.needs_no_card:
         run.forget_card(now)
-    if not now.is_finished:
+    if now.state not in UNCLEAR and not now.is_finished:
         run.doorbell.ring(STEP_FOR[now.state], now.tracking_number)
         reach(Failpoint.LOOK_UP_AFTER_RING)

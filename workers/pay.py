@@ -16,7 +16,7 @@ import structlog
 
 from shared.domain.cards import Card
 from shared.domain.outcomes import Declined, DeclineReason, NotSent, PaymentOutcome, Unanswered
-from shared.domain.states import NEEDS_NO_CARD, OrderEvent, OrderState
+from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE
@@ -173,7 +173,7 @@ def _charge(run: Runtime, order: Order, plan: _Plan, claimed_at: float) -> bool:
             now = settle(conn, news, run.terms)
             reach(Failpoint.PAY_BEFORE_COMMIT)
         reach(Failpoint.PAY_AFTER_COMMIT)
-    if now.state in NEEDS_NO_CARD:
+    if now.needs_no_card:
         run.forget_card(now)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
     reach(Failpoint.PAY_BEFORE_CHAIN)

@@ -12,7 +12,6 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
-from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.keyring import CannotOpen
 from shared.messages import STEP_FOR
@@ -29,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 100
 """Events a round; more can only wait after a failover, and then the next round is soon."""
-CARD_MAY_BE_NEEDED: Final = frozenset({OrderState.OFFER_LOCKED, OrderState.CONFIRMING})
 
 
 def release(run: Runtime) -> int:
@@ -71,10 +69,10 @@ def _settle(run: Runtime, conn: Connection, name: EventName) -> tuple[Order, Ord
 
 def _go_on(run: Runtime, before: Order, after: Order) -> None:
     log.info("inbox.released", tracking_number=after.tracking_number, state=after.state)
-    if before.state is after.state:
+    if before.version == after.version:
         return
     if before.state in UNCLEAR and after.state not in UNCLEAR and not after.is_finished:
         run.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
         reach(Failpoint.RELEASE_AFTER_RING)
-    if after.state not in CARD_MAY_BE_NEEDED:
+    if after.needs_no_card:
         run.forget_card(after)

@@ -101,7 +101,8 @@ PAID_OR_ENDED: Final = TERMINAL | {S.CAPTURED}
 """States in which no payment is wanted any more: whatever an attempt still brings has no right to stay."""
 
 NEEDS_NO_CARD: Final = frozenset({S.CHALLENGE, S.CAPTURED, S.DONE, S.FAILED})
-"""States in which no further attempt can need the shopper's card: it leaves the vault."""
+"""States in which no further attempt can need the shopper's card: it leaves the vault. So it does where a payment that
+is confirming is known to be pending (Order.needs_no_card)."""
 
 CODE_OF: Final[Mapping[OrderState, CheckoutCode]] = {
     S.ADMITTED: CheckoutCode.PROCESSING,

@@ -27,12 +27,15 @@ _OLD_KEYS: Final = text("""
 
 
 _SPENT: Final = text("""
-    SELECT tracking_number FROM orders WHERE tracking_number = ANY (:numbers) AND state = ANY (:spent)
+    SELECT tracking_number FROM orders
+    WHERE tracking_number = ANY (:numbers)
+      AND (state = ANY (:spent) OR state = 'confirming' AND deadline_at IS NOT NULL)
 """).bindparams(bindparam("numbers", type_=ARRAY(Text)), bindparam("spent", type_=ARRAY(Text)))
 
 
 def needing_no_card(conn: Connection, tracking_numbers: Sequence[str]) -> set[str]:
-    """Those of *tracking_numbers* whose orders will never need their card again; one unknown may be on its way in."""
+    """Those of *tracking_numbers* whose orders will never need their card again (as Order.needs_no_card says); one
+    unknown may be on its way in."""
     values = {"numbers": list(tracking_numbers), "spent": sorted(state.value for state in NEEDS_NO_CARD)}
     return set(conn.execute(_SPENT, values).scalars())
 

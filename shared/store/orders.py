@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from shared.domain.states import TERMINAL, OrderEvent, OrderState, next_state
+from shared.domain.states import NEEDS_NO_CARD, TERMINAL, OrderEvent, OrderState, next_state
 from shared.patience import CRASHES_TO_PARK
 from shared.store.tables import offer_holds, order_events, orders
 
@@ -77,6 +77,13 @@ class Order:
     def is_leased(self) -> bool:
         """Whether somebody's lease on it ran when it was read."""
         return self.lease_until is not None and self.lease_until > self.seen_at
+
+    @property
+    def needs_no_card(self) -> bool:
+        """Whether no further attempt can need the shopper's card. Of the orders that are confirming only one whose
+        payment is pending has a deadline, and a pending payment is never sent again."""
+        is_pending = self.state is OrderState.CONFIRMING and self.deadline_at is not None
+        return is_pending or self.state in NEEDS_NO_CARD
 
     @property
     def is_finished(self) -> bool:

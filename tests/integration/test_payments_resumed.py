@@ -224,14 +224,27 @@ def test_a_stored_method_deleted_meanwhile_is_not_made_good_by_a_fresh_debit(
     assert ledger(shared_psp, room, number) == []
 
 
-@pytest.mark.parametrize("card", ["4111111111111111", "4000000000000002", "4000002760003184"])
+@pytest.mark.parametrize("card", ["4111111111111111", "4000000000000002", "4000002760003184", "4000007700000067"])
 def test_the_card_leaves_the_vault_once_no_further_attempt_can_need_it(room: EngineRoom, card: str) -> None:
-    """Captured, declined for good, or challenged (design, what protects the money)."""
+    """Captured, declined for good, challenged, or pending (design, what protects the money)."""
     number = room.locked(fresh_card(card))
     tenant = room.seller.shop.tenant_id
     assert room.run.vault.get(tenant, number) is not None
 
     pay(room.run, number)
+
+    assert room.run.vault.get(tenant, number) is None
+
+
+@pytest.mark.parametrize("card", ["4000002760003184", "4000007700000067"], ids=["challenged", "pending"])
+def test_a_look_up_that_learns_as_much_lets_go_of_the_card(room: EngineRoom, shared_psp: Sandbox, card: str) -> None:
+    shared_psp.set_faults(settleSeconds=600, next=[{"kind": "dropAfter"}])
+    number = room.locked(fresh_card(card))
+    tenant = room.seller.shop.tenant_id
+    pay(room.run, number)
+    assert room.run.vault.get(tenant, number) is not None
+
+    look_up(room.run, number)
 
     assert room.run.vault.get(tenant, number) is None
 

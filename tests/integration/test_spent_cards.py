@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func
 
 from shared.config import Settings
 from shared.domain.cards import Card
@@ -37,6 +37,14 @@ def test_a_card_is_forgotten_once_its_order_can_no_longer_need_it(
     run.vault.put(order.tenant_id, order.tracking_number, CARD)
     assert spent_cards.forget(run) == (state not in NEEDED)
     assert (run.vault.get(order.tenant_id, order.tracking_number) is not None) == (state in NEEDED)
+
+
+def test_a_payment_that_is_pending_needs_its_card_no_more(engine: Engine, run: Runtime) -> None:
+    """It is confirming with a deadline: the PSP has it, and nobody sends it again."""
+    order = an_order(engine, OrderState.CONFIRMING, deadline_at=func.now())
+    run.vault.put(order.tenant_id, order.tracking_number, CARD)
+    assert spent_cards.forget(run) == 1
+    assert run.vault.get(order.tenant_id, order.tracking_number) is None
 
 
 def test_the_card_of_an_order_that_is_just_being_admitted_is_left_alone(engine: Engine, run: Runtime) -> None:

@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from api.parts import Parts
 from shared.config import Settings
+from shared.domain.cards import Card
 from shared.domain.states import OrderState
 from shared.psp.port import Account, Channel
 from shared.store import accounts, attempts
@@ -30,6 +31,7 @@ from tests.support.front_door import a_shop, opened, parts_for
 from tests.support.order_rows import again, an_order
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+CARD: Final = Card("Jane Doe", "4111111111111111", "2029", "12", "123", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,11 @@ def psp(parts: Parts) -> Iterator[Psp]:
         yield Psp(client, parts.engine, account)
 
 
-def an_attempt(psp: Psp, state: OrderState, outcome: AttemptState = AttemptState.OPEN) -> tuple[Order, Attempt]:
+def an_attempt(
+    psp: Psp, state: OrderState, outcome: AttemptState = AttemptState.OPEN, **values: Any
+) -> tuple[Order, Attempt]:
     """An order of the PSP's tenant with one attempt."""
-    order = an_order(psp.engine, state, tenant_id=psp.account.tenant_id)
+    order = an_order(psp.engine, state, tenant_id=psp.account.tenant_id, **values)
     attempt = Attempt(
         tenant_id=order.tenant_id,
         tracking_number=order.tracking_number,
@@ -231,3 +235,13 @@ def test_a_body_over_the_cap_is_413_however_it_is_framed(psp: Psp) -> None:
     assert psp.client.post(path, data=b"x" * 70_000).status_code == 413
     chunked = {"input_stream": io.BytesIO(b"x" * 70_000), "environ_overrides": {"wsgi.input_terminated": True}}
     assert psp.client.post(path, **chunked).status_code == 413
+
+
+@pytest.mark.parametrize("told", ["pending", "challenge", "captured", "declined"])
+def test_the_card_leaves_the_vault_with_the_news_that_nobody_needs_it(psp: Psp, parts: Parts, told: str) -> None:
+    order, attempt = an_attempt(psp, OrderState.CONFIRMING, carries_card=True)
+    parts.vault.put(order.tenant_id, order.tracking_number, CARD)
+
+    psp.tell(attempt, told, challenge={"redirectUrl": "http://127.0.0.1/page"})
+
+    assert parts.vault.get(order.tenant_id, order.tracking_number) is None

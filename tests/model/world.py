@@ -161,7 +161,7 @@ def settled_down(world: World) -> World:
     """*world* without what no longer matters."""
     state = world.state
     changes: dict[str, object] = {}
-    if world.card and state not in CARD_MATTERS:
+    if world.card and (state not in CARD_MATTERS or _is_pending(world)):
         changes["card"] = False
     if world.overdue and state not in UNCLEAR:
         changes["overdue"] = False
@@ -175,6 +175,12 @@ def settled_down(world: World) -> World:
         if settled is not attempt:
             world = with_attempt(world, index, settled)
     return world._replace(**changes) if changes else world  # type: ignore[arg-type]
+
+
+def _is_pending(world: World) -> bool:
+    """Whether the order waits for a payment that takes days: nobody sends it again, so its card is gone."""
+    pending = AttemptState.PENDING
+    return world.state is OrderState.CONFIRMING and any(one.outcome is pending for one in world.attempts)
 
 
 def _settled_down(world: World, index: int, attempt: Attempt) -> Attempt:
