@@ -117,7 +117,7 @@ def _meant(news: News, every: list[Attempt]) -> Attempt:
 
 
 def abandon(conn: Connection, seen: Order, attempt: Attempt) -> bool:
-    """Give up a challenge whose time is over; False if anything moved since *seen* was read.
+    """Give up a payment whose time is over; False if anything moved since *seen* was read.
 
     Committed before the PSP is told to cancel, so that whatever it captures from now on has no right to stay.
     """
@@ -125,8 +125,7 @@ def abandon(conn: Connection, seen: Order, attempt: Attempt) -> bool:
     assert order is not None, "an attempt has an order"
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
     now = next(one for one in every if one.attempt_no == attempt.attempt_no)
-    is_over = order.state is OrderState.CONFIRMING or (order.state is OrderState.CHALLENGE and order.is_overdue)
-    if order.fence != seen.fence or now.outcome is not AttemptState.CHALLENGED or not is_over:
+    if order.fence != seen.fence or not time_is_over(order, now):
         return False
     attempt_store.settle(conn, now, AttemptState.RETURNING)
     if order.state is OrderState.CHALLENGE:
@@ -134,6 +133,17 @@ def abandon(conn: Connection, seen: Order, attempt: Attempt) -> bool:
             conn, order, OrderEvent.PAYMENT_UNANSWERED, actor="look_up", due_in=FIRST_LOOK, attempt_no=now.attempt_no
         )
     return True
+
+
+def time_is_over(order: Order, attempt: Attempt) -> bool:
+    """Whether whoever *attempt* waits for had their time: the shopper at a challenge, the PSP at what is pending."""
+    match attempt.outcome:
+        case AttemptState.CHALLENGED:
+            return order.state is OrderState.CONFIRMING or (order.state is OrderState.CHALLENGE and order.is_overdue)
+        case AttemptState.PENDING:
+            return order.is_pending and order.is_overdue
+        case _:
+            return False
 
 
 TAKEN: Final = frozenset({AttemptState.CAPTURED, AttemptState.RETURNING, AttemptState.RETURNED})
@@ -152,7 +162,7 @@ def let_go(conn: Connection, attempt: Attempt, outcome: Challenged) -> None:
 
 MAY_HOLD_MONEY: Final = UNSETTLED | {AttemptState.CAPTURED}
 GIVEN_UP: Final = frozenset({AttemptState.CHALLENGED, AttemptState.RETURNING})
-"""Attempts whose money went back because the shopper did not come back in time."""
+"""Attempts whose money went back because their time was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,5 +316,6 @@ def _returned(case: _Case, outcome: Returned) -> Order:
     case.mark(AttemptState.RETURNED, reference=outcome.reference)
     if any(one.outcome in MAY_HOLD_MONEY for one in case.every if one is not case.attempt):
         return case.order  # Another attempt decides.
-    failure = "CHALLENGE_EXPIRED" if case.attempt.outcome in GIVEN_UP else "CANCELLED"
+    was_challenge = case.attempt.outcome in GIVEN_UP and not case.order.is_pending
+    failure = "CHALLENGE_EXPIRED" if was_challenge else "CANCELLED"
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)

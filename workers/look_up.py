@@ -2,7 +2,8 @@
 
 Two kinds of orders come here: those whose PSP did not answer (confirming), and those whose shopper came back,
 or did not come back in time (challenge). An abandoned challenge is first asked about, then given up in our row,
-then cancelled at the PSP, and fails only on the PSP's proof that no money is held. Given up first: a shopper who
+then cancelled at the PSP, and fails only on the PSP's proof that no money is held; so is a payment that is still
+pending when its channel's days are over. Given up first: a shopper who
 passes it in the last moment would otherwise be told "done" with money that we gave back. What a look-up learned
 counts only while the order's fence is the one it read: by then somebody may have asked for the money again.
 """
@@ -14,12 +15,12 @@ from typing import Final
 
 import structlog
 
-from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Returned, Unanswered
+from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Pending, Returned, Unanswered
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import STEP_FOR
 from shared.psp.port import Psp
-from shared.settle import News, abandon, settle
+from shared.settle import News, abandon, settle, time_is_over
 from shared.store import attempts, orders
 from shared.store.attempts import UNSETTLED, Attempt, AttemptState
 from shared.store.engine import statements
@@ -30,6 +31,8 @@ from workers.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 UNCLEAR: Final = frozenset({OrderState.CONFIRMING, OrderState.CHALLENGE})
+STILL_OUT: Final = {AttemptState.CHALLENGED: Challenged, AttemptState.PENDING: Challenged | Pending}
+"""What a PSP says of an attempt that got no further."""
 
 
 def look_up(run: Runtime, tracking_number: str) -> None:
@@ -59,20 +62,20 @@ def look_up(run: Runtime, tracking_number: str) -> None:
 def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcome | None:
     """The PSP's word, or None if it changes nothing: a shopper who still has time is not hurried."""
     answer = psp.look_up(attempt.query)
-    is_challenged = attempt.outcome is AttemptState.CHALLENGED
-    has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
-    if isinstance(answer, Challenged) and is_challenged and not has_time:
-        _give_up(run, order, attempt)
-        return None
-    if isinstance(answer, Absent) and is_challenged and not has_time and attempt.psp_reference is not None:
-        return Returned(attempt.psp_reference)  # The PSP let go of a challenge nobody passed: it holds nothing.
+    if time_is_over(order, attempt):
+        if isinstance(answer, STILL_OUT[attempt.outcome]):
+            _give_up(run, order, attempt)
+            return None
+        if isinstance(answer, Absent) and attempt.psp_reference is not None:
+            return Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
     if isinstance(answer, Absent) and not _proves(run, psp, order, attempt):
         answer = Unanswered("the request may still be on its way")
+    has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
     return None if has_time and isinstance(answer, Challenged | Unanswered) else answer
 
 
 def _give_up(run: Runtime, order: Order, attempt: Attempt) -> None:
-    """Give an abandoned challenge up, in our row before at the PSP; the return of its money ends the order."""
+    """Give a payment up whose time is over, in our row before at the PSP; the return of its money ends the order."""
     with run.engine.begin() as conn:
         given_up = abandon(conn, order, attempt)
         reach(Failpoint.ABANDON_BEFORE_COMMIT)

@@ -40,7 +40,7 @@ class OrderEvent(StrEnum):
     PAYMENT_CAPTURED = "payment_captured"
     PAYMENT_DECLINED = "payment_declined"
     SHOPPER_CHALLENGED = "shopper_challenged"
-    CHALLENGE_EXPIRED = "challenge_expired"  # The PSP proved that the abandoned challenge holds no money.
+    CHALLENGE_EXPIRED = "challenge_expired"  # The PSP proved that what was given up, or cancelled, holds no money.
     CARD_LOST = "card_lost"  # The vault no longer has the card and no attempt is open.
     CANCELLED = "cancelled"  # It took its workers down, or waited for too long, and no attempt is open.
     METHOD_STORED = "method_stored"

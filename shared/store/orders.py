@@ -79,11 +79,15 @@ class Order:
         return self.lease_until is not None and self.lease_until > self.seen_at
 
     @property
+    def is_pending(self) -> bool:
+        """Whether its PSP has its payment and will know later: of the orders that are confirming, only such a one has
+        a deadline."""
+        return self.state is OrderState.CONFIRMING and self.deadline_at is not None
+
+    @property
     def needs_no_card(self) -> bool:
-        """Whether no further attempt can need the shopper's card. Of the orders that are confirming only one whose
-        payment is pending has a deadline, and a pending payment is never sent again."""
-        is_pending = self.state is OrderState.CONFIRMING and self.deadline_at is not None
-        return is_pending or self.state in NEEDS_NO_CARD
+        """Whether no further attempt can need the shopper's card: a pending payment is never sent again, either."""
+        return self.is_pending or self.state in NEEDS_NO_CARD
 
     @property
     def is_finished(self) -> bool:

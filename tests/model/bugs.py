@@ -30,6 +30,7 @@ class Bug(StrEnum):
     OPEN_BESIDE_DONE = "reconciliation leaves alone what is still open when its order was paid by another attempt"
     WEBHOOKS_NOT_ONCE = "a webhook that comes twice is settled twice"
     EXPIRY_FAILS_UNASKED = "a challenge whose time is up fails without asking the PSP"
+    PENDING_FOR_EVER = "a pending payment has no deadline"
     LOST_CARD_FAILS_OPEN = "a card gone from the vault fails the order though an attempt is open"
 
     NEWS_OF_ANOTHER_CHARGE = "a no to one charge is settled for an attempt that holds another"

@@ -1,4 +1,4 @@
-"""workers/look_up.py: read the order, ask the PSP, settle; an abandoned challenge is written down, then cancelled."""
+"""workers/look_up.py: read the order, ask the PSP, settle; what had its time is written down, then cancelled."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ READS_OF: Final = {
 LEARNS: Final = {news: Step(Kind.PROMISED, "The look-up asks the PSP and learns: {}.", (news,)) for news in News}
 NOT_ANSWERED: Final = Step(Kind.FAULT, "The PSP does not answer the look-up.")
 SETTLES: Final = {news: Step(Kind.PROMISED, "The look-up settles: {}.", (news,)) for news in News}
-GIVES_UP: Final = Step(
-    Kind.PROMISED, "The look-up gives the challenge up: it writes down that the charge is to go back."
-)
+GIVES_UP: Final = Step(Kind.PROMISED, "The look-up gives the payment up: it writes down that the charge is to go back.")
 CANCELLED: Final = Step(Kind.PROMISED, "The PSP takes the look-up's void and says so.")
 CANCEL_UNKNOWN: Final = Step(Kind.FAULT, "The look-up's void gets no answer and is still on the way.")
 DIES: Final = Step(Kind.FAULT, "The worker dies in its look-up.")
@@ -69,10 +67,21 @@ def _reads(world: World, which: int, setting: Setting) -> Iterator[tuple[Step, W
         index,
         holds=True,
         has_time=world.state is S.CHALLENGE and not world.overdue,
-        was_challenged=attempt.outcome is A.CHALLENGED,
+        still_out=_STILL_OUT[attempt.outcome] if _time_is_over(world, attempt.outcome) else (),
         proves=proves,
     )
     yield READS_OF[world.state, proves], with_slot(world, which, slot)
+
+
+_STILL_OUT: Final = {A.CHALLENGED: (News.CHALLENGED,), A.PENDING: (News.CHALLENGED, News.PENDING)}
+
+
+def _time_is_over(world: World, outcome: A) -> bool:
+    """settle.time_is_over: a challenge that the order no longer waits for, or one whose time is up; a pending payment
+    past its deadline."""
+    if outcome is A.CHALLENGED:
+        return world.state is S.CONFIRMING or (world.state is S.CHALLENGE and world.overdue)
+    return outcome is A.PENDING and world.state is S.CONFIRMING and world.overdue
 
 
 def _asks(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
@@ -85,7 +94,7 @@ def _asks(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
 
 def _concluded(slot: Slot, answer: News) -> Slot:
     """What a look-up makes of the PSP's word: a shopper who still has time is not hurried."""
-    if answer is News.CHALLENGED and slot.was_challenged and not slot.has_time:
+    if answer in slot.still_out:
         return Slot(Task.GIVING_UP, slot.attempt, holds=slot.holds)
     if answer is News.ABSENT and not slot.proves:
         answer = News.UNANSWERED
@@ -107,9 +116,7 @@ def _settles(world: World, slot: Slot, setting: Setting) -> World:
 def _given_up(world: World, slot: Slot, setting: Setting) -> World:
     """In one transaction, judged again under the row lock: the charge is to go back, whatever becomes of it."""
     attempt = world.attempts[slot.attempt]
-    if attempt.outcome is not A.CHALLENGED or not slot.holds:
-        return world
-    if world.state is S.CHALLENGE and not world.overdue:
+    if not slot.holds or not _time_is_over(world, attempt.outcome):
         return world
     after = world._replace(broken=HAD_TIME) if world.state in UNCLEAR and not world.overdue else world
     after = marked(after, slot.attempt, A.RETURNING)

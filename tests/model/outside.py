@@ -15,11 +15,23 @@ from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import rung_for_state
 from tests.model.settling import advanced, marked, settled
-from tests.model.world import BIT, UNCLEAR, Attempt, Charge, News, Task, World, charged, in_flight, with_attempt
+from tests.model.world import (
+    BIT,
+    UNCLEAR,
+    Attempt,
+    Charge,
+    News,
+    Task,
+    World,
+    charged,
+    in_flight,
+    is_pending,
+    with_attempt,
+)
 
 LEASE_ENDS: Final = Step(Kind.PROMISED, "The lease of a worker that died ends.")
 OUTLIVED: Final = Step(Kind.FAULT, "A worker is stopped for so long that its lease ends.")
-TIME_UP: Final = Step(Kind.PROMISED, "The time the shopper had is up.")
+TIME_UP: Final = Step(Kind.PROMISED, "The time the shopper, or the PSP with a pending payment, had is up.")
 AGED: Final = Step(Kind.PROMISED, "So much time passes that 'no such charge' now counts as proof.")
 SLIPS: Final = Step(Kind.OPEN, "Its sender was stopped so late that a request may still arrive after that time.")
 CARD_GONE: Final = Step(Kind.FAULT, "The vault loses the card.")
@@ -29,7 +41,9 @@ SAYS: Final = {
 }
 LETS_GO: Final = Step(Kind.OPEN, "The PSP cancels the abandoned challenge by itself.")
 COMES_DUE: Final = {
-    charge: Step(Kind.PROMISED, "The pending charge comes due: {}.", (charge,)) for charge in psp.SETTLED
+    (charge, kind): Step(kind, "The pending charge comes due: {}.", (charge,))
+    for charge in psp.SETTLED
+    for kind in (Kind.PROMISED, Kind.OPEN)
 }
 ARRIVES: Final = {
     charge: Step(Kind.PROMISED, "A request that was long on its way reaches the PSP: {}.", (charge,))
@@ -68,6 +82,8 @@ def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
             yield OUTLIVED, world._replace(leased=False, faults=world.faults - 1)
     if world.state is S.CHALLENGE and not world.overdue:
         yield TIME_UP, _time_up(world, setting)
+    if is_pending(world) and not world.overdue and Bug.PENDING_FOR_EVER not in setting.bugs:
+        yield TIME_UP, world._replace(overdue=True)
     if world.state in UNCLEAR or Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs:
         for index, attempt in enumerate(world.attempts):
             if attempt.outcome is A.OPEN and not attempt.aged:
@@ -115,8 +131,10 @@ def _books(world: World, index: int, attempt: Attempt, setting: Setting) -> Iter
         if world.overdue:  # No PSP is less patient than we are.
             yield LETS_GO, with_attempt(world, index, psp.becomes(attempt, Charge.RETURNED))
     elif attempt.charge is Charge.PENDING:
+        # An order that waits for it must end though the PSP never says more.
+        kind = Kind.OPEN if attempt.outcome is A.PENDING else Kind.PROMISED
         for end in psp.SETTLED:
-            yield COMES_DUE[end], with_attempt(world, index, psp.becomes(attempt, end))
+            yield COMES_DUE[end, kind], with_attempt(world, index, psp.becomes(attempt, end))
     for lost in _landed(attempt):
         yield VANISHES, with_attempt(world, index, lost)
         for answer, books in psp.asked(lost, setting):

@@ -27,7 +27,7 @@ def advanced(world: World, event: OrderEvent, *, leased: bool = False) -> World:
     """orders.advance: the row moves and whatever lease it had ends. Raises IllegalMove outside the table."""
     MOVES.add((world.state, event))
     to = next_state(world.state, event)
-    if to is S.CHALLENGE:
+    if to is S.CHALLENGE or event is E.PAYMENT_PENDING:
         return world._replace(state=to, leased=leased, overdue=False)
     return world._replace(state=to, leased=leased)
 

@@ -70,7 +70,8 @@ class Slot(NamedTuple):
     earlier: bool = False
     """Whether its news is of a declined charge that the PSP forgot, and another was made under the same key since."""
     has_time: bool = False
-    was_challenged: bool = False
+    still_out: tuple[News, ...] = ()
+    """The answers on which a look-up gives up the payment it asks about; none while it has time."""
     proves: bool = False
 
 
@@ -104,7 +105,7 @@ class World(NamedTuple):
     state: OrderState = OrderState.ADMITTED
     leased: bool = False
     overdue: bool = False
-    """The shopper's time is up; kept while the order is confirming after that."""
+    """The shopper's time is up, or the PSP's with a pending payment; kept while the order is confirming after that."""
     crashes: int = 0
     card: bool = True
     route: int = 0
@@ -161,7 +162,7 @@ def settled_down(world: World) -> World:
     """*world* without what no longer matters."""
     state = world.state
     changes: dict[str, object] = {}
-    if world.card and (state not in CARD_MATTERS or _is_pending(world)):
+    if world.card and (state not in CARD_MATTERS or is_pending(world)):
         changes["card"] = False
     if world.overdue and state not in UNCLEAR:
         changes["overdue"] = False
@@ -177,7 +178,7 @@ def settled_down(world: World) -> World:
     return world._replace(**changes) if changes else world  # type: ignore[arg-type]
 
 
-def _is_pending(world: World) -> bool:
+def is_pending(world: World) -> bool:
     """Whether the order waits for a payment that takes days: nobody sends it again, so its card is gone."""
     pending = AttemptState.PENDING
     return world.state is OrderState.CONFIRMING and any(one.outcome is pending for one in world.attempts)
