@@ -184,7 +184,8 @@ def _ask(run: Runtime, order: Order, plan: _Plan, lease_ends_at: float) -> Payme
     if not plan.has_instrument or order.crashes >= CRASHES_TO_PARK:
         return Unanswered("the request cannot be repeated; only the PSP knows what became of it")
     psp = run.psp_for(plan.account)
-    if order.seen_at - plan.attempt.started_at > psp.capabilities.key_lifetime:
+    # Under this lease the request may reach the PSP until the lease's limit.
+    if order.seen_at + run.lease.limit - plan.attempt.started_at > psp.capabilities.key_lifetime:
         return Unanswered("the PSP may have forgotten the key; only a look-up is safe")
     if time.monotonic() + TOTAL_TIMEOUT_S > lease_ends_at:
         return Unanswered("this worker was held up for so long that its lease may end within the call")

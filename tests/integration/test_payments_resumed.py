@@ -136,6 +136,37 @@ def test_what_was_proven_never_made_is_made_again_under_its_own_key(room: Engine
     assert room.state(number) is OrderState.CAPTURED
 
 
+@pytest.mark.parametrize(
+    ("first_sent", "may_repeat"),
+    [
+        (timedelta(hours=23, minutes=59), True),
+        (timedelta(hours=23, minutes=59, seconds=45), False),
+        (timedelta(hours=25), False),
+    ],
+    ids=["within the key's life", "it may end within the call", "past it"],
+)
+def test_a_request_whose_key_the_psp_may_have_forgotten_is_asked_about_and_never_sent_again(
+    room: EngineRoom, shared_psp: Sandbox, first_sent: timedelta, may_repeat: bool
+) -> None:
+    """Fault C3: sent again it would be charged again."""
+    number = room.locked()
+    room.dies_while_charging(number, after_the_charge=True)
+    room.sql(
+        "UPDATE payment_attempts SET started_at = started_at - cast(:by AS interval) WHERE tracking_number = :number",
+        by=first_sent,
+        number=number,
+    )
+    room.until_lease_ended(number)
+    if not may_repeat:
+        shared_psp.set_faults(keyLifetimeSeconds=0)
+
+    assert pay(room.run, number) == may_repeat
+    look_up(room.run, number)
+
+    assert room.state(number) is OrderState.CAPTURED
+    assert len(ledger(shared_psp, room, number)) == 1
+
+
 @pytest.mark.parametrize("is_repeat", [False, True])
 def test_a_request_that_the_psp_finds_invalid_says_nothing_of_the_one_before_it(
     room: EngineRoom, shared_psp: Sandbox, is_repeat: bool
