@@ -248,8 +248,8 @@ def failure_of(order: Order, reason: DeclineReason) -> str:
 
 
 def _challenged(case: _Case, outcome: Challenged) -> Order:
-    if case.attempt.outcome not in UNSETTLED:
-        return case.order
+    if case.attempt.outcome not in (AttemptState.OPEN, AttemptState.CHALLENGED):
+        return case.order  # Told late: its shopper passed it since, or it is settled.
     if case.attempt.outcome is not AttemptState.CHALLENGED:
         case.mark(AttemptState.CHALLENGED, reference=outcome.reference)
     life = case.terms.challenge_life

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.outcomes import Absent, LookUpOutcome
+from shared.domain.outcomes import Absent, Challenge, Challenged, LookUpOutcome
 from shared.domain.states import OrderState
 from shared.psp.port import ChargeQuery, Psp
 from shared.settle import abandon
@@ -113,3 +113,15 @@ def test_one_the_psp_knows_no_more_holds_nothing_once_its_time_is_over(
         assert room.attempt(number).outcome is AttemptState.RETURNED
     else:
         assert (room.state(number), room.attempt(number).outcome) == (OrderState.CONFIRMING, AttemptState.PENDING)
+
+
+def test_a_challenge_told_late_does_not_send_the_shopper_back_to_it(room: EngineRoom, shared_psp: Sandbox) -> None:
+    """The bank has it already; the webhook of the challenge that was passed for it comes after that of "pending"."""
+    number = pending(room, shared_psp, is_overdue=False)
+    order, attempt = room.order(number), room.attempt(number)
+    assert attempt.psp_reference is not None
+
+    room.tell(attempt, Challenged(attempt.psp_reference, Challenge("http://127.0.0.1/page")), actor="webhook")
+
+    assert room.attempt(number) == attempt
+    assert replace(room.order(number), seen_at=order.seen_at) == order

@@ -34,6 +34,7 @@ class Bug(StrEnum):
     LOST_CARD_FAILS_OPEN = "a card gone from the vault fails the order though an attempt is open"
 
     NEWS_OF_ANOTHER_CHARGE = "a no to one charge is settled for an attempt that holds another"
+    PASSED_CHALLENGE_SHOWN = "a late challenge is shown though its payment is pending at the bank"
     PROOF_FROM_FIRST_REQUEST = "the time that makes absence a proof counts from the attempt's first request"
     LOOK_UP_NOT_FENCED = "a look-up from before the order was claimed again still says 'never made'"
     VOID_BEFORE_COMMIT = "a challenge is cancelled at the PSP before our row says so"

@@ -18,6 +18,7 @@ E, S, A = OrderEvent, OrderState, AttemptState
 MOVES: Final[set[tuple[OrderState, OrderEvent]]] = set()
 """The rows of TRANSITIONS that some exploration of this process used."""
 
+SENT_BACK: Final = "no shopper is sent back to a challenge that was passed for all we know"
 ANOTHERS_NO: Final = "a charge that our row names is not ended by a no to another one"
 LIVE: Final = frozenset({Charge.CHALLENGE, Charge.PENDING, Charge.CAPTURED})
 _KNOWN: Final = (A.CAPTURED, A.RETURNING, A.RETURNED)
@@ -49,7 +50,7 @@ def settled(world: World, index: int, news: News, bugs: frozenset[Bug], *, stale
         case News.DECLINED:
             return _declined(world, index, attempt, bugs, stale=stale, earlier=earlier)
         case News.CHALLENGED:
-            return _challenged(world, index, attempt)
+            return _challenged(world, index, attempt, bugs)
         case News.PENDING:
             return _pending(world, index, attempt)
         case News.UNANSWERED:
@@ -89,9 +90,11 @@ def _declined(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug], 
     return moved(marked(world, index, A.DECLINED), E.PAYMENT_DECLINED)
 
 
-def _challenged(world: World, index: int, attempt: Attempt) -> World:
+def _challenged(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug]) -> World:
     if attempt.outcome not in UNSETTLED:
         return world
+    if attempt.outcome is A.PENDING:
+        return world._replace(broken=SENT_BACK) if Bug.PASSED_CHALLENGE_SHOWN in bugs else world
     return moved(marked(world, index, A.CHALLENGED), E.SHOPPER_CHALLENGED)
 
 
