@@ -150,8 +150,9 @@ TAKEN: Final = frozenset({AttemptState.CAPTURED, AttemptState.RETURNING, Attempt
 """Attempts that have their charge."""
 
 
-def let_go(conn: Connection, attempt: Attempt, outcome: Challenged) -> None:
-    """Give up a challenge of an order that was paid or ended without it; nothing if anybody settled it meanwhile."""
+def let_go(conn: Connection, attempt: Attempt, outcome: Challenged | Pending) -> None:
+    """Give up what may become money of an order that was paid or ended without it; nothing if anybody settled it
+    meanwhile."""
     order = order_store.lock(conn, attempt.tenant_id, attempt.tracking_number)
     assert order is not None, "an attempt has an order"
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)

@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.domain.outcomes import Captured, Challenged, LookUpOutcome
+from shared.domain.outcomes import Absent, Captured, Challenged, LookUpOutcome, Pending, Returned
 from shared.failpoints import Failpoint, reach
 from shared.settle import News, let_go, settle
 from shared.store import attempts
@@ -65,13 +65,17 @@ def _on_its_own(attempt: Attempt) -> Iterator[None]:
 def _ask_about(run: Runtime, attempt: Attempt, since: timedelta) -> None:
     psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     surely = timedelta(seconds=run.settings.lease_limit_s) + psp.capabilities.longest_processing
-    if since > surely:  # Until then somebody may still be at it, and will settle it; "no such charge" is no proof.
-        _settle(run, attempt, psp.look_up(attempt.query))
+    if since <= surely:  # Somebody may still be at it, and will settle it; "no such charge" is no proof yet.
+        return
+    answer = psp.look_up(attempt.query)
+    if isinstance(answer, Absent) and attempt.psp_reference is not None:
+        answer = Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
+    _settle(run, attempt, answer)
 
 
 def _settle(run: Runtime, attempt: Attempt, outcome: LookUpOutcome) -> None:
     with run.engine.begin() as conn:
-        if isinstance(outcome, Challenged):
+        if isinstance(outcome, Challenged | Pending):
             let_go(conn, attempt, outcome)
         else:
             settle(conn, News(attempt, outcome, actor=ACTOR), run.terms)

@@ -23,6 +23,7 @@ from workers.runtime import Runtime
 from workers.tokenize import tokenize
 
 THREE_DS = "4000002760003184"
+TAKES_DAYS = "4000007700000067"
 
 
 def done_beside(room: EngineRoom, psp: Sandbox, outcome: str, charge: str | None) -> tuple[str, Attempt]:
@@ -55,13 +56,16 @@ def done_beside(room: EngineRoom, psp: Sandbox, outcome: str, charge: str | None
         ("open", "4111111111111111", AttemptState.RETURNED),
         ("open", THREE_DS, AttemptState.RETURNED),
         ("challenged", THREE_DS, AttemptState.RETURNED),
+        ("open", TAKES_DAYS, AttemptState.RETURNED),
+        ("pending", TAKES_DAYS, AttemptState.RETURNED),
         ("open", None, AttemptState.ABSENT),
     ],
-    ids=["captured", "challenged unheard", "challenged", "never made"],
+    ids=["captured", "challenged unheard", "challenged", "pending unheard", "pending", "never made"],
 )
 def test_what_is_still_out_beside_a_done_order_is_asked_about_and_given_back(
     room: EngineRoom, shared_psp: Sandbox, outcome: str, charge: str | None, ends: AttemptState
 ) -> None:
+    shared_psp.set_faults(settleSeconds=600)
     number, second = done_beside(room, shared_psp, outcome, charge)
 
     reconcile.settle_beside(room.run, room.seller.shop.tenant_id, ends_at=float("inf"))
@@ -71,6 +75,22 @@ def test_what_is_still_out_beside_a_done_order_is_asked_about_and_given_back(
     assert (first.outcome, beside.outcome) == (AttemptState.CAPTURED, ends)
     held = [one for one in shared_psp.charges(room.account) if one["idempotencyKey"] == second.psp_key]
     assert [one["state"] for one in held] == (["voided"] if charge else [])
+    assert room.state(number) is OrderState.DONE
+
+
+@pytest.mark.parametrize("outcome", ["challenged", "pending"])
+def test_what_its_psp_knows_no_more_holds_nothing(room: EngineRoom, shared_psp: Sandbox, outcome: str) -> None:
+    """A PSP lets go of a challenge that nobody passed; that is no attempt that was never made."""
+    number, _ = done_beside(room, shared_psp, outcome, None)
+    room.sql(
+        "UPDATE payment_attempts SET psp_reference = :gone WHERE tracking_number = :n AND attempt_no = 2",
+        gone=f"sb_{token_hex(8)}",
+        n=number,
+    )
+
+    reconcile.settle_beside(room.run, room.seller.shop.tenant_id, ends_at=float("inf"))
+
+    assert room.attempts(number)[1].outcome is AttemptState.RETURNED
     assert room.state(number) is OrderState.DONE
 
 

@@ -101,7 +101,7 @@ def _reconciled(world: World, index: int, attempt: Attempt, setting: Setting) ->
         yield RECONCILES, rung_for_state(after, setting)
     is_beside = attempt.outcome in UNSETTLED and world.state in (S.CAPTURED, *TERMINAL)
     if is_beside and Bug.OPEN_BESIDE_DONE not in setting.bugs:
-        if attempt.charge is Charge.CHALLENGE:
+        if attempt.charge in (Charge.CHALLENGE, Charge.PENDING):
             yield BESIDE, marked(world, index, A.RETURNING)
         elif attempt.charge is not Charge.NONE or not in_flight(world, index):
             yield BESIDE, settled(world, index, psp.NEWS_OF[attempt.charge], setting.bugs, stale=False)

@@ -20,7 +20,7 @@ SETTINGS: Final = {
     STICKY: Setting(reroutes=True),
     FORGETFUL: Setting(remembers_declines=False, reroutes=True),
     "payment, requests slip through the proof of absence": Setting(
-        verdicts=(Charge.CAPTURED, Charge.CHALLENGE), faults=1, reroutes=True, slips=True
+        verdicts=(Charge.CAPTURED, Charge.CHALLENGE, Charge.PENDING), faults=1, reroutes=True, slips=True
     ),
     "payment, the cart costs nothing": Setting(costs_nothing=True),
 }
