@@ -147,7 +147,8 @@ class Psp(Protocol):
         ...
 
     def refund(self, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:
-        """Give *money* of a capture back; idempotent under *psp_key*."""
+        """Give *money* of a capture back, or what is left of it where a part went back before; idempotent under
+        *psp_key*. Captured when there never was that much to give. To learn what is left takes a second call."""
         ...
 
     def keep_card(self, card: Card, *, customer_urn: str, psp_key: str) -> KeepOutcome:

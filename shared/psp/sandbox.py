@@ -46,6 +46,7 @@ from shared.psp.standard_webhooks import verified_id
 KEY_LIFETIME: Final = timedelta(hours=24)
 LONGEST_PROCESSING: Final = timedelta(seconds=30)
 """The sandbox promises it: no fault setting can hold a call longer before the ledger is written."""
+_Reply = Answer | NotSent | Unanswered
 MISMATCH: Final = Unanswered("answer does not match")
 
 
@@ -88,11 +89,18 @@ class SandboxPsp:
 
     def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
         """Cancel an open or captured charge; Captured when it is too late and only a refund helps."""
-        return self._give_back(reference, "void", psp_key, {})
+        return _went_back(self._ask_back(reference, "void", psp_key, {}), reference)
 
     def refund(self, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:
-        """Give *money* back; Captured when there is not that much to give."""
-        return self._give_back(reference, "refund", psp_key, {"amountMinor": money.amount_minor})
+        """Give *money* back, or what is left; Captured when there never was that much to give."""
+        reply = self._ask_back(reference, "refund", psp_key, {"amountMinor": money.amount_minor})
+        charge = _refused_charge(reply)
+        left = charge.amount_minor - charge.refunded_minor if charge and charge.refunded_minor else 0
+        if not 0 < left < money.amount_minor:
+            return _went_back(reply, reference, money.amount_minor)
+        # Another request, so under a key of its own: the merchant gave a part back beside us.
+        rest = self._ask_back(reference, "refund", f"{psp_key}-{left}", {"amountMinor": left})
+        return _went_back(rest, reference, left)
 
     def keep_card(self, card: Card, *, customer_urn: str, psp_key: str) -> KeepOutcome:
         """Tokenize a card without charging it."""
@@ -145,26 +153,10 @@ class SandboxPsp:
         attempts.sort(key=lambda charge: _WEIGHT[charge.state])
         return attempts[0].verdict() if attempts else Absent()
 
-    def _give_back(self, reference: str, verb: str, psp_key: str, body: dict[str, Any]) -> ReturnOutcome:
-        reply = self._call("POST", f"/v1/charges/{quote(reference, safe='')}/{verb}", key=psp_key, body=body)
-        if not isinstance(reply, Answer):
-            return Unanswered(reply.why)
-        if reply.status == 200:
-            charge = parsed(ChargeDocument, reply.body)
-            given = charge is not None and _gave_back(charge, body.get("amountMinor"))
-        else:
-            refusal = parsed(ErrorDocument, reply.body) if reply.status == 409 else None
-            charge = refusal.charge if refusal else None
-            given = charge is not None and charge.state in ("voided", "refunded", "declined")
-        if charge is None or charge.psp_reference != reference:
-            return Unanswered(f"{verb} got no verdict")
-        if given:
-            return Returned(reference)
-        return Captured(reference, charge.money()) if charge.state == "captured" else Unanswered(f"{verb} not done")
+    def _ask_back(self, reference: str, verb: str, psp_key: str, body: dict[str, Any]) -> _Reply:
+        return self._call("POST", f"/v1/charges/{quote(reference, safe='')}/{verb}", key=psp_key, body=body)
 
-    def _call(
-        self, method: str, path: str, *, key: str | None = None, body: dict[str, Any] | None = None
-    ) -> Answer | NotSent | Unanswered:
+    def _call(self, method: str, path: str, *, key: str | None = None, body: dict[str, Any] | None = None) -> _Reply:
         headers = {"Authorization": f"Bearer {self._account.credentials['apiKey']}"}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -178,7 +170,7 @@ class SandboxPsp:
 _WEIGHT: Final = {"captured": 0, "pending": 1, "challenge": 2, "refunded": 3, "voided": 4, "declined": 5}
 
 
-def _not_done(reply: Answer | NotSent | Unanswered) -> Declined | NotSent | Unanswered:
+def _not_done(reply: _Reply) -> Declined | NotSent | Unanswered:
     """What an answer other than 200 means for a charge or a card to keep."""
     if not isinstance(reply, Answer):
         return reply
@@ -201,8 +193,31 @@ def _is_about(charge: ChargeDocument, merchant_reference: str, psp_key: str) -> 
     return charge.merchant_reference == merchant_reference and charge.idempotency_key == psp_key
 
 
+def _refused_charge(reply: _Reply) -> ChargeDocument | None:
+    """The charge that cannot be given back as asked, as it stands."""
+    refusal = parsed(ErrorDocument, reply.body) if isinstance(reply, Answer) and reply.status == 409 else None
+    return refusal.charge if refusal else None
+
+
+def _went_back(reply: _Reply, reference: str, amount_minor: int | None = None) -> ReturnOutcome:
+    """What the answer to a void, or to a refund of *amount_minor*, says of the charge *reference*."""
+    if not isinstance(reply, Answer):
+        return Unanswered(reply.why)
+    if reply.status == 200:
+        charge = parsed(ChargeDocument, reply.body)
+        given = charge is not None and _gave_back(charge, amount_minor)
+    else:
+        charge = _refused_charge(reply)
+        given = charge is not None and _gave_back(charge, None)
+    if charge is None or charge.psp_reference != reference:
+        return Unanswered("got no verdict")
+    if given:
+        return Returned(reference)
+    return Captured(reference, charge.money()) if charge.state == "captured" else Unanswered("not done")
+
+
 def _gave_back(charge: ChargeDocument, amount_minor: int | None) -> bool:
-    """Whether a 200 to a void, or to a refund of *amount_minor*, says that the money went back."""
+    """Whether *charge* says that its money went back: *amount_minor* of it, or all."""
     if amount_minor is None:
         return charge.state in ("voided", "refunded", "declined")
     return charge.refunded_minor >= amount_minor

@@ -69,6 +69,28 @@ def test_a_refund_happens_once_a_key(subject: Subject) -> None:
     assert subject.live_captures() == []
 
 
+def test_where_a_part_went_back_already_the_rest_is_refunded(subject: Subject) -> None:
+    """The merchant gave a part back at the PSP: there is not the whole amount to give any more, and no void."""
+    captured, money = _captured(subject)
+    assert subject.psp.refund(captured.reference, Money(500, "EUR"), psp_key="merchant") == Returned(captured.reference)
+    for _ in range(2):
+        assert subject.psp.refund(captured.reference, money, psp_key="ours") == Returned(captured.reference)
+    assert subject.live_captures() == []
+
+
+def test_a_refund_of_the_rest_whose_answer_is_lost_is_unanswered_and_asked_for_again(
+    sandbox_subject: SandboxSubject,
+) -> None:
+    captured, money = _captured(sandbox_subject)
+    sandbox_subject.psp.refund(captured.reference, Money(500, "EUR"), psp_key="merchant")
+    # The first of the two meets the refusal of the whole amount, which is said in any case.
+    sandbox_subject.sandbox.set_faults(next=[{"kind": "http500After", "on": "refund", "times": 2}])
+    assert isinstance(sandbox_subject.psp.refund(captured.reference, money, psp_key="ours"), Unanswered)
+    assert sandbox_subject.psp.refund(captured.reference, money, psp_key="ours") == Returned(captured.reference)
+    (row,) = sandbox_subject.sandbox.charges(sandbox_subject.account)
+    assert (row["state"], row["refundedMinor"]) == ("refunded", 1499)
+
+
 def test_more_than_was_captured_cannot_be_refunded(subject: Subject) -> None:
     captured, money = _captured(subject)
     outcome = subject.psp.refund(captured.reference, Money(1_500, "EUR"), psp_key="refund")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Declined, DeclineReason
 from shared.domain.states import OrderState
 from shared.ids import first_number_at, new_tracking_number
@@ -64,6 +65,19 @@ def test_money_goes_back_once_though_the_answer_got_lost(
     assert room.attempt(number).outcome is AttemptState.RETURNED
     [row] = [one for one in shared_psp.charges(room.account) if one["merchantReference"] == number]
     assert (row["state"], row["refundedMinor"]) == (ends, row["amountMinor"] if ends == "refunded" else 0)
+
+
+def test_money_that_the_merchant_gave_back_in_part_goes_back_to_the_rest(room: EngineRoom, shared_psp: Sandbox) -> None:
+    number = money_of_a_failed_order(room, shared_psp)
+    reference = room.attempt(number).psp_reference
+    assert reference is not None
+    room.psp.refund(reference, Money(500, "EUR"), psp_key="by the merchant")
+
+    return_money(room.run, number)
+
+    assert room.attempt(number).outcome is AttemptState.RETURNED
+    [row] = [one for one in shared_psp.charges(room.account) if one["merchantReference"] == number]
+    assert (row["state"], row["refundedMinor"]) == ("refunded", row["amountMinor"])
 
 
 def test_while_nobody_can_say_whether_it_went_back_nothing_more_is_asked(room: EngineRoom, shared_psp: Sandbox) -> None:
