@@ -277,7 +277,8 @@ def _pending(case: _Case, outcome: Pending) -> Order:
     if case.attempt.outcome not in UNSETTLED:
         return case.order
     if case.attempt.outcome is AttemptState.PENDING:
-        order_store.look_again(case.conn, case.order, due_in=PENDING_LOOK)
+        if case.order.is_pending:  # Else another attempt paid it, and it is due for its next step.
+            order_store.look_again(case.conn, case.order, due_in=PENDING_LOOK)
         return case.order
     case.mark(AttemptState.PENDING, reference=outcome.reference)
     return case.move(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from secrets import token_hex
 from typing import Any
 
 import pytest
 
-from shared.domain.outcomes import Absent, Challenge, Challenged, LookUpOutcome
+from shared.domain.outcomes import Absent, Challenge, Challenged, LookUpOutcome, Pending
 from shared.domain.states import OrderState
 from shared.psp.port import ChargeQuery, Psp
 from shared.settle import abandon
@@ -125,3 +126,18 @@ def test_a_challenge_told_late_does_not_send_the_shopper_back_to_it(room: Engine
 
     assert room.attempt(number) == attempt
     assert replace(room.order(number), seen_at=order.seen_at) == order
+
+
+def test_what_is_told_of_it_again_puts_no_order_off_that_was_paid_meanwhile(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    """Its next step is to store the card, and that is due in seconds, not within the hour."""
+    number = pending(room, shared_psp, is_overdue=False)
+    attempt = room.attempt(number)
+    assert attempt.psp_reference is not None
+    room.sql("UPDATE orders SET state = 'captured', deadline_at = NULL WHERE tracking_number = :n", n=number)
+    [(due,)] = room.sql("SELECT due_at FROM orders WHERE tracking_number = :n", n=number)
+
+    room.tell(attempt, Pending(attempt.psp_reference, timedelta(days=14)), actor="webhook")
+
+    assert room.sql("SELECT due_at FROM orders WHERE tracking_number = :n", n=number) == [(due,)]
