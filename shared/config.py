@@ -47,7 +47,8 @@ class Settings(BaseSettings):
     database_wait_s: float = 1.0
     """How long a request waits for a connection before it answers 503 (contract: within 2 s)."""
     database_answer_s: float = 1.5
-    """How long a request waits for a statement's answer before it says 503 (contract: within 2 s)."""
+    """How long a request waits for PostgreSQL's greeting, or for an answer, before it says 503 (contract: within 2 s);
+    a lost SYN is sent again after 1 s."""
     statement_timeout_ms: int = 5_000
     """No statement of ours takes a second; one that takes five is stuck."""
     vault_ttl_s: int = 900

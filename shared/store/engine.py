@@ -19,8 +19,7 @@ from shared.store.fair_pool import FairPool
 from shared.store.timely import timely
 
 CONNECT_TIMEOUT_S: Final = 2
-"""A database that takes longer to greet us is away; the contract gives 2 s to say so."""
-
+"""A database that takes longer to greet us is away; the least psycopg knows. A request gives it less."""
 
 PATIENT_S: Final = 60.0
 """For work nobody waits for at a counter: migrations, imports, the engine room's sweeps."""
@@ -29,7 +28,7 @@ PATIENT_S: Final = 60.0
 def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S) -> Engine:
     """The pool of one process; connects on first use, so importing and building touch no network.
 
-    A statement that is not answered within *answer_within_s* fails as if the server were away.
+    A server that does not greet us, or answer a statement, within *answer_within_s* is away.
     """
     url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(

@@ -7,7 +7,9 @@ closed: whatever its statement did, nobody can say, and it must not be used agai
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import time
+from collections.abc import Generator
+from typing import Any, ClassVar, Self
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -17,6 +19,22 @@ class TimelyConnection(psycopg.Connection[Any]):
     """A connection whose every wait for an answer has an end; made by `timely`."""
 
     answer_within_s: ClassVar[float]
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "") -> Generator[Any, Any, Self]:
+        """The greeting is an answer too. psycopg's connect_timeout counts whole seconds and no less than 2.
+
+        Whoever drives it comes by every 0.1 s, with or without news of the socket.
+        """
+        ends_at = time.monotonic() + cls.answer_within_s
+        steps, news = super()._connect_gen(conninfo), None
+        try:
+            while time.monotonic() < ends_at:
+                news = yield steps.send(news)  # type: ignore[arg-type]  # A generator is started with None.
+        except StopIteration as done:
+            connected: Self = done.value
+            return connected
+        raise psycopg.errors.ConnectionTimeout("connection timeout expired")
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for *gen* as psycopg does, at most answer_within_s; raises OperationalError and is closed after it."""
