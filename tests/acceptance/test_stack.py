@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import psutil
 import psycopg
 import pytest
 
 from deploy.stack.home import ROOT
 from deploy.stack.waiting import until
+from tests.support import outage
 from tests.support import stack as stacks
 from tests.support.stack import Stack
 
@@ -34,8 +34,8 @@ NAMES = {
 }
 
 
-SECOND_START_WITHIN_S = 10.0
-"""On a machine of two cores that has nothing else to do."""
+SECOND_START_WITHIN_S = 30.0
+"""It takes some six seconds on a machine of two cores that has nothing else to do; a wait in vain takes sixty."""
 
 
 @pytest.fixture
@@ -64,13 +64,6 @@ def name_of_tenant(stack: Stack) -> str:
         return str(name)
 
 
-def is_ready(stack: Stack) -> bool:
-    try:
-        return httpx.get(f"{stack.base_url}/readyz", timeout=5).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
 def test_stack_json_tells_all_that_others_need_and_nobody_else_may_read_it(stack: Stack) -> None:
     document = stack.document()
 
@@ -84,16 +77,15 @@ def test_stack_json_tells_all_that_others_need_and_nobody_else_may_read_it(stack
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_process_that_dies_is_back_within_a_second_and_the_log_says_so(stack: Stack, name: str) -> None:
+def test_a_process_that_dies_is_started_again_at_once_and_the_log_says_so(stack: Stack, name: str) -> None:
     (first, *_) = stack.pids(name)
 
-    killed = time.monotonic()
     os.kill(first, signal.SIGKILL)
-    until(lambda: stack.pids(name)[:1] not in ([], [first]), f"{name} runs again", within_s=5)
+    until(lambda: stack.pids(name)[:1] not in ([], [first]), f"{name} runs again", within_s=30)
 
-    assert time.monotonic() - killed < 1.0
-    assert f"{name} (process {first}) was killed by SIGKILL: starting it again" in stack.logs()["up.log"]
-    until(lambda: is_ready(stack), "the API is ready again", within_s=30)
+    # A pause before it would stand at the end of the line.
+    assert f"{name} (process {first}) was killed by SIGKILL: starting it again\n" in stack.logs()["up.log"]
+    until(lambda: outage.is_ready(stack), "the API is ready again", within_s=30)
 
 
 def test_a_worker_that_lost_a_child_names_its_new_one(stack: Stack) -> None:
@@ -115,7 +107,7 @@ def test_a_second_stack_in_the_same_folder_says_that_one_runs_and_exits_1(stack:
 
     assert second.returncode == 1
     assert "a stack already runs here" in second.stdout
-    assert is_ready(stack)
+    assert outage.is_ready(stack)
 
 
 @pytest.mark.timeout(300)  # Four starts.
@@ -146,34 +138,39 @@ def test_data_outlives_a_stop_and_a_killed_supervisor_until_reset_forgets_it(sta
         stacks.down(home)
         assert not any(map(psutil.pid_exists, last))
         assert set(stack.document()["processes"]) == NAMES, "the other folder's stack goes on"
-        assert is_ready(stack)
+        assert outage.is_ready(stack)
 
         stacks.up(home, "--reset")
         assert mine.api_key != key
         assert name_of_tenant(mine) == "demo"
 
 
+@pytest.mark.timeout(300)  # A start and its two orders; then an end that is waited for a minute.
 def test_a_first_start_pays_both_published_ways_and_ctrl_c_ends_all_it_started(home: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deploy.stack", "up", "--home", str(home)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env=stacks.environment({}),
-    )
-    assert process.stdout is not None
-    said = ""
-    while not said.endswith("(or deploy/down) stops it.\n"):
-        line = process.stdout.readline()
-        assert line, said
-        said += line
-    pids = all_pids(Stack(home))
-    assert all(map(psutil.pid_exists, pids))
+    with ExitStack() as ends:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deploy.stack", "up", "--home", str(home)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=stacks.environment({}),
+        )
+        ends.enter_context(process)
+        ends.callback(process.kill)  # Does nothing where it has ended.
+        ends.callback(stacks.down, home)
+        assert process.stdout is not None
+        said = ""
+        while not said.endswith("(or deploy/down) stops it.\n"):
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        pids = all_pids(Stack(home))
+        assert all(map(psutil.pid_exists, pids))
 
-    process.send_signal(signal.SIGINT)
-    last, _ = process.communicate(timeout=60)
+        process.send_signal(signal.SIGINT)
+        last, _ = process.communicate(timeout=60)
 
     assert "order by fresh card: DONE" in said
     assert "order by stored card pm.00.482.1: DONE" in said

@@ -1,13 +1,12 @@
 """Takes a process of a running stack away for as long as a test wants: dead, or alive and silent.
 
-Only processes that the stack's own stack.json names; its supervisor brings a dead one back.
+Only processes that the stack's own stack.json names, and their supervisor, which brings a dead one back.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 import httpx
 import psutil
 
+from deploy.stack import lock
 from tests.support.psp import until
 from tests.support.stack import Stack
 
@@ -23,24 +23,26 @@ NAMES: Final = (
     *("psp", "postgres", "redis-broker", "redis-vault"),
 )
 """The processes of stack.json."""
-KILL_EVERY_S: Final = 0.02
-"""Faster than any of our servers begins to listen after its start."""
+ASKED_TIMES: Final = 16
+"""On a connection each: so often that no process of the API is likely to have been asked nothing."""
 BACK_WITHIN_S: Final = 60.0
 """The supervisor's longest pause (5 s), the server's start and, of PostgreSQL, its recovery, on a busy machine."""
 
 
 def until_well(stack: Stack) -> None:
     """Wait until every process of the stack runs and its API reaches its database and its vault."""
-    with httpx.Client(base_url=stack.base_url, timeout=10, trust_env=False) as client:
+    until(lambda: all(stack.pids(name) for name in NAMES) and is_ready(stack), seconds=BACK_WITHIN_S)
 
-        def is_well() -> bool:
-            if not all(stack.pids(name) for name in NAMES):
-                return False
-            with suppress(httpx.TransportError):  # The API itself is on its way back.
-                return client.get("/readyz").status_code == httpx.codes.OK
-            return False
 
-        until(is_well, seconds=BACK_WITHIN_S)
+def is_ready(stack: Stack) -> bool:
+    """Whether the API reaches its database and its vault, each of its processes."""
+    each_its_own = httpx.Limits(max_keepalive_connections=0)
+    with (
+        suppress(httpx.TransportError),  # The API itself is on its way back.
+        httpx.Client(base_url=stack.base_url, timeout=10, trust_env=False, limits=each_its_own) as client,
+    ):
+        return all(client.get("/readyz").status_code == httpx.codes.OK for _ in range(ASKED_TIMES))
+    return False
 
 
 def kill(stack: Stack, name: str) -> None:
@@ -52,37 +54,46 @@ def kill(stack: Stack, name: str) -> None:
 
 @contextmanager
 def dead(stack: Stack, name: str) -> Iterator[None]:
-    """*name* is dead within, however often its supervisor starts it; afterwards that may bring it back."""
-    stopping = threading.Event()
+    """*name* is dead within: its supervisor is stopped (SIGSTOP), and brings it back when it goes on."""
+    supervisor = lock.holder(stack.home / "lock")
+    assert supervisor is not None
     first = stack.pids(name)[0]
-    killer = threading.Thread(target=_keep_dead, args=(stack, name, stopping))
-    killer.start()
+    os.kill(supervisor, signal.SIGSTOP)
     try:
-        until(lambda: first not in stack.pids(name), seconds=BACK_WITHIN_S)
+        family = _suspended(first)
+        for process in reversed(family):  # Nobody reaps the children of one that is stopped: all are still there.
+            process.kill()
+        until(lambda: all(map(_is_dead, family)))
         yield
     finally:
-        stopping.set()
-        killer.join()
+        os.kill(supervisor, signal.SIGCONT)
+    until(lambda: first not in stack.pids(name), seconds=BACK_WITHIN_S)
 
 
 @contextmanager
 def silent(stack: Stack, name: str) -> Iterator[None]:
     """*name* keeps its connections and says nothing within (SIGSTOP, of all that came of it)."""
-    first = psutil.Process(stack.pids(name)[0])
-    first.suspend()  # Before its children are asked for: it makes no more.
-    stopped = [first, *first.children(recursive=True)]
-    for process in stopped:
-        process.suspend()
+    family = _suspended(stack.pids(name)[0])
     try:
         yield
     finally:
-        for process in stopped:
+        for process in family:
             process.resume()
 
 
-def _keep_dead(stack: Stack, name: str, stopping: threading.Event) -> None:
-    while not stopping.is_set():
-        for pid in stack.pids(name)[:1]:
-            with suppress(ProcessLookupError):  # Dead, and not yet written down as dead.
-                os.kill(pid, signal.SIGKILL)
-        stopping.wait(KILL_EVERY_S)
+def _suspended(pid: int) -> list[psutil.Process]:
+    """The process *pid* and all that came of it, each stopped."""
+    first = psutil.Process(pid)
+    first.suspend()  # Before its children are asked for: it makes no more.
+    family = [first, *first.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    return family
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    """Whether it runs no more, though its stopped parent may not know yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
