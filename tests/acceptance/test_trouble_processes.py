@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Final
 
 import httpx
 import pytest
@@ -22,21 +23,25 @@ ENDS_WITHIN_S = 60.0
 """A lease ends after 4 s, the rescuer looks every second, and the killed worker takes some seconds to be back."""
 
 
-def paying(shop: Storefront, rows: StackRows, correlation: str) -> str:
-    """An order whose charge a worker has in hand."""
+CHARGE_MS = 6_000
+"""Longer than it takes to strike a worker that has a charge in hand; a worker waits 10 s for it."""
+
+
+def paying(shop: Storefront, rows: StackRows, correlation: str) -> tuple[str, str, int]:
+    """An order whose charge a worker has in hand, the worker and its fence."""
     number = shop.order(fresh_card(), correlationId=correlation)
-    until(lambda: rows.state(number) == "paying", seconds=20)
-    return number
+    query: Final = "SELECT lease_owner, fence FROM orders WHERE tracking_number = %s AND state = 'paying'"
+    [(owner, fence)] = until(lambda: rows.ask(query, number), seconds=20)
+    return number, owner, fence
 
 
 @pytest.mark.parametrize("whom", ["the whole worker", "the child that charges"])
 def test_a_worker_killed_in_mid_charge_leaves_an_order_that_ends_charged_once(
     stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows, whom: str
 ) -> None:
-    psp.set_faults(latencyMs=3_000)
+    psp.set_faults(latencyMs=CHARGE_MS)
     correlation = new_correlation()
-    number = paying(shop, rows, correlation)
-    [(owner,)] = rows.ask("SELECT lease_owner FROM orders WHERE tracking_number = %s", number)
+    number, owner, _ = paying(shop, rows, correlation)
     if whom == "the whole worker":
         outage.kill(stack, "worker-payment")
     else:
@@ -53,10 +58,9 @@ def test_a_worker_killed_in_mid_charge_leaves_an_order_that_ends_charged_once(
 def test_a_worker_stopped_past_its_lease_wakes_up_to_an_order_that_went_on(
     stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows
 ) -> None:
-    psp.set_faults(latencyMs=1_000)
+    psp.set_faults(latencyMs=CHARGE_MS)
     correlation = new_correlation()
-    number = paying(shop, rows, correlation)
-    [(owner, fence)] = rows.ask("SELECT lease_owner, fence FROM orders WHERE tracking_number = %s", number)
+    number, owner, fence = paying(shop, rows, correlation)
     child = int(owner.rpartition(":")[2])
     assert child in stack.pids("worker-payment"), "a process of this stack"
 
