@@ -28,7 +28,7 @@ TIMEOUT_S: Final = 5
 """A receiver that has not acknowledged by then is asked again later."""
 REMEMBERED: Final = 10_000
 """Ended deliveries that GET /webhooks can still show and send again."""
-OVERTAKEN_S: Final = 0.5
+OVERTAKEN_S: Final = 2.0
 """How long a reordered event waits, so that the ones after it come first."""
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,12 @@ from shared.psp.sandbox import SandboxPsp
 from tests.contract.subject import SandboxSubject, Subject
 from tests.support.psp import Receiver, Sandbox, receiver, sandbox
 
-PATIENCE = Patience(connect_s=0.5, read_s=1.0, total_s=1.5)
+PATIENCE = Patience(connect_s=1.0, read_s=3.0, total_s=3.5)
 """Long enough for a local process on a busy machine, short enough to wait out."""
-HANG_S = 2.0
+HANG_S = 5.0
 """Longer than PATIENCE: a hanging call is given up before it is cut."""
+SETTLE_S = 1.0
+"""Longer than two webhooks sent one after the other may need to change places."""
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +28,7 @@ def _process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture
 def psp_process(_process: Sandbox) -> Iterator[Sandbox]:
     """The sandbox, healthy before and after."""
-    _process.set_faults(hangSeconds=HANG_S, settleSeconds=0.1, autoSeconds=0.1, slowSeconds=0.2)
+    _process.set_faults(hangSeconds=HANG_S, settleSeconds=SETTLE_S, autoSeconds=SETTLE_S, slowSeconds=0.2)
     yield _process
     _process.heal()
 

@@ -63,7 +63,7 @@ def test_a_psp_that_is_down_leaves_the_charge_unanswered(sandbox_subject: Sandbo
 
 
 def test_a_first_call_that_still_runs_makes_the_second_unanswered(sandbox_subject: SandboxSubject) -> None:
-    sandbox_subject.sandbox.set_faults(latencyMs=1_600)
+    sandbox_subject.sandbox.set_faults(latencyMs=6_000)
     request = a_request()
     assert sandbox_subject.psp.charge(request) == Unanswered("timed out")
     assert sandbox_subject.psp.charge(request) == Unanswered("in progress")
