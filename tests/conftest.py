@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine
 
@@ -23,8 +24,12 @@ UNIT: Final = Path(__file__).parent / "unit"
 
 
 def pytest_configure() -> None:
-    """End on SIGTERM as on Ctrl-C: fixtures are torn down, and no server outlives the tests."""
+    """End on SIGTERM as on Ctrl-C: fixtures are torn down, and no server outlives the tests.
+
+    What hypothesis tries is the same in every run and may take its time (its own profile "ci").
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture
