@@ -175,6 +175,7 @@ def _charge(run: Runtime, order: Order, plan: _Plan, claimed_at: float) -> bool:
         reach(Failpoint.PAY_AFTER_COMMIT)
     if now.needs_no_card:
         run.forget_card(now)
+    run.outages.heard(run.engine, plan.attempt, outcome)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
     reach(Failpoint.PAY_BEFORE_CHAIN)
     return now.state is OrderState.CAPTURED

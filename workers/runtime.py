@@ -28,6 +28,7 @@ from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
 from shared.vault import Vault
 from workers.heartbeat import Heartbeat
+from workers.outages import Outages
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,11 @@ class Runtime:
     def depths(self) -> Depths:
         """How deep the queues are; for the rescuer's thread alone."""
         return Depths(self.settings.broker_url.get_secret_value())
+
+    @cached_property
+    def outages(self) -> Outages:
+        """Which PSPs gave this process no answer lately."""
+        return Outages()
 
     @cached_property
     def owner(self) -> str:

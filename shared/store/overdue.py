@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Text, bindparam, text
+from sqlalchemy import ARRAY, Connection, Text, Uuid, bindparam, text
 
 from shared.domain.states import OrderEvent, OrderState
 
@@ -47,6 +48,17 @@ _PUT_OFF: Final = text("""
     RETURNING tracking_number
 """)
 
+_MAKE_DUE: Final = text("""
+    UPDATE orders SET due_at = now()
+    WHERE (tracking_number, tenant_id) IN (
+        SELECT tracking_number, tenant_id
+        FROM orders JOIN payment_attempts AS attempt USING (tracking_number, tenant_id)
+        WHERE tenant_id = :tenant AND attempt.provider = :provider AND orders.due_at > now()
+          AND (state, attempt.outcome) IN (('confirming', 'open'), ('offer_locked', 'absent'))
+        ORDER BY orders.due_at LIMIT :limit FOR UPDATE OF orders SKIP LOCKED)
+    RETURNING tracking_number
+""").bindparams(bindparam("tenant", type_=Uuid))
+
 _RETURNS: Final = text("""
     UPDATE payment_attempts SET due_at = now() + make_interval(secs => :longest)
     WHERE (tenant_id, tracking_number, attempt_no) IN (
@@ -77,6 +89,13 @@ def put_off(conn: Connection, state: OrderState, *, limit: int, late_s: float = 
     """At most *limit* orders that have been due in *state* for *late_s*, each put off until its ring had its chance."""
     values = {"state": state, "limit": limit, "late": late_s, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
     return list(conn.execute(_PUT_OFF, values).scalars())
+
+
+def make_due(conn: Connection, tenant_id: UUID, provider: str, *, limit: int) -> int:
+    """Make at most *limit* orders due now that wait for an answer of this PSP, or for it to take their payment at all;
+    how many they were. A payment that is pending, or a shopper's challenge, waits for somebody else."""
+    values = {"tenant": tenant_id, "provider": provider, "limit": limit}
+    return len(conn.execute(_MAKE_DUE, values).scalars().all())
 
 
 def returns_overdue(conn: Connection, *, limit: int) -> list[str]:
