@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
-from secrets import token_hex
 from typing import Final
 
 import pytest
@@ -13,26 +11,25 @@ from structlog.testing import capture_logs
 
 from shared.config import Settings
 from shared.doctor import books, checks
-from shared.doctor.books import NEWS_ON_THE_WAY
-from shared.doctor.examination import Scope, examine
-from shared.doctor.findings import Check, Finding
-from shared.domain.cards import Card
-from shared.domain.money import Money
-from shared.domain.states import OrderState
+from shared.doctor.examination import examine
+from shared.doctor.findings import Check
 from shared.keyring import fresh
-from shared.psp.port import Channel, ChargeRequest
-from shared.store.attempts import AttemptState
 from shared.store.engine import statements
 from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
+from tests.support.examined import (
+    HOLD_AGAIN,
+    captured,
+    charge_without_us,
+    done,
+    failed,
+    findings,
+    found,
+    scope,
+    unclear,
+)
 from tests.support.psp import Sandbox
-from tests.support.wire import GOOD_CARD
 from workers import examiner
-from workers.pay import pay
-from workers.return_money import return_money
-from workers.tokenize import tokenize
-
-HOUR: Final = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -42,73 +39,6 @@ def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[En
     with engine_room.opened(settings, vault_url, shared_psp, lease_s=1) as made:
         yield made
     shared_psp.heal()
-
-
-AT_ONCE: Final = timedelta(0)
-"""For charges whose news would be on the way for a minute."""
-
-
-HOLD_AGAIN: Final = (
-    "INSERT INTO offer_holds SELECT tenant_id, offer_identifier, tracking_number FROM orders WHERE tracking_number = :n"
-)
-
-
-def scope(room: EngineRoom, news_within: timedelta = AT_ONCE, budget_s: float = 60.0) -> Scope:
-    """This room's tenant."""
-    return Scope(HOUR, budget_s, room.seller.shop.tenant_id, news_within)
-
-
-def findings(room: EngineRoom, news_within: timedelta = AT_ONCE) -> list[Finding]:
-    """What an examination of this room's tenant finds."""
-    run = room.run
-    return list(examine(run.engine, run.keyring, run.psp_for, scope(room, news_within)).findings)
-
-
-def found(room: EngineRoom, news_within: timedelta = AT_ONCE) -> list[tuple[Check, str]]:
-    """The same, as pairs of check and subject."""
-    return [(one.check, one.subject) for one in findings(room, news_within)]
-
-
-def done(room: EngineRoom) -> str:
-    """An order that is done."""
-    number = room.locked()
-    assert pay(room.run, number)
-    tokenize(room.run, number)
-    assert room.state(number) is OrderState.DONE
-    return number
-
-
-def captured(room: EngineRoom) -> str:
-    """An order that is paid and whose last step is still to come."""
-    number = room.locked()
-    assert pay(room.run, number)
-    return number
-
-
-def unclear(room: EngineRoom) -> str:
-    """An order whose PSP gave no answer, and charged nothing."""
-    number = room.locked()
-    room.dies_while_charging(number, after_the_charge=False)
-    room.sql(
-        "UPDATE orders SET state = 'confirming', lease_until = NULL, due_at = now() + interval '5 min'"
-        " WHERE tracking_number = :n",
-        n=number,
-    )
-    return number
-
-
-def failed(room: EngineRoom) -> str:
-    """An order that was declined."""
-    number = room.locked()
-    room.dies_while_charging(number, after_the_charge=False)
-    room.sql("UPDATE payment_attempts SET outcome = 'declined' WHERE tracking_number = :n", n=number)
-    room.sql(
-        "UPDATE orders SET state = 'failed', failure = 'CANCELLED', due_at = NULL, finished_at = now()"
-        " WHERE tracking_number = :n",
-        n=number,
-    )
-    room.sql("DELETE FROM offer_holds WHERE tracking_number = :n", n=number)
-    return number
 
 
 def test_where_every_promise_holds_nothing_is_found(room: EngineRoom) -> None:
@@ -262,156 +192,6 @@ def test_a_key_without_an_order_and_news_of_nobodys_charge_are_found(room: Engin
     assert found(room) == [(checks.KEYS_HAVE_ORDERS, "trk_gone"), (checks.NEWS_OF_NOBODY, "evt_1")]
 
 
-def charge_without_us(room: EngineRoom, card: str = GOOD_CARD, reference: str = "") -> str:
-    """A charge at the tenant's account that no attempt of ours stands for; its PSP reference."""
-    return _charge(room, token_hex(20), reference or token_hex(8), Money(1499, "EUR"), card)
-
-
-def _charged(room: EngineRoom, number: str) -> str:
-    """A capture at the PSP under the key of the order's attempt; its PSP reference."""
-    attempt = room.attempt(number)
-    return _charge(room, attempt.psp_key, attempt.merchant_reference, attempt.money)
-
-
-def _charge(room: EngineRoom, psp_key: str, merchant_reference: str, money: Money, card: str = GOOD_CARD) -> str:
-    made = room.psp.charge(
-        ChargeRequest(
-            psp_key=psp_key,
-            merchant_reference=merchant_reference,
-            money=money,
-            channel=Channel.CREDIT_CARD,
-            customer_urn="cu.00.482",
-            return_url="https://shop.example/return",
-            card=Card(number=card, holder_name="Jane Doe", expire_year="2029", expire_month="12", cvc="123"),
-        )
-    )
-    return str(getattr(made, "reference", None))
-
-
-def test_a_charge_no_order_owns_is_told_with_its_reference_and_left_alone(
-    room: EngineRoom, shared_psp: Sandbox
-) -> None:
-    """I11: no capture without an order, whether or not its merchant reference is one of ours."""
-    number = done(room)
-    orphans = {charge_without_us(room), charge_without_us(room, reference=number)}
-    charge_without_us(room, "4000000000000002")  # A decline holds nothing.
-    before = shared_psp.charges(room.account)
-    assert set(found(room)) == {(books.ORPHAN, orphan) for orphan in orphans}
-    assert number in "".join(one.detail for one in findings(room))
-    assert shared_psp.charges(room.account) == before
-
-
-def test_a_charge_that_may_still_become_money_is_an_orphan_too(room: EngineRoom) -> None:
-    assert found(room) == []
-    orphan = charge_without_us(room, "4000002760003184")
-    assert found(room) == [(books.ORPHAN, orphan)]
-
-
-def test_a_charge_of_another_amount_is_found(room: EngineRoom) -> None:
-    number = done(room)
-    room.sql("UPDATE payment_attempts SET amount_minor = 1 WHERE tracking_number = :n", n=number)
-    room.sql("UPDATE orders SET amount_minor = 1 WHERE tracking_number = :n", n=number)
-    assert found(room) == [(books.OTHER_AMOUNT, _reference(room, number))]
-
-
-@pytest.mark.parametrize("thought", ["declined", "absent", "returned"])
-def test_a_capture_we_do_not_count_is_found(room: EngineRoom, thought: str) -> None:
-    """Planted bugs of this kind: a timeout taken as failed, a late success dropped."""
-    number = failed(room)
-    room.sql("UPDATE payment_attempts SET outcome = 'open' WHERE tracking_number = :n", n=number)
-    reference = _charged(room, number)
-    room.sql("UPDATE payment_attempts SET outcome = :o WHERE tracking_number = :n", o=thought, n=number)
-    assert found(room) == [(books.UNKNOWN_CAPTURE, reference)]
-
-
-def test_a_capture_so_young_that_its_news_may_be_on_the_way_is_judged_later(room: EngineRoom) -> None:
-    number = failed(room)
-    _charged(room, number)
-    assert found(room, NEWS_ON_THE_WAY) == []
-
-
-def test_a_second_capture_under_one_key_is_found(room: EngineRoom, shared_psp: Sandbox) -> None:
-    """A PSP that forgot a key, asked with it again: the database has one capture, the PSP two."""
-    number = done(room)
-    shared_psp.set_faults(keyLifetimeSeconds=0)
-    second = _charged(room, number)
-    assert found(room) == [(books.UNKNOWN_CAPTURE, second)]
-
-
-@pytest.mark.parametrize("thought", ["declined", "absent"])
-def test_a_capture_only_the_books_know_of_is_given_back_within_the_minute(
-    room: EngineRoom, shared_psp: Sandbox, thought: str
-) -> None:
-    """Its worker died and its webhook was lost: reconciliation is the last to learn of it (C4)."""
-    number = failed(room)
-    _charged(room, number)
-    room.sql("UPDATE payment_attempts SET outcome = :o WHERE tracking_number = :n", o=thought, n=number)
-
-    examiner.examine_alone(room.run, scope(room))
-    return_money(room.run, number)
-
-    assert room.attempt(number).outcome is AttemptState.RETURNED
-    assert _states(room, shared_psp, number) == ["voided"]
-    assert found(room) == []
-
-
-def test_a_capture_only_the_books_know_of_pays_an_order_that_still_waits(room: EngineRoom) -> None:
-    number = room.locked()
-    room.dies_while_charging(number, after_the_charge=True)
-    attempt = room.attempt(number)
-    room.sql("UPDATE payment_attempts SET outcome = 'absent' WHERE tracking_number = :n", n=number)
-    room.sql("UPDATE orders SET state = 'offer_locked', lease_until = NULL WHERE tracking_number = :n", n=number)
-
-    examiner.examine_alone(room.run, scope(room))
-
-    assert room.state(number) is OrderState.CAPTURED
-    assert room.attempt(number).psp_key == attempt.psp_key
-    assert room.attempt(number).outcome is AttemptState.CAPTURED
-
-
-def test_a_second_capture_under_one_key_is_given_back_and_the_first_stays(
-    room: EngineRoom, shared_psp: Sandbox
-) -> None:
-    """Compensation is decided by the charge, never by the attempt it was made under (design)."""
-    number = done(room)
-    shared_psp.set_faults(keyLifetimeSeconds=0)
-    second = _charged(room, number)
-
-    for _ in range(2):  # The second examination finds it noted.
-        examiner.examine_alone(room.run, scope(room))
-    return_money(room.run, number)
-
-    first, other = room.attempts(number)
-    assert (first.outcome, other.outcome) == (AttemptState.CAPTURED, AttemptState.RETURNED)
-    assert other.psp_reference == second
-    assert _states(room, shared_psp, number) == ["captured", "voided"]
-    assert room.state(number) is OrderState.DONE
-    assert found(room) == []
-
-
-def test_a_capture_the_psp_does_not_have_is_found(room: EngineRoom) -> None:
-    number = failed(room)
-    room.sql(
-        "UPDATE payment_attempts SET outcome = 'captured', psp_reference = 'sb_none' WHERE tracking_number = :n",
-        n=number,
-    )
-    room.sql("UPDATE orders SET state = 'done', failure = NULL WHERE tracking_number = :n", n=number)
-    room.sql(HOLD_AGAIN, n=number)
-    assert found(room) == [(books.MISSING_CAPTURE, number)]
-
-
-def test_a_done_order_that_was_refunded_at_the_psp_is_an_alarm(room: EngineRoom) -> None:
-    number = done(room)
-    room.psp.void(_reference(room, number), psp_key="by hand")
-    assert found(room) == [(books.WENT_BACK, number)]
-
-
-def test_books_that_cannot_be_read_are_never_taken_for_clean(room: EngineRoom, shared_psp: Sandbox) -> None:
-    done(room)
-    shared_psp.set_faults(down="503")
-    assert [check for check, _ in found(room)] == [books.NOT_ASKED]
-
-
 def test_credentials_that_do_not_open_are_told(room: EngineRoom) -> None:
     report = examine(room.run.engine, fresh(), room.run.psp_for, scope(room))
     assert [one.check for one in report.findings] == [books.NOT_ASKED]
@@ -445,15 +225,3 @@ def test_one_process_examines_at_a_time_and_logs_what_it_finds(room: EngineRoom)
     [alarm] = [line for line in logs if line["event"] == "doctor.found" and line["subject"] == number]
     assert (alarm["log_level"], alarm["check"], alarm["severity"]) == ("error", "unclear-too-long", "alarm")
     assert examiner.examine_alone(room.run) is not None, "it lets go of its lock"
-
-
-def _states(room: EngineRoom, psp: Sandbox, number: str) -> list[str]:
-    """The states of the order's charges at the PSP, the first one first."""
-    reference = room.order(number).merchant_reference
-    return [one["state"] for one in psp.charges(room.account) if one["merchantReference"] == reference]
-
-
-def _reference(room: EngineRoom, number: str) -> str:
-    reference = room.attempt(number).psp_reference
-    assert reference is not None
-    return reference
