@@ -46,7 +46,7 @@ class OwnPostgres:
 
     def stop_writing(self) -> None:
         """Stop whoever writes the log of others: from now on only a commit that waits for it is on the disk."""
-        [writer] = [one for one in self._family() if "walwriter" in " ".join(one.cmdline())]
+        [writer] = [one for one in self._family() if "walwriter" in _command(one)]
         writer.suspend()
 
     def kill(self) -> None:
@@ -59,6 +59,14 @@ class OwnPostgres:
     def _family(self) -> list[psutil.Process]:
         assert self.process is not None
         return psutil.Process(self.process.pid).children(recursive=True)
+
+
+def _command(one: psutil.Process) -> str:
+    """What it was started as; nothing for a session that is just ending."""
+    try:
+        return " ".join(one.cmdline())
+    except psutil.NoSuchProcess:  # Or its zombie, which psutil counts among these.
+        return ""
 
 
 @contextmanager
