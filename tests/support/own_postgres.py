@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,8 @@ class OwnPostgres:
         """SIGKILL to all of it at once: what its memory holds is gone."""
         assert self.process is not None
         for one in (psutil.Process(self.process.pid), *self._family()):
-            one.kill()
+            with suppress(psutil.NoSuchProcess):  # It ends by itself once its postmaster is gone.
+                one.kill()
         self.process.wait(READY_WITHIN_S)
 
     def _family(self) -> list[psutil.Process]:
