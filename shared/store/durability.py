@@ -1,0 +1,50 @@
+"""Refuses a PostgreSQL that says "committed" of what a crash may take back (B8).
+
+Everything accepted rests on the word "committed". Three settings make it cheap and untrue: fsync and
+full_page_writes off may lose or tear what was written, synchronous_commit off tells us before it is. In production
+such a server is refused at the start; in development it is told, as somebody may want a fast one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.config import Mode, Settings
+from shared.store.engine import create_engine, statements
+
+log = structlog.get_logger(__name__)
+
+_UNSAFE: Final = text("""
+    SELECT name FROM pg_settings
+    WHERE (name, setting) IN (('fsync', 'off'), ('full_page_writes', 'off'), ('synchronous_commit', 'off'))
+    ORDER BY name
+""")
+
+
+class UnsafeDatabase(RuntimeError):
+    """The database may forget what it said it has; the message names the settings."""
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Look at the database this process is about to trust. Raises UnsafeDatabase, in production alone.
+
+    One that is away cannot be looked at and is not refused: it may come back, and /readyz says so until then.
+    """
+    engine = create_engine(settings, answer_within_s=settings.database_answer_s)
+    try:
+        with statements(engine) as conn:
+            unsafe = list(conn.execute(_UNSAFE).scalars())
+    except SQLAlchemyError as error:
+        log.warning("database.not_looked_at", error=type(error).__name__)
+        return
+    finally:
+        engine.dispose()
+    if not unsafe:
+        return
+    if settings.mode is Mode.PRODUCTION:
+        raise UnsafeDatabase(f"PostgreSQL may lose accepted orders: set {', '.join(unsafe)} to on")
+    log.warning("database.unsafe", settings=unsafe)
