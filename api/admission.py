@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from api.parts import Parts
 from api.refusal_reasons import reason
 from api.schemas.checkout import CheckoutRequest
+from shared.domain.cards import may_show
 from shared.domain.offers import CartLine
 from shared.domain.refusals import IdempotencyConflict, InvalidRequest, Refusal, Unavailable
 from shared.failpoints import Failpoint, reach
@@ -66,7 +67,9 @@ def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: st
         reach(Failpoint.ADMISSION_AFTER_STATEMENT)
         parts.doorbell.ring(Step.LOCK_OFFER, candidate.tracking_number)
         reach(Failpoint.ADMISSION_AFTER_RING)
-        log.info("order.admitted", tracking_number=candidate.tracking_number)
+        # The one line that joins the caller's own records to ours (contract section 2: correlationId).
+        joins = None if candidate.correlation_id is None else may_show(candidate.correlation_id)
+        log.info("order.admitted", tracking_number=candidate.tracking_number, correlation_id=joins)
         return Accepted(candidate.tracking_number, replayed=False)
     reach(Failpoint.REPEAT_BEFORE_FORGETTING)
     _forget(parts, candidate)

@@ -56,6 +56,18 @@ def passes_luhn(number: str) -> bool:
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
+_MAYBE_CARD: Final = re.compile(
+    r"(?<!\d)(?:\d{12,19}|\d{4}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,3})?|\d{4}[ -]\d{6}[ -]\d{5})(?!\d)"
+)
+"""Digits in a row, or grouped as cards print them; dates and counters in a caller's own numbers are not."""
+
+
+def may_show(text: str) -> str:
+    """*text* as a log line may show it: whole, unless a card number may stand in it."""
+    numbers = (re.sub(r"\D", "", found) for found in _MAYBE_CARD.findall(text))
+    return "withheld: looks like a card number" if any(passes_luhn(number) for number in numbers) else text
+
+
 def is_past(expire_year: str, expire_month: str, *, today: date) -> bool:
     """Whether a card can no longer be used: it is good through the last day of its month."""
     return (int(expire_year), int(expire_month)) < (today.year, today.month)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.cards import Card, CardBrand, brand_of, is_past, mask, passes_luhn
+from shared.domain.cards import Card, CardBrand, brand_of, is_past, mask, may_show, passes_luhn
 
 NUMBER = "4111111111111111"
 CARD = Card("Jane Doe", NUMBER, "2029", "12", "123", "Personal Visa")
@@ -77,3 +77,18 @@ def test_a_card_is_good_through_the_last_day_of_its_month() -> None:
     assert not is_past("2028", "02", today=date(2028, 2, 29))
     assert is_past("2028", "02", today=date(2028, 3, 1))
     assert is_past("2027", "12", today=date(2028, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "text", ["order-10042", "", "20261125-161426-000017", "4111111111111112", "411111111111", "4111-1111-1111-1112"]
+)
+def test_what_is_no_card_number_may_be_shown(text: str) -> None:
+    assert may_show(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4111111111111111", "4111 1111 1111 1111", "order 4111-1111-1111-1111!", "x378282246310005x", "3782 822463 10005"],
+)
+def test_what_may_be_a_card_number_is_withheld(text: str) -> None:
+    assert "1" not in may_show(text)
