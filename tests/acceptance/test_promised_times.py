@@ -6,6 +6,8 @@ something else for a while does not.
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,6 +16,7 @@ from typing import Final
 
 from tests.support.psp import until
 from tests.support.psp_side import PspSide
+from tests.support.stack import Stack
 from tests.support.stack_rows import StackRows
 from tests.support.storefront import CHALLENGED, DONE, Storefront, code_of
 from tests.support.wire import fresh_card
@@ -28,6 +31,9 @@ ANSWER_LOST: Final = "4000007700000141"
 LOST: Final = 20
 FIRST_LOOK_WITHIN: Final = timedelta(seconds=2)
 TRUTH_WITHIN: Final = timedelta(seconds=30)
+TAKEN_OVER_WITHIN_S: Final = 5.0
+TAKEN_OVER_AT_MOST_S: Final = 15.0
+"""Killed worker to running step, p50 and p99."""
 
 
 def p(share: float, durations: list[float]) -> float:
@@ -87,6 +93,39 @@ def test_a_lost_answer_is_asked_about_within_two_seconds_and_found(
 
     assert any(in_time() for _ in range(ROUNDS)), told
     assert all(max(one) <= TRUTH_WITHIN.total_seconds() for one in told)
+
+
+def test_what_a_killed_worker_had_in_hand_runs_again_within_five_seconds(
+    stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows, say: Callable[[str], None]
+) -> None:
+    """kill -9 of every payment process while the PSP has its call, and no webhook comes to help."""
+
+    def measure() -> list[float]:
+        psp.set_faults(latencyMs=4_000, webhook={"lossRate": 1.0})
+        children = stack.pids("worker-payment")[1:]
+        numbers = [shop.order(fresh_card()) for _ in children]
+        until(lambda: [rows.state(number) for number in numbers] == ["paying"] * len(numbers), seconds=20)
+        [(killed_at,)] = rows.ask("SELECT clock_timestamp()")
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        psp.set_faults(latencyMs=0)
+        until(lambda: all("payment_resumed" in rows.events(number) for number in numbers), seconds=60)
+        taken = rows.ask(
+            "SELECT min(at) FROM order_events WHERE event = 'payment_resumed' AND tracking_number = ANY (%s)"
+            " GROUP BY tracking_number",
+            numbers,
+        )
+        assert {code_of(shop.end(number)) for number in numbers} == {DONE}
+        return [(at - killed_at).total_seconds() for (at,) in taken]
+
+    told: list[list[float]] = []
+
+    def in_time() -> bool:
+        told.append(measure())
+        say(f"killed worker to running step: p50 {p(0.5, told[-1]):.2f} s, longest {max(told[-1]):.2f} s")
+        return p(0.5, told[-1]) <= TAKEN_OVER_WITHIN_S and max(told[-1]) <= TAKEN_OVER_AT_MOST_S
+
+    assert any(in_time() for _ in range(ROUNDS)), told
 
 
 def _doubt(rows: StackRows, number: str) -> timedelta:
