@@ -92,9 +92,10 @@ def test_a_stored_method_that_was_deleted_after_the_order_is_told(
     """Deleted between admission and charge, while the PSP was busy."""
     customer, correlation = new_customer(), new_correlation()
     method_urn = shop.keep_card(customer)
-    psp.set_faults(next=[{"kind": "http429"}])  # Holds the charge back for some seconds.
+    psp.set_faults(next=[{"kind": "http429", "times": 1_000}])  # Holds the charge back until it is healed.
     number = shop.order(stored_card(method_urn), customer=customer, correlationId=correlation)
     until(lambda: rows.events(number)[-1] == "payment_not_made", seconds=20)
     assert shop.call("DELETE", "/c2a/customer/payment/methods/delete", params={"p": method_urn}).status_code == 200
+    psp.heal()
 
     nothing_left(shop, psp, number, correlation, "CARD_DECLINED: method_gone")

@@ -41,6 +41,12 @@ WAITING: Final = """
 """
 
 
+@pytest.fixture(autouse=True)
+def _time_for_a_second_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a test holds the first one: how long a caller may be kept waiting is not the matter here."""
+    monkeypatch.setattr("api.admission.AGAIN_WITHIN_S", 30.0)
+
+
 @pytest.fixture(scope="module")
 def observer(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection of the test's own, which makes the trigger and watches who waits."""

@@ -15,6 +15,7 @@ from deploy.stack.waiting import until
 from shared.config import Settings
 from shared.store.engine import create_engine, statements
 from shared.store.fair_pool import FairPool, Turns
+from tests.support import lateness
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def test_waiters_are_served_in_the_order_they_came(narrow: Engine) -> None:
             served.append(number)
 
     assert isinstance(narrow.pool, FairPool)
+    narrow.pool._timeout = 30.0  # Their patience is not the matter here, and forming the line takes its time.
     line = narrow.pool._turns._waiting
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
     with statements(narrow):
@@ -66,11 +68,12 @@ def test_waiters_are_served_in_the_order_they_came(narrow: Engine) -> None:
 
 
 def test_nobody_waits_longer_than_said_and_the_place_is_not_lost(narrow: Engine) -> None:
-    with statements(narrow):
+    with statements(narrow), lateness.watched() as late:
         began = time.monotonic()
         with pytest.raises(PoolTimeout), statements(narrow):
             pass
-        assert 0.2 <= time.monotonic() - began < 1.0
+        took = time.monotonic() - began
+    assert 0.2 <= took < 1.0 + late.seconds
 
     for _ in range(3):
         with statements(narrow) as conn:
