@@ -105,7 +105,7 @@ def a_crash_of_the_database(case: Case) -> list[Violation]:
 def a_ring_lost(case: Case) -> list[Violation]:
     """The broker forgets its queue."""
     case.accepted_unheard(scenarios.pay_with())
-    return case.violations(within_s=3)
+    return case.violations(within_s=10)
 
 
 def a_late_commit(case: Case) -> list[Violation]:
