@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.stack import account
-from deploy.stack.home import ROOT
+from deploy.stack import account, ports
+from deploy.stack.home import ROOT, Home
 
 CHALLENGE_LIFE_S: Final = 20
 """An abandoned challenge ends while a test can wait for it (design: 20 s in tests)."""
@@ -105,8 +105,12 @@ def running(home: Path, *options: str, settings: Mapping[str, str] | None = None
 
 
 def up(home: Path, *options: str, settings: Mapping[str, str] | None = None) -> str:
-    """`deploy/up --detach --no-demo` in *home*; what it said. Fails the test if it did not come up."""
-    done = command("up", home, "--detach", "--no-demo", *options, settings=settings)
+    """`deploy/up --detach --no-demo` in *home*; what it said. Fails the test if it did not come up.
+
+    Never on the default port: two stacks that start at the same moment both find it free.
+    """
+    port = str(ports.kept(Home(home), "api"))
+    done = command("up", home, "--detach", "--no-demo", "--port", port, *options, settings=settings)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
