@@ -88,9 +88,13 @@ def _key(ask: CheckoutRequest, header: str | None) -> str | None:
     return own if own is not None else header
 
 
-def _candidate(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, key: str | None) -> Candidate:
+def _candidate(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, given_key: str | None) -> Candidate:
     tracking_number = new_tracking_number()
-    document = ask.comparable(lambda text: parts.keyring.digest("card-field", str(tenant_id), text).hex())
+    key = given_key or tracking_number  # Without a key every call is a new order.
+    fingerprints = parts.keyring.fingerprints(tenant_id)
+    # Compared under one key alone, so bound to it: else the same month would be the same digest in every order, and
+    # counting would tell the twelve apart without any key.
+    document = ask.comparable(lambda text: fingerprints.of("card-field", key, text).hex())
     units: Counter[str] = Counter()
     for line in cart_of(ask):
         units[line.key] += line.quantity
@@ -98,15 +102,15 @@ def _candidate(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, key: str | N
     return Candidate(
         tenant_id=tenant_id,
         tracking_number=tracking_number,
-        key=key or tracking_number,  # Without a key every call is a new order.
-        digest=parts.keyring.digest("order", json.dumps(document, sort_keys=True)),
+        key=key,
+        digest=fingerprints.of("order", json.dumps(document, sort_keys=True)),
         offer=ask.order.offer_identifier,
         customer=ask.order.customer.customer_urn,
         lines=list(units),
         quantities=list(units.values()),
         items=[item.item_identifier for item in ask.order.items],
         installment=ask.order.installment_identifier,
-        correlation_id=key,
+        correlation_id=given_key,
         channel=method.payment_channel,
         provider=method.provider_identifier,
         method=ask.stored_method_urn,

@@ -39,7 +39,10 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:8080"
     """Where shoppers and storefronts reach us: minted into followUpUrl and the PSP's return address."""
     keyring: Path | None = None
-    """The file of sealing keys (shared/keyring.py); none: development only, with a key that dies with the process."""
+    """The file of sealing keys (`c2a keyring create`), followed as it changes; none, here or in keyring_document:
+    development only, with a key that dies with the process."""
+    keyring_document: SecretStr | None = None
+    """What such a file holds, where secrets come by the environment; keys then rotate by a restart."""
     log_level: str = "INFO"
 
     pool_size: int = 8

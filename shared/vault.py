@@ -58,7 +58,7 @@ class Vault:
     ttl_s: int
 
     def put(self, tenant_id: UUID, tracking_number: str, card: Card) -> None:
-        """Keep *card* for its order; raises VaultAway."""
+        """Keep *card* for its order; raises VaultAway, or KeysAway: it is never kept unsealed."""
         fields = (card.holder_name, card.number, card.expire_year, card.expire_month, card.cvc, card.alias)
         sealed = self.keyring.seal(json.dumps(fields).encode(), bound_to=_place(tenant_id, tracking_number))
         try:
@@ -67,7 +67,8 @@ class Vault:
             raise VaultAway("cards cannot be taken right now; try again") from error
 
     def get(self, tenant_id: UUID, tracking_number: str) -> Card | None:
-        """The card of an order, None if it is gone; raises VaultAway, or CannotOpen if it was tampered with."""
+        """The card of an order, None if it is gone; raises VaultAway or KeysAway, or CannotOpen if it was tampered
+        with or its key was retired."""
         place = _place(tenant_id, tracking_number)
         try:
             sealed = cast("bytes | None", self.redis.get(place))

@@ -60,6 +60,6 @@ def _refuse(run: Runtime, order: Order, failure: str, *, event: OrderEvent = Ord
         refused = orders.advance(conn, order, event, actor="lock_offer", failure=failure)
     reach(Failpoint.LOCK_AFTER_REFUSAL)
     if refused is not None:
-        run.forget_card(order)
+        run.forget_spent_card(refused)
         log.info("order.failed", tracking_number=order.tracking_number, failure=failure)
     return False

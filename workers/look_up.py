@@ -94,8 +94,7 @@ def _go_on(run: Runtime, before: Order, now: Order) -> None:
     """Let go of a card that nobody needs any more; ring for what comes next, if the order is out of its doubt."""
     if now.version == before.version:
         return
-    if now.needs_no_card:
-        run.forget_card(now)
+    run.forget_spent_card(now)
     if now.state not in UNCLEAR and not now.is_finished:
         run.doorbell.ring(STEP_FOR[now.state], now.tracking_number)
         reach(Failpoint.LOOK_UP_AFTER_RING)

@@ -19,6 +19,7 @@ from shared.domain.outcomes import Declined, DeclineReason, NotSent, PaymentOutc
 from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
+from shared.key_service import KeysAway
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE
 from shared.psp import router
 from shared.psp.port import TOTAL_TIMEOUT_S, Account, Channel, ChargeRequest
@@ -71,7 +72,7 @@ def pay(run: Runtime, tracking_number: str) -> bool:
         return _skip(run, order)
     try:
         plan = _plan(run, order, earlier)
-    except VaultAway:
+    except (VaultAway, KeysAway):
         return _wait(run, order)
     if isinstance(plan, str):
         return _fail(run, order, plan)
@@ -87,7 +88,7 @@ def pay(run: Runtime, tracking_number: str) -> bool:
 
 
 def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
-    """How to pay *order*, or the public words for why it cannot be paid at all. Raises VaultAway."""
+    """How to pay *order*, or the public words for why it cannot be paid at all. Raises VaultAway or KeysAway."""
     unsettled = next((one for one in earlier if one.outcome in UNSETTLED), None)
     if unsettled is None and (order.crashes >= CRASHES_TO_PARK or _has_waited_too_long(run, order)):
         return "CANCELLED"  # Asked before all that may raise, so that an order that cannot be planned ends as well.
@@ -173,8 +174,7 @@ def _charge(run: Runtime, order: Order, plan: _Plan, claimed_at: float) -> bool:
             now = settle(conn, news, run.terms)
             reach(Failpoint.PAY_BEFORE_COMMIT)
         reach(Failpoint.PAY_AFTER_COMMIT)
-    if now.needs_no_card:
-        run.forget_card(now)
+    run.forget_spent_card(now)
     run.outages.heard(run.engine, plan.attempt, outcome)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
     reach(Failpoint.PAY_BEFORE_CHAIN)
@@ -227,7 +227,7 @@ def _skip(run: Runtime, order: Order) -> bool:
         paid = orders.advance(conn, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=STEP_PATIENCE)
     reach(Failpoint.PAY_AFTER_SKIP)
     if paid is not None:
-        run.forget_card(paid)
+        run.forget_spent_card(paid)
     return paid is not None
 
 
@@ -246,6 +246,6 @@ def _fail(run: Runtime, order: Order, failure: str) -> bool:
         failed = orders.advance(conn, order, event, actor="pay", failure=failure)
     reach(Failpoint.PAY_AFTER_FAILURE)
     if failed is not None:
-        run.forget_card(failed)
+        run.forget_spent_card(failed)
         log.info("order.failed", tracking_number=order.tracking_number, failure=failure)
     return False

@@ -74,11 +74,14 @@ def _ask_about(run: Runtime, attempt: Attempt, since: timedelta) -> None:
 
 
 def _settle(run: Runtime, attempt: Attempt, outcome: LookUpOutcome) -> None:
+    now = None
     with run.engine.begin() as conn:
         if isinstance(outcome, Challenged | Pending):
             let_go(conn, attempt, outcome)
         else:
-            settle(conn, News(attempt, outcome, actor=ACTOR), run.terms)
+            now = settle(conn, News(attempt, outcome, actor=ACTOR), run.terms)
         reach(Failpoint.RECONCILE_BEFORE_COMMIT)
     reach(Failpoint.RECONCILE_AFTER_COMMIT)
+    if now is not None:
+        run.forget_spent_card(now)
     log.warning("payment.reconciled", tracking_number=attempt.tracking_number, outcome=type(outcome).__name__)

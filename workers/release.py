@@ -74,5 +74,4 @@ def _go_on(run: Runtime, before: Order, after: Order) -> None:
     if before.state in UNCLEAR and after.state not in UNCLEAR and not after.is_finished:
         run.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
         reach(Failpoint.RELEASE_AFTER_RING)
-    if after.needs_no_card:
-        run.forget_card(after)
+    run.forget_spent_card(after)

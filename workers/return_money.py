@@ -34,13 +34,16 @@ def _return(run: Runtime, attempt: Attempt) -> None:
     reach(Failpoint.RETURN_BEFORE_CALL)
     outcome = _ask(run, attempt)
     reach(Failpoint.RETURN_AFTER_CALL)
+    now = None
     with run.engine.begin() as conn:
         if isinstance(outcome, Returned):
-            settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
+            now = settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
         else:
             attempts.put_off_return(conn, attempt, due_in=RETURN_AGAIN)
         reach(Failpoint.RETURN_BEFORE_COMMIT)
     reach(Failpoint.RETURN_AFTER_COMMIT)
+    if now is not None:
+        run.forget_spent_card(now)
     log.info("payment.return", tracking_number=attempt.tracking_number, outcome=type(outcome).__name__)
 
 

@@ -78,9 +78,9 @@ class Runtime:
         except SQLAlchemyError as error:
             log.warning("warm_up.database_away", error=type(error).__name__)
 
-    def forget_card(self, order: Order) -> None:
-        """Let go of the order's card, if it came with one."""
-        if order.carries_card:
+    def forget_spent_card(self, order: Order) -> None:
+        """Let go of the card of an order that can no longer need it, if it came with one; call it after the commit."""
+        if order.carries_card and order.needs_no_card:
             self.vault.forget(order.tenant_id, order.tracking_number)
 
     def accounts_of(self, tenant_id: UUID) -> list[Account]:

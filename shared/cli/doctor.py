@@ -79,7 +79,7 @@ def doctor(tenant_id: uuid.UUID | None, window: int, as_json: bool) -> None:
 def _keyring(settings: Settings) -> Keyring:
     try:
         return keyrings.of(settings)
-    except (keyrings.NoKeyring, ValueError, OSError):
+    except keyrings.NoKeyring:
         raise click.ClickException("C2A_KEYRING: name the key file that the API and the workers use") from None
 
 

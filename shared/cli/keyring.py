@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from shared import keyring
 from shared.cli.show import json_option, show
+from shared.keyring import Keyring
+from shared.local_keys import BadRing, LocalKeys
+
+_file: Final[Callable[..., Any]] = click.argument(
+    "path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False)
+)
 
 
 @click.group("keyring")
 def group() -> None:
-    """Make the file of sealing keys."""
+    """Make the file of sealing keys, rotate and retire them."""
 
 
 @group.command(
@@ -20,7 +29,7 @@ def group() -> None:
 Example:
   c2a keyring create /etc/c2a/keyring.json   # then set C2A_KEYRING to it, for every process"""
 )
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@_file
 @json_option
 def create(path: Path, as_json: bool) -> None:
     """Write a new ring to FILE, readable by its owner alone; refuses a FILE that exists.
@@ -31,3 +40,58 @@ def create(path: Path, as_json: bool) -> None:
         raise click.ClickException(f"{path} exists; a ring is never overwritten")
     keyring.save(keyring.fresh(), path)
     show({"keyring": str(path)}, as_json=as_json)
+
+
+@group.command(
+    epilog="""\b
+Examples:
+  c2a keyring rotate /etc/c2a/keyring.json             # every process reads this very file
+  c2a keyring rotate --prepare /etc/c2a/keyring.json   # copies: give the prepared ring to every host, then rotate"""
+)
+@_file
+@click.option("--prepare", is_flag=True, help="Add the next key, which opens but does not seal before you rotate.")
+@json_option
+def rotate(path: Path, prepare: bool, as_json: bool) -> None:
+    """Seal with a new key from now on; what older keys sealed still opens.
+
+    Running processes follow FILE; none has to be restarted. A key that was prepared is the next to seal.
+    """
+    _change(path, LocalKeys.prepared if prepare else LocalKeys.rotated, as_json=as_json)
+
+
+@group.command(
+    epilog="""\b
+Example:
+  c2a keyring retire /etc/c2a/keyring.json k1"""
+)
+@_file
+@click.argument("key_id", metavar="KEY")
+@click.confirmation_option(
+    prompt="Stored methods, PSP credentials and cards that this key sealed will never open again. Retire it?"
+)
+@json_option
+def retire(path: Path, key_id: str, as_json: bool) -> None:
+    """Destroy KEY: what it sealed opens nowhere any more; refuses the one that seals at present.
+
+    Its id stays in FILE, so that whatever it sealed is refused by name.
+    """
+    _change(path, lambda keys: keys.without(key_id), as_json=as_json)
+
+
+def _change(path: Path, change: Callable[[LocalKeys], LocalKeys], *, as_json: bool) -> None:
+    try:
+        ring = keyring.load(path)
+        assert isinstance(ring.keys, LocalKeys), "a file holds local keys"
+        changed = replace(ring, keys=change(ring.keys))
+        keyring.save(changed, path)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read and written here: {error.strerror}") from None
+    except BadRing as error:
+        raise click.ClickException(str(error)) from None
+    show(_told(path, changed), as_json=as_json)
+
+
+def _told(path: Path, ring: Keyring) -> dict[str, object]:
+    assert isinstance(ring.keys, LocalKeys), "a file holds local keys"
+    opens, retired = ", ".join(ring.keys.keys), ", ".join(sorted(ring.keys.retired))
+    return {"keyring": str(path), "seals": ring.keys.active, "opens": opens, "retired": retired}

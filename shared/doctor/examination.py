@@ -15,6 +15,7 @@ from shared.doctor import books, checks
 from shared.doctor.books import NEWS_ON_THE_WAY, NOT_ASKED, Comparison, NotCompared
 from shared.doctor.findings import SHOWN, Check, Finding, Report
 from shared.ids import first_number_at
+from shared.key_service import KeysAway
 from shared.keyring import CannotOpen, Keyring
 from shared.psp.factory import UnknownAdapter
 from shared.psp.port import Account, Psp
@@ -86,6 +87,6 @@ def _compare(
             found.append(finding)  # One by one: what was found counts, even if the rest cannot be read.
     except NotCompared as error:
         return not_compared(str(error))
-    except (CannotOpen, UnknownAdapter) as error:
+    except (CannotOpen, KeysAway, UnknownAdapter) as error:
         return not_compared(f"{type(error).__name__}: see C2A_KEYRING and the account's adapter")
     return found

@@ -53,6 +53,15 @@ def test_a_card_moved_to_another_order_does_not_open(cards: Vault, server: redis
         cards.get(tenant, "trk_4")
 
 
+@pytest.mark.parametrize("moved_to", ["card:{other}:trk_3", "kept:{tenant}:trk_3", "method:{tenant}:trk_3"])
+def test_a_card_belongs_to_its_tenant_and_its_purpose(cards: Vault, server: redis.Redis, moved_to: str) -> None:
+    tenant = uuid4()
+    cards.put(tenant, "trk_3", CARD)
+    sealed = cast("bytes", server.get(f"card:{tenant}:trk_3"))
+    with pytest.raises(CannotOpen):
+        cards.keyring.open(sealed, bound_to=moved_to.format(tenant=tenant, other=uuid4()))
+
+
 def test_a_card_lives_for_its_time_and_not_longer(cards: Vault, server: redis.Redis) -> None:
     tenant = uuid4()
     cards.put(tenant, "trk_5", CARD)

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from shared.config import Settings
 from shared.domain.outcomes import Captured, LookUpOutcome, PaymentOutcome
 from shared.domain.states import OrderState
+from shared.keyring import Keyring
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, ChargeRequest, Psp
 from shared.settle import News, settle
@@ -139,12 +140,14 @@ class _Charging:
 
 
 @contextmanager
-def opened(settings: Settings, vault_url: str, sandbox: Sandbox, **replaced: Any) -> Iterator[EngineRoom]:
-    """An engine room with a tenant of its own at *sandbox*; *replaced*: settings by name."""
+def opened(
+    settings: Settings, vault_url: str, sandbox: Sandbox, *, keyring: Keyring | None = None, **replaced: Any
+) -> Iterator[EngineRoom]:
+    """An engine room with a tenant of its own at *sandbox*, and keys of its own; *replaced*: settings by name."""
     own = settings.model_copy(update=replaced)
     engine = create_engine(own)
     with Redis.from_url(vault_url) as redis:
-        parts = parts_for(own, engine, redis)
+        parts = parts_for(own, engine, redis, keyring)
         account = sandbox.account()
         seller = a_seller(parts, account)
         terms = LeaseTerms(timedelta(seconds=own.lease_s), timedelta(seconds=own.lease_limit_s))

@@ -18,6 +18,7 @@ from api.app import create_app
 from api.parts import Parts
 from shared import keyring
 from shared.config import Settings
+from shared.keyring import Keyring
 from shared.store import keys, tenants
 from shared.store.engine import statements
 from shared.store.keys import KeyRole
@@ -44,9 +45,9 @@ class Shop:
         return {"x-api-key": self.key, "x-tn": str(self.tenant_id)}
 
 
-def parts_for(settings: Settings, engine: Engine, redis: Redis) -> Parts:
-    """The parts of an API process on these servers, with a keyring of its own and the real clock."""
-    return Parts(settings, engine, redis, keyring.fresh(), lambda: datetime.now(UTC))
+def parts_for(settings: Settings, engine: Engine, redis: Redis, ring: Keyring | None = None) -> Parts:
+    """The parts of an API process on these servers, with *ring* or a keyring of its own, and the real clock."""
+    return Parts(settings, engine, redis, ring or keyring.fresh(), lambda: datetime.now(UTC))
 
 
 def a_shop(
