@@ -7,13 +7,11 @@ other imports stand inside. Importing this file still does nothing.
 from __future__ import annotations
 
 import argparse
-import resource
 
 
 def main() -> None:
     """Serve until SIGTERM; then finish what runs and go."""
     asked = _arguments()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core would hold cards (PCI DSS 3.3.1).
 
     from gevent import monkey
 

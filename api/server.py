@@ -18,7 +18,7 @@ from api.app import create_app
 from api.parts import Parts
 from api.patience import PatientBodies
 from api.server_worker import Worker
-from shared import failpoints, keyrings, vault
+from shared import failpoints, start, vault
 from shared.config import Settings
 from shared.store.engine import create_engine
 
@@ -53,7 +53,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         self._settings = settings
         self._own = {"bind": f"{host}:{port}", "workers": workers, "logger_class": JsonLogger}
         failpoints.arm(settings.failpoints, settings.mode)
-        self._keyring = keyrings.of(settings)  # Before the fork: a ring made for development is one for all.
+        self._keyring = start.guarded(settings)  # Before the fork: a ring made for development is one for all.
         super().__init__()
 
     def load_config(self) -> None:

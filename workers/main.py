@@ -11,7 +11,7 @@ from __future__ import annotations
 from celery import Celery, signals
 from kombu.entity import Queue
 
-from shared import broker, logs
+from shared import broker, logs, start
 from shared.config import Settings
 from shared.messages import FRONT_OF, QUEUE_OF
 from workers import doors, liveness, rescue_step
@@ -57,6 +57,7 @@ def create(settings: Settings) -> Celery:
     doors.register(app, settings)
     app.steps["worker"].update({liveness.Liveness, rescue_step.RescueStep})
     signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
+    signals.celeryd_after_setup.connect(lambda **_: start.guarded(settings), weak=False)  # Before it forks.
     signals.celeryd_after_setup.connect(lambda **_: read_front_queues(app), weak=False)
     return app
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -53,9 +54,18 @@ def _is_ours(process: psutil.Process, noted: dict[int, float], home: Home) -> bo
     try:
         if process.pid in noted:
             return abs(process.create_time() - noted[process.pid]) < SAME_START_S
-        return os.getpgid(process.pid) in noted and process.environ().get(HOME_MARK) == str(home.path)
+        return os.getpgid(process.pid) in noted and _bears_our_mark(process, home)
     except (psutil.Error, ProcessLookupError):
         return False  # It ended while we looked, or is not ours to look at.
+
+
+def _bears_our_mark(process: psutil.Process, home: Home) -> bool:
+    try:
+        return process.environ().get(HOME_MARK) == str(home.path)
+    except psutil.AccessDenied:
+        # The API and the workers close their memory, and their environment with it, to all but root. What this very
+        # Python runs, for us, in a group of ours is one of them.
+        return process.uids().real == os.getuid() and process.cmdline()[:1] == [sys.executable]
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

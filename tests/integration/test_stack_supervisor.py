@@ -16,13 +16,24 @@ import pytest
 
 from deploy.stack import leftovers, lock, signals
 from deploy.stack.guard import PAUSES_S
-from deploy.stack.home import Home
+from deploy.stack.home import ROOT, Home
 from deploy.stack.program import HOME_MARK, Program, Stage
 from deploy.stack.supervisor import Supervisor
 from deploy.stack.waiting import until
+from tests.support import without_ptrace
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
+ANOTHER_PYTHON = next(str(name) for name in Path(sys.executable).parent.glob("python*") if str(name) != sys.executable)
+"""The same by another name."""
+CLOSED = (
+    "import os, time; from shared import memory; memory.close(); child = os.fork();"
+    " child and print(child, flush=True); time.sleep(600)"
+)
+LEFTOVERS = (
+    "import sys; from pathlib import Path; from deploy.stack.leftovers import Home, end;"
+    " print(end(Home(Path(sys.argv[1]))))"
 )
 PARENT = "import subprocess, time; subprocess.Popen(['sleep', '600']); print('up', flush=True); time.sleep(600)"
 
@@ -193,6 +204,31 @@ def test_a_child_whose_noted_parent_is_dead_is_a_leftover_only_with_our_mark(hom
         assert leftovers.end(another) == []
         assert leftovers.end(home) == [f"process {child.pid}"]
         assert not is_alive(child.pid)
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_child_that_closed_its_memory_is_known_by_the_python_it_runs(home: Home, is_ours: bool) -> None:
+    """Its environment, and our mark in it, are shown to root alone."""
+    with subprocess.Popen(
+        [sys.executable if is_ours else ANOTHER_PYTHON, "-c", CLOSED],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), HOME_MARK: str(home.path)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        preexec_fn=without_ptrace.give_up,
+    ) as first:
+        assert first.stdout is not None
+        child = int(first.stdout.readline())
+        first.kill()
+    # Its group outlives the noted process, as a worker's children do their main one.
+    (home.run / "processes.json").write_text(json.dumps({str(first.pid): 1.0}))
+
+    done = without_ptrace.run(LEFTOVERS, str(home.path))
+
+    try:
+        assert done.stdout == (f"['process {child}']\n" if is_ours else "[]\n"), done.stderr
+    finally:
+        if is_alive(child):
+            os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", signals.STOPPING, ids=lambda each: str(each.name))

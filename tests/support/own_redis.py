@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import redis
@@ -14,6 +14,7 @@ from deploy.stack import ports
 from deploy.stack import redis as servers
 from deploy.stack.home import Home
 from deploy.stack.program import Program, spawn
+from deploy.stack.redis import RedisServer
 from deploy.stack.waiting import until
 
 READY_WITHIN_S = 10.0
@@ -45,10 +46,13 @@ class OwnRedis:
 
 
 @contextmanager
-def own_redis(folder: Path) -> Iterator[OwnRedis]:
-    """A running broker in *folder*, gone at the end."""
+def own_redis(
+    folder: Path, kind: Callable[..., RedisServer] = servers.broker, settings: Mapping[str, str] | None = None
+) -> Iterator[OwnRedis]:
+    """A running broker (or a vault) in *folder*, gone at the end; *settings*: what it has otherwise."""
     home = Home(folder).make()
-    server = servers.broker(home, port=ports.kept(home, "redis-broker"))
+    server = kind(home, port=ports.kept(home, "redis-own"))
+    server = replace(server, settings={**server.settings, **(settings or {})})
     running = OwnRedis(servers.program(server, home), server.url)
     running.start()
     try:
