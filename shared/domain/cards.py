@@ -112,6 +112,9 @@ class Card:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a card is never pickled or copied; seal it with the vault")
 
+    def __getstate__(self) -> NoReturn:
+        self.__reduce__()  # Else it would hand every field to whoever serialises by it.
+
     def __copy__(self) -> NoReturn:
         self.__reduce__()
 

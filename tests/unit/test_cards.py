@@ -4,37 +4,110 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
+import marshal
 import pickle
-from dataclasses import asdict
+import pprint
+import reprlib
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import date
+from functools import partial
+from typing import Any
 
+import pydantic_core
 import pytest
+import rich.pretty
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu.utils import json as kombu_json
 
 from shared.domain.cards import Card, CardBrand, brand_of, is_past, mask, may_show, passes_luhn
+from shared.domain.money import Money
+from shared.psp.port import Channel, ChargeRequest
 
 NUMBER = "4111111111111111"
-CARD = Card("Jane Doe", NUMBER, "2029", "12", "123", "Personal Visa")
+CARD = Card("Jane Doe", NUMBER, "2029", "12", "9173", "Personal Visa")
 
 
-@pytest.mark.parametrize("render", [repr, str, "{}".format, "%s".__mod__, lambda card: f"{card!r:>40}", ascii])
-def test_a_card_renders_as_its_mask(render: object) -> None:
-    shown = render(CARD)  # type: ignore[operator]
+SECRETS = (NUMBER, "Jane", "2029", "9173", "Personal")
+REQUEST = ChargeRequest("key", "co-1", Money(1499, "EUR"), Channel.CREDIT_CARD, "cu.1", "http://127.0.0.1", card=CARD)
+
+
+def logged_by_the_standard_library(card: Card) -> str:
+    record = logging.LogRecord("name", logging.INFO, "file", 1, "card %s %r", (card, card), None)
+    return logging.Formatter().format(record)
+
+
+def logged_by_ours(card: Card) -> str:
+    return str(structlog.processors.JSONRenderer()(None, "info", {"event": "x", "card": card, "all": [card]}))
+
+
+def shown_with_the_locals_of_a_traceback(card: Card) -> str:
+    """As Sentry and rich show them."""
+    try:
+        raise RuntimeError(card)  # noqa: TRY301 - its frame holds the card.
+    except RuntimeError as error:
+        return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+RENDERERS: dict[str, Callable[[Card], str]] = {
+    "repr": repr,
+    "str": str,
+    "ascii": ascii,
+    "format": "{}".format,
+    "percent": "%r".__mod__,
+    "f-string": lambda card: f"{card} {card!r:>40} {card!s:<40} {card:^40}",
+    "in a list": lambda card: str([card]),
+    "in a dictionary": lambda card: str({"card": card}),
+    "in a request": lambda card: str(replace(REQUEST, card=card)),
+    "pprint": pprint.pformat,
+    "reprlib": reprlib.repr,
+    "rich": rich.pretty.pretty_repr,
+    "json with a default": lambda card: json.dumps({"card": card}, default=str),
+    "pydantic with a fallback": lambda card: pydantic_core.to_json({"card": card}, fallback=str).decode(),
+    "logging": logged_by_the_standard_library,
+    "structlog": logged_by_ours,
+    "traceback": shown_with_the_locals_of_a_traceback,
+}
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+def test_a_card_renders_as_its_mask(name: str) -> None:
+    shown = RENDERERS[name](CARD)
     assert "411111******1111" in shown
-    assert NUMBER not in shown
-    assert "Jane" not in shown
+    assert not [secret for secret in SECRETS if secret in shown]
 
 
-@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps])
-def test_a_card_is_not_pickled_copied_or_dumped(take: object) -> None:
-    with pytest.raises(TypeError):
-        take(CARD)  # type: ignore[operator]
+TAKERS: dict[str, Callable[[Any], object]] = {
+    **{f"pickle {number}": partial(pickle.dumps, protocol=number) for number in range(pickle.HIGHEST_PROTOCOL + 1)},
+    "pickle in a list": lambda card: pickle.dumps([card]),
+    "pickle of a request": lambda card: pickle.dumps(replace(REQUEST, card=card)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "json": json.dumps,
+    "json in a list": lambda card: json.dumps([card]),
+    "json of the message library": kombu_json.dumps,
+    "pydantic": pydantic_core.to_json,
+    "marshal": marshal.dumps,
+    "asdict": asdict,
+    "asdict of a request": lambda card: asdict(replace(REQUEST, card=card)),
+    "dataclasses.replace": lambda card: replace(card, alias=None),
+    "vars": vars,
+    "dict": dict,
+    "list": list,
+    "getstate": lambda card: card.__getstate__(),
+    "hash": hash,
+}
 
 
-def test_a_card_cannot_be_turned_into_a_dictionary_by_accident() -> None:
-    with pytest.raises(TypeError):
-        asdict(CARD)  # type: ignore[call-overload]  # That it has no overload is the point.
+@pytest.mark.parametrize("name", TAKERS)
+def test_a_card_is_not_pickled_copied_dumped_or_taken_apart_and_the_refusal_quotes_nothing(name: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as refused:
+        TAKERS[name](CARD)
+    assert not [secret for secret in SECRETS if secret in f"{refused.value!r} {refused.value.__dict__}"]
 
 
 @pytest.mark.parametrize(
