@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api import return_page
 from api.auth import public
 from api.envelope import answer
-from api.limits import forget_polls
+from api.limits import by_account, forget_polls
 from api.parts import Parts
 from api.strict_json import capped
 from api.webhooks import take
@@ -42,6 +42,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.post("/c2a/psp/<provider>/<account_id>/webhook")
     @public
+    @by_account
     def webhook(provider: str, account_id: str) -> Response:
         take(parts, provider, account_id, dict(request.headers), capped())
         return answer({}, code="SUCCESS")

@@ -55,7 +55,7 @@ _WORDS: Final[Mapping[int, str]] = {
     409: "Understood and refused",
     413: "The body is larger than 64 KiB",
     415: "The body is not application/json in UTF-8",
-    429: "Too many calls with this key",
+    429: "Too many calls; come back later",
     431: "The headers are too large",
     500: "Our fault",
     503: "Something we need is away",
@@ -63,8 +63,8 @@ _WORDS: Final[Mapping[int, str]] = {
 _HEADERS: Final[Mapping[str, str]] = {
     "x-request-id": "The caller's id of this request, or one of ours.",
     "Retry-After": "Seconds until it makes sense to ask again.",
-    "RateLimit": "What the key's bucket holds (IETF draft).",
-    "RateLimit-Policy": "The size of the key's bucket (IETF draft).",
+    "RateLimit": "What the bucket that binds holds: the key's, or its tenant's (IETF draft).",
+    "RateLimit-Policy": "The size of that bucket (IETF draft).",
     "Location": "Where to go on.",
     "Link": 'The status of the order, rel="status".',
     "Idempotent-Replayed": "true: the order was accepted before under this key.",
@@ -156,12 +156,13 @@ def _answers(route: Route) -> Iterable[tuple[int, Told]]:
     if route.needs_key:
         common[401] = Told(None, headers=("WWW-Authenticate",))
         common[403] = Told(refusal, ("FORBIDDEN",))
+    if route.is_limited:
         common[429] = Told(refusal, ("RATE_LIMITED",), ("Retry-After",))
     return sorted({**common, **route.answers}.items())
 
 
 def _response(status: int, told: Told, route: Route) -> Response:
-    limits = ("RateLimit", "RateLimit-Policy") if route.needs_key and status not in (401, 431) else ()
+    limits = ("RateLimit", "RateLimit-Policy") if route.is_limited and status not in (401, 431) else ()
     asked = ("x-request-id", *limits, *told.headers) if status != 431 else ()
     codes = f": {', '.join(f'`{code}`' for code in told.codes)}" if told.codes else ""
     return Response(

@@ -33,7 +33,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. *path* in OpenAPI's spelling, under both prefixes unless *bare*."""
+    """One operation. *path* in OpenAPI's spelling, under both prefixes unless *bare*; *by_account*: limited a PSP
+    account, where no key is needed."""
 
     method: str
     path: str
@@ -45,8 +46,14 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     request_headers: tuple[str, ...] = ()
     needs_key: bool = True
+    by_account: bool = False
     bare: bool = False
     tag: str = "checkout"
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether calls are counted, and told so in the RateLimit headers."""
+        return self.needs_key or self.by_account
 
 
 _CHECKOUT_409: Final = (
@@ -203,8 +210,14 @@ ROUTES: Final = (
         "/c2a/psp/{provider}/{accountId}/webhook",
         "receiveWebhook",
         "A PSP tells us news, signed by its own scheme",
-        {200: Told(Refused, ("SUCCESS",)), 400: _bad(Refused), 404: Told(Refused, ("NOT_FOUND",))},
+        {
+            200: Told(Refused, ("SUCCESS",)),
+            400: _bad(Refused),
+            404: Told(Refused, ("NOT_FOUND",)),
+            413: Told(Refused, ("REQUEST_TOO_LARGE",)),
+        },
         needs_key=False,
+        by_account=True,
         tag="PSP side",
     ),
     *(

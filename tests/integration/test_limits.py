@@ -6,13 +6,15 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
-from api.limits import PATIENCE_S, PAUSE_S, Kind, Limits, Quota, quota_of
+from api.buckets import PATIENCE_S, PAUSE_S, Quota
+from api.limits import TENANT_TIMES, Kind, Limits, quota_of
 from api.parts import Parts
 from shared.config import Settings
 from shared.store.keys import Caller, KeyRole
@@ -110,6 +112,54 @@ def test_the_buckets_of_two_kinds_and_two_keys_are_apart(redis: Redis) -> None:
     assert limits.take(other, Kind.CHANGES).allowed
 
 
+def siblings(count: int, *, live: bool = False, settings: TenantSettings | None = None) -> list[Caller]:
+    """Keys of one new tenant."""
+    first = a_caller(live=live, settings=settings)
+    return [replace(first, key_id=uuid.uuid4().hex[:16]) for _ in range(count)]
+
+
+def test_many_keys_give_a_tenant_no_more_than_its_own_bucket(redis: Redis) -> None:
+    limits, callers = Limits(redis), siblings(2 * TENANT_TIMES, settings=slow(1))
+
+    verdicts = [limits.take(caller, Kind.CHANGES) for caller in callers]
+
+    assert [verdict.allowed for verdict in verdicts] == [True] * TENANT_TIMES + [False] * TENANT_TIMES
+    assert verdicts[-1].headers()["RateLimit"].startswith('"tenant-changes";r=0;t=')
+    assert verdicts[-1].headers()["RateLimit-Policy"] == f'"tenant-changes";q={TENANT_TIMES};w=60'
+    assert 1 <= verdicts[-1].retry_after_s <= 60 / TENANT_TIMES
+
+
+def test_a_call_that_its_tenant_may_not_make_costs_its_key_nothing(redis: Redis) -> None:
+    limits, (*busy, idle) = Limits(redis), siblings(TENANT_TIMES + 1, settings=slow(1))
+    for caller in busy:
+        limits.take(caller, Kind.CHANGES)
+
+    assert not limits.take(idle, Kind.CHANGES).allowed
+    assert redis.get(f"limit:{idle.key_id}:changes") is None
+
+
+def test_sandbox_keys_take_nothing_from_a_tenants_live_ones(redis: Redis) -> None:
+    limits, callers = Limits(redis), siblings(TENANT_TIMES, settings=slow(1))
+    for caller in callers:
+        limits.take(caller, Kind.CHANGES)
+
+    assert limits.take(replace(callers[0], live=True, key_id="live" + callers[0].key_id), Kind.CHANGES).allowed
+
+
+def test_both_buckets_and_the_count_are_one_round_trip(redis: Redis) -> None:
+    limits, caller = Limits(redis), a_caller()
+    limits.take(caller, Kind.STATUS, f"polls:{uuid.uuid4()}")  # Connected, and the script is known.
+    before = redis.info("commandstats")
+
+    limits.take(caller, Kind.STATUS, f"polls:{uuid.uuid4()}")
+
+    after = redis.info("commandstats")
+    asked = {name for name in after if after[name]["calls"] > before.get(name, {"calls": 0})["calls"]}
+    inside = {"cmdstat_time", "cmdstat_get", "cmdstat_set", "cmdstat_incr", "cmdstat_expire"}
+    assert asked - inside == {"cmdstat_evalsha", "cmdstat_info"}
+    assert after["cmdstat_evalsha"]["calls"] == before["cmdstat_evalsha"]["calls"] + 1
+
+
 def test_of_many_at_once_exactly_the_burst_passes(redis: Redis) -> None:
     limits, caller = Limits(redis), a_caller(settings=slow(20))
 
@@ -144,7 +194,7 @@ def test_a_key_that_calls_too_often_is_told_429_and_when_to_come_back(
 
     assert (first.status_code, first.headers["RateLimit"]) == (200, '"changes";r=0;t=60')
     assert (second.status_code, poll.status_code) == (429, 200)
-    assert second.json == {"message": "too many calls with this key", "status": {"messageCode": "RATE_LIMITED"}}
+    assert second.json == {"message": "too many calls; come back later", "status": {"messageCode": "RATE_LIMITED"}}
     assert 58 <= int(second.headers["Retry-After"]) <= 60
     assert second.headers["RateLimit-Policy"] == '"changes";q=1;w=60'
     assert poll.json is not None
@@ -162,8 +212,8 @@ def test_a_path_that_is_no_tracking_number_is_not_counted(settings: Settings, en
     assert not redis.keys("polls:*x*")
 
 
-def test_without_redis_calls_pass_and_only_one_a_pause_waits_for_it(
-    tmp_path: Path, settings: Settings, engine: Engine
+def test_without_redis_calls_pass_with_an_alarm_and_only_one_a_pause_waits_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caller = a_caller(settings=slow(1))
     now = [0.0]
@@ -183,7 +233,9 @@ def test_without_redis_calls_pass_and_only_one_a_pause_waits_for_it(
         back = [limits.take(newcomer, Kind.CHANGES).allowed for _ in range(2)]
 
     assert all(verdict.allowed and verdict.count is None for verdict in passed)
+    assert passed[0].headers() == {"RateLimit-Policy": '"changes";q=1;w=60'}, "what nobody counted is not told"
     assert waited - late.seconds < 2 * PATIENCE_S + 0.5
+    assert capsys.readouterr().out.count("limits.open") == 1
     assert back == [True, False], "after the pause Redis is asked again"
 
 

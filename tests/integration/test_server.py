@@ -6,15 +6,9 @@ Raw sockets against the real process: no client library would send these.
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,118 +19,34 @@ from sqlalchemy import Engine
 
 from api.patience import BODY_S
 from api.server import OPTIONS
-from deploy.stack import ports
-from deploy.stack.home import Home
 from deploy.stack.waiting import until
 from shared.config import Settings
-from tests.support.front_door import Shop, a_shop
+from tests.support.served import PATH, Served, answer_on, ask, serving
 
-ROOT: Final = Path(__file__).parents[2]
-PATH: Final = "/api/v1/c2a/offer/checkout"
 CANARY: Final = "4111111111111111"
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A running API process and its log."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-    log: Path
-    shop: Shop
-
-    def head(self, *lines: str, method: str = "POST") -> bytes:
-        """The head of an authenticated request."""
-        fixed = (f"{method} {PATH} HTTP/1.1", "Host: x", "Content-Type: application/json")
-        keys = (f"{name}: {value}" for name, value in self.shop.headers.items())
-        return "".join(f"{line}\r\n" for line in (*fixed, *keys, *lines, "")).encode()
-
-    def connect(self) -> socket.socket:
-        """A raw connection."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
-
-    def memory(self) -> int:
-        """Resident bytes of all its processes."""
-        parent = psutil.Process(self.process.pid)
-        return sum(process.memory_info().rss for process in (parent, *parent.children()))
 
 
 @pytest.fixture(scope="module")
 def served(settings: Settings, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The API as deploy/up starts it."""
-    with _serving(settings, engine, tmp_path_factory.mktemp("served")) as running:
+    with serving(settings, engine, tmp_path_factory.mktemp("served")) as running:
         yield running
 
 
 @pytest.fixture
 def mortal(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Served]:
     """Another one, to be ended by its test."""
-    with _serving(settings, engine, tmp_path) as running:
+    with serving(settings, engine, tmp_path) as running:
         yield running
-
-
-@contextmanager
-def _serving(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Served]:
-    port = ports.kept(Home(tmp_path).make(), "api")
-    log = tmp_path / "api.log"
-    env = os.environ | {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "BROKER_URL": settings.broker_url.get_secret_value(),
-        "VAULT_URL": settings.vault_url.get_secret_value(),
-    }
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "api.main", "--port", str(port), "--workers", "1"],
-            cwd=ROOT,
-            env=env,
-            stdout=out,
-            stderr=out,
-        )
-    try:
-        until(lambda: _is_ready(port), "the API is ready", within_s=30)
-        yield Served(process, port, log, a_shop(engine))
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _answer(client: socket.socket) -> tuple[int, dict[str, str]]:
-    """The status and the document of the answer on *client*; (0, {}) if it was closed without one."""
-    heard = b""
-    while b"\r\n\r\n" not in heard:
-        if not (more := client.recv(65_536)):
-            return 0, {}
-        heard += more
-    head, _, body = heard.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
-    )
-    while len(body) < length:
-        body += client.recv(65_536)
-    return int(head.split()[1]), json.loads(body or b"{}").get("status", {})
-
-
-def _ask(served: Served, *parts: bytes) -> tuple[int, dict[str, str]]:
-    with served.connect() as client:
-        for part in parts:
-            client.sendall(part)
-        return _answer(client)
 
 
 def test_a_body_over_the_cap_is_refused_however_it_is_framed_and_memory_stays_flat(served: Served) -> None:
     before = served.memory()
     chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
 
-    told = _ask(served, served.head(f"Content-Length: {1 << 33}"), b"{}")
-    chunked = _ask(served, served.head("Transfer-Encoding: chunked"), *[chunk] * 32)
-    padded = _ask(served, served.head("Transfer-Encoding: chunked"), b"2\r\n{}\r\n", chunk, b"0\r\n\r\n")
+    told = ask(served, served.head(f"Content-Length: {1 << 33}"), b"{}")
+    chunked = ask(served, served.head("Transfer-Encoding: chunked"), *[chunk] * 32)
+    padded = ask(served, served.head("Transfer-Encoding: chunked"), b"2\r\n{}\r\n", chunk, b"0\r\n\r\n")
 
     assert told == chunked == padded == (413, {"messageCode": "REQUEST_TOO_LARGE"})
     assert served.memory() - before < 20 << 20
@@ -159,7 +69,7 @@ def test_a_body_over_the_cap_is_refused_however_it_is_framed_and_memory_stays_fl
 def test_what_is_no_request_is_refused_in_the_envelope_and_quoted_nowhere(
     served: Served, sent: str, status: int
 ) -> None:
-    told = _ask(served, sent.encode("latin-1"))
+    told = ask(served, sent.encode("latin-1"))
 
     assert told[0] == status
     assert set(told[1]) == {"messageCode"}
@@ -168,7 +78,7 @@ def test_what_is_no_request_is_refused_in_the_envelope_and_quoted_nowhere(
 
 
 def test_a_broken_chunk_is_a_bad_request(served: Served) -> None:
-    told = _ask(served, served.head("Transfer-Encoding: chunked"), b"ZZ\r\n{}\r\n0\r\n\r\n")
+    told = ask(served, served.head("Transfer-Encoding: chunked"), b"ZZ\r\n{}\r\n0\r\n\r\n")
 
     assert told == (400, {"messageCode": "BAD_REQUEST"})
 
@@ -183,7 +93,7 @@ def test_a_body_that_dribbles_is_given_up_and_others_are_served_meanwhile(served
             slow.sendall(b" ")
             assert httpx.get(f"http://127.0.0.1:{served.port}/healthz").status_code == 200
             try:
-                told = _answer(slow)
+                told = answer_on(slow)
             except TimeoutError:
                 continue
 
@@ -202,7 +112,7 @@ def test_headers_that_dribble_end_with_the_connection(served: Served) -> None:
 
 
 def test_a_compressed_body_is_refused_unread(served: Served) -> None:
-    told = _ask(served, served.head("Content-Encoding: gzip", "Content-Length: 2"), b"\x1f\x8b")
+    told = ask(served, served.head("Content-Encoding: gzip", "Content-Length: 2"), b"\x1f\x8b")
 
     assert told == (415, {"messageCode": "UNSUPPORTED_MEDIA_TYPE"})
 
@@ -210,7 +120,7 @@ def test_a_compressed_body_is_refused_unread(served: Served) -> None:
 def test_sigterm_answers_what_is_here_and_waits_for_nobody_idle(mortal: Served) -> None:
     with mortal.connect() as idle, mortal.connect() as busy:
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert _answer(idle)[0] == 200  # Kept alive, and now waited on.
+        assert answer_on(idle)[0] == 200  # Kept alive, and now waited on.
         busy.sendall(mortal.head("Content-Length: 2", "Expect: 100-continue"))
         assert busy.recv(100).startswith(b"HTTP/1.1 100")  # Its head was read, and its body is waited for.
         mortal.process.send_signal(signal.SIGTERM)
@@ -218,7 +128,7 @@ def test_sigterm_answers_what_is_here_and_waits_for_nobody_idle(mortal: Served) 
 
         busy.sendall(b"{}")
 
-        assert _answer(busy) == (400, {"messageCode": "INVALID_REQUEST"})
+        assert answer_on(busy) == (400, {"messageCode": "INVALID_REQUEST"})
     mortal.process.wait(timeout=OPTIONS["graceful_timeout"])
     assert mortal.process.returncode == 0
 

@@ -1,0 +1,159 @@
+"""Token buckets in Redis, as many as a call needs, in one round trip.
+
+A bucket is one number, the moment at which it would be full again (GCRA, the generic cell rate algorithm): equal
+to a token bucket of *burst* tokens that gains *per_minute* tokens a minute, by the clock of Redis, so that every
+process of the API counts in the same bucket. A token is taken from all buckets of a call or from none. A count of
+what was let in rides in the same script.
+
+Redis away: calls pass. A limit protects us from a client, and to refuse all clients for its sake would do the
+harm itself. The alarm is logged, and Redis is left alone for a moment so that not every request waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import structlog
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_S: Final = 0.2
+"""How long a call waits for its bucket: a hundred times what a healthy Redis takes."""
+PAUSE_S: Final = 1.0
+"""How long Redis is left alone after a failure: one slow request a second and process, not each."""
+COUNT_LIFE_S: Final = 1_200
+"""A count of polls outlives the longest challenge (15 min) since the last poll; then it begins again."""
+_MINUTE_US: Final = 60_000_000
+
+_SCRIPT: Final = """
+local now = redis.call('TIME')
+now = now[1] * 1000000 + now[2]
+local buckets, full_at, told, allowed = tonumber(ARGV[1]), {}, {}, 1
+for n = 1, buckets do
+  local interval, burst = tonumber(ARGV[2 * n]), tonumber(ARGV[2 * n + 1])
+  full_at[n] = math.max(tonumber(redis.call('GET', KEYS[n]) or now), now)
+  local room = burst * interval - (full_at[n] - now)
+  if room < interval then allowed = 0 end
+  told[n] = {math.floor(room / interval), math.max(0, interval - room), full_at[n] - now}
+end
+local count = 0
+if allowed == 1 then
+  for n = 1, buckets do
+    local interval = tonumber(ARGV[2 * n])
+    local empty_for = full_at[n] + interval - now
+    redis.call('SET', KEYS[n], string.format('%.0f', now + empty_for), 'PX', math.ceil(empty_for / 1000))
+    told[n] = {told[n][1] - 1, 0, empty_for}
+  end
+  if KEYS[buckets + 1] then
+    count = redis.call('INCR', KEYS[buckets + 1])
+    redis.call('EXPIRE', KEYS[buckets + 1], ARGV[2 * buckets + 2])
+  end
+end
+return {allowed, count, told}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The size of one bucket; *kind* is its name in the headers."""
+
+    kind: str
+    per_minute: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket by the name it has in Redis."""
+
+    name: str
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the buckets of one call said: *quota* is the one that binds, the emptiest, or who makes the caller wait.
+
+    *remaining* is None when Redis is away. *count* is what also_count stands at, None when Redis is away or the call
+    was refused.
+    """
+
+    quota: Quota
+    allowed: bool
+    remaining: int | None
+    retry_after_s: int
+    reset_s: int
+    count: int | None
+
+    def headers(self) -> dict[str, str]:
+        """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10, structured fields).
+
+        r: calls that would pass right now; t: seconds until the bucket is full; q and w: the sustained rate. Of a
+        bucket that nobody could look into, only the policy is told.
+        """
+        policy = {"RateLimit-Policy": f'"{self.quota.kind}";q={self.quota.per_minute};w=60'}
+        if self.remaining is None:
+            return policy
+        return policy | {"RateLimit": f'"{self.quota.kind}";r={self.remaining};t={self.reset_s}'}
+
+
+class Buckets:
+    """All buckets of one Redis."""
+
+    def __init__(self, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
+        self._script = _impatient(redis).register_script(_SCRIPT)
+        self._clock = clock
+        self._paused_until = 0.0
+
+    def take(self, buckets: Sequence[Bucket], also_count: str | None = None) -> Verdict:
+        """Take one token of each of *buckets*, or none; with *also_count*, count under that name if all had one."""
+        if self._clock() < self._paused_until:
+            return _unlimited(buckets)
+        names = [*(bucket.name for bucket in buckets), *([also_count] if also_count else [])]
+        sizes = [size for bucket in buckets for size in _sizes(bucket.quota)]
+        try:
+            said = cast(
+                "tuple[int, int, list[tuple[int, int, int]]]",
+                self._script(names, [len(buckets), *sizes, COUNT_LIFE_S]),
+            )
+        except RedisError as error:
+            self._paused_until = self._clock() + PAUSE_S
+            log.error("limits.open", error=type(error).__name__)  # noqa: TRY400  # The alarm; a traceback adds nothing.
+            return _unlimited(buckets)
+        return _judged(buckets, *said)
+
+
+def _judged(buckets: Sequence[Bucket], allowed: int, count: int, told: list[tuple[int, int, int]]) -> Verdict:
+    """The verdict of the bucket that binds: the longest wait, else the fewest tokens left."""
+    bucket, (remaining, wait_us, reset_us) = min(
+        zip(buckets, told, strict=True), key=lambda pair: (-pair[1][1], pair[1][0])
+    )
+    return Verdict(bucket.quota, bool(allowed), remaining, _seconds(wait_us), _seconds(reset_us), count or None)
+
+
+def _sizes(quota: Quota) -> tuple[int, int]:
+    """A quota as the script wants it: microseconds a token, tokens."""
+    return max(1, _MINUTE_US // quota.per_minute), quota.burst
+
+
+def _unlimited(buckets: Sequence[Bucket]) -> Verdict:
+    return Verdict(buckets[0].quota, allowed=True, remaining=None, retry_after_s=0, reset_s=0, count=None)
+
+
+def _impatient(redis: Redis) -> Redis:
+    """A client of the same Redis that waits far shorter: a card is worth a second, a limit is not."""
+    asked = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S, "retry": Retry(NoBackoff(), 0)}
+    pool = redis.connection_pool
+    return Redis(connection_pool=ConnectionPool(pool.connection_class, **{**pool.connection_kwargs, **asked}))
+
+
+def _seconds(microseconds: int) -> int:
+    return math.ceil(microseconds / 1_000_000)
