@@ -18,18 +18,20 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from api.card_testing import too_many_declines
 from api.parts import Parts
 from api.refusal_reasons import reason
 from api.schemas.checkout import CheckoutRequest
 from shared.domain.cards import may_show
 from shared.domain.offers import CartLine
-from shared.domain.refusals import IdempotencyConflict, InvalidRequest, Refusal, Unavailable
+from shared.domain.refusals import IdempotencyConflict, InvalidRequest, RateLimited, Refusal, Unavailable
 from shared.failpoints import Failpoint, reach
 from shared.ids import new_tracking_number
 from shared.messages import Step
 from shared.store import admission, orders
 from shared.store.admission import Candidate, Holder
 from shared.store.engine import statements
+from shared.velocity import Shopper
 
 log = structlog.get_logger(__name__)
 
@@ -52,13 +54,11 @@ def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: st
     """Admit *ask*, or find the order an equal call made. Raises a Refusal, which leaves nothing behind."""
     key = _key(ask, header_key)
     candidate = _candidate(parts, tenant_id, ask, key)
-    card = ask.card()
     reach(Failpoint.ADMISSION_BEFORE_VAULT)
-    if card is not None:
-        parts.vault.put(tenant_id, candidate.tracking_number, card)
+    too_many = _keep_card(parts, candidate, ask)
     reach(Failpoint.ADMISSION_BEFORE_STATEMENT)
     try:
-        holder = _write(parts, candidate, ask)
+        holder = _write(parts, candidate, ask, too_many)
     except Refusal:
         reach(Failpoint.REFUSAL_BEFORE_FORGETTING)
         _forget(parts, candidate)
@@ -76,6 +76,20 @@ def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: st
     if holder.digest != candidate.digest:
         raise IdempotencyConflict(_differences(parts, tenant_id, holder, candidate))
     return Accepted(holder.tracking_number, replayed=True)
+
+
+def _keep_card(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> RateLimited | None:
+    """The card into the vault, if there is one; the refusal for a shopper of whom too many were declined.
+
+    Not raised: an order that was accepted before is told about also then.
+    """
+    card = ask.card()
+    if card is None:
+        return None
+    customer = ask.order.customer
+    shopper = Shopper(candidate.tenant_id, customer.customer_urn, customer.ip_address)
+    declines = parts.vault.put(candidate.tenant_id, candidate.tracking_number, card, sizes_of=shopper.sets)
+    return too_many_declines(parts.velocity, shopper) if parts.velocity.is_over(declines) else None
 
 
 def _key(ask: CheckoutRequest, header: str | None) -> str | None:
@@ -127,28 +141,28 @@ def cart_of(ask: CheckoutRequest) -> list[CartLine]:
     return [CartLine(item.item_identifier, item.parent_item_identifier, item.quantity) for item in ask.order.items]
 
 
-def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
+def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
     """Write the order down; a connection that broke, perhaps at COMMIT, is answered with the same statement again.
 
     One that only went silent is not: the caller has waited long enough and hears 503, and repeats under its key.
     """
     started = time.monotonic()
     try:
-        return _write_once(parts, candidate, ask)
+        return _write_once(parts, candidate, ask, too_many)
     except DBAPIError as error:
         if not error.connection_invalidated or time.monotonic() - started > AGAIN_WITHIN_S:
             raise
         log.warning("admission.again", error=type(error.orig).__name__)
-        return _write_once(parts, candidate, ask)
+        return _write_once(parts, candidate, ask, too_many)
 
 
-def _write_once(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
-    if _has_its_bundles(ask):
+def _write_once(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
+    if too_many is None and _has_its_bundles(ask):
         with statements(parts.engine) as conn:
             holder = admission.admit(conn, candidate)
         if holder is not None:
             return holder
-    return _judge(parts, candidate, ask)
+    return _judge(parts, candidate, ask, too_many)
 
 
 def _has_its_bundles(ask: CheckoutRequest) -> bool:
@@ -157,14 +171,14 @@ def _has_its_bundles(ask: CheckoutRequest) -> bool:
     return all(item.parent_item_identifier in bundles | {None} for item in ask.order.items)
 
 
-def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
+def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
     """Holding the key: find the earlier order, or say why this one is refused, and leave no key behind."""
     with parts.engine.begin() as conn:
         holder = admission.hold_key(conn, candidate)
         if holder.tracking_number != candidate.tracking_number or _is_written(conn, candidate):
             return holder
         reach(Failpoint.REFUSAL_HOLDING_KEY)
-        refusal = reason(conn, candidate, cart_of(ask))
+        refusal = too_many or reason(conn, candidate, cart_of(ask))
         if refusal is not None:
             reach(Failpoint.REFUSAL_BEFORE_ROLLBACK)
             raise refusal  # Rolls the key back.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
+from api.card_testing import too_many_declines
 from api.parts import Parts
 from api.schemas.methods import AddMethodRequest
 from shared.domain.outcomes import Declined, KeptMethod, NotSent, Unanswered
@@ -22,6 +23,7 @@ from shared.store import accounts, methods
 from shared.store.engine import statements
 from shared.store.keys import Caller
 from shared.store.methods import StoredMethod, StoredToken
+from shared.velocity import NOT_THE_CARDS_FAULT, Shopper
 
 PSP_BACK_S: Final = 5
 """When a caller may try a silent PSP again: an outage of seconds is the common one."""
@@ -30,19 +32,24 @@ PSP_BACK_S: Final = 5
 def add(parts: Parts, who: Caller, request: AddMethodRequest) -> StoredMethod:
     """Have a PSP keep the card and store what it kept.
 
-    Raises ProviderNotAvailable, CardDeclined (the reason is its message) or PspUnavailable.
+    Raises RateLimited (too many cards of this customer were declined), ProviderNotAvailable, CardDeclined (the reason
+    is its message) or PspUnavailable.
     """
+    shopper = Shopper(who.tenant_id, request.customer_urn)
+    if parts.velocity.blocks(shopper):
+        raise too_many_declines(parts.velocity, shopper)
     account = _account_for(parts, who, request.payment_method.provider_identifier)
     card = request.card()
     reach(Failpoint.KEEPING_BEFORE_CALL)
-    kept = psp_for(account).keep_card(
-        card, customer_urn=request.customer_urn, psp_key=f"keep_{secrets.token_urlsafe(16)}"
-    )
+    name = f"keep_{secrets.token_urlsafe(16)}"
+    kept = psp_for(account).keep_card(card, customer_urn=request.customer_urn, psp_key=name)
     reach(Failpoint.KEEPING_AFTER_CALL)
     match kept:
         case KeptMethod():
             return _store(parts, who, request.customer_urn, account, kept, alias=card.alias)
         case Declined():
+            if kept.reason not in NOT_THE_CARDS_FAULT:
+                parts.velocity.count(shopper, name)
             raise CardDeclined(kept.reason.value)
         case Unanswered() | NotSent():
             raise PspUnavailable("the PSP did not answer; nothing was stored", retry_after_s=PSP_BACK_S)

@@ -15,6 +15,7 @@ from shared.doorbell import Doorbell
 from shared.keyring import Keyring
 from shared.settle import Terms
 from shared.vault import Vault
+from shared.velocity import Velocity, limit_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Parts:
     def vault(self) -> Vault:
         """Where fresh cards wait."""
         return Vault(self.redis, self.keyring, self.settings.vault_ttl_s)
+
+    @cached_property
+    def velocity(self) -> Velocity:
+        """How often cards were declined, and for whom."""
+        return Velocity(self.redis, limit_of(self.settings))
 
     @cached_property
     def doorbell(self) -> Doorbell:

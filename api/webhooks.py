@@ -74,6 +74,7 @@ def _settle_once(
 def _go_on(parts: Parts, before: Order, after: Order) -> None:
     if before.version == after.version:
         return
+    parts.velocity.note(after)
     log.info("webhook.moved", tracking_number=after.tracking_number, state=after.state)
     if before.state is OrderState.CHALLENGE:
         forget_polls(parts.redis, after.tenant_id, after.tracking_number)

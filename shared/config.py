@@ -65,6 +65,13 @@ class Settings(BaseSettings):
     longer than a PSP is away and not so long that a charge would be a surprise. Then it is cancelled."""
     challenge_life_s: int = 900
     """How long a shopper may take over a challenge; then the PSP is asked, told to cancel, and only then we fail it."""
+    declines_per_customer: int = 10
+    """Declined cards after which a customer may try no further one (card testing): a shopper has a few cards and
+    mistypes a few times; who tests stolen ones has hundreds."""
+    declines_per_address: int = 30
+    """The same for an address, behind which an office or a mobile network's many shoppers may be."""
+    declines_window_s: int = 3_600
+    """How long after the first decline they are counted together, and so the longest anybody is kept out."""
     lease_s: int = 4
     """A step's claim on an order; renewed by its process every lease_s / 3, never past lease_limit_s. What a killed
     worker held is taken over 2.7 to 4 s later and at the rescuer's next look: half of it within 5 s."""

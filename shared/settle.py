@@ -254,8 +254,12 @@ def failure_of(order: Order, reason: DeclineReason) -> str:
     """The public words for a decline (contract section 3); never a PSP's raw text."""
     if reason is DeclineReason.AUTHENTICATION_FAILED or reason is DeclineReason.SHOPPER_CANCELLED:
         return "CHALLENGE_FAILED"
-    word = "CARD_DECLINED" if order.channel == Channel.CREDIT_CARD else "PAYMENT_REFUSED"
-    return f"{word}: {reason}"
+    return word_of("CARD_DECLINED" if order.channel == Channel.CREDIT_CARD else "PAYMENT_REFUSED", reason)
+
+
+def word_of(what: str, reason: DeclineReason) -> str:
+    """How a decline is written down and told: what happened, and why in our words."""
+    return f"{what}: {reason}"
 
 
 def _challenged(case: _Case, outcome: Challenged) -> Order:

@@ -94,6 +94,7 @@ def _go_on(run: Runtime, before: Order, now: Order) -> None:
     """Let go of a card that nobody needs any more; ring for what comes next, if the order is out of its doubt."""
     if now.version == before.version:
         return
+    run.velocity.note(now)
     run.forget_spent_card(now)
     if now.state not in UNCLEAR and not now.is_finished:
         run.doorbell.ring(STEP_FOR[now.state], now.tracking_number)

@@ -30,6 +30,7 @@ from shared.store.engine import statements
 from shared.store.methods import StoredToken
 from shared.store.orders import Order
 from shared.vault import VaultAway
+from shared.velocity import Shopper
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -101,6 +102,9 @@ def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
     card = run.vault.get(order.tenant_id, order.tracking_number) if order.carries_card else None
     if order.carries_card and card is None and unsettled is None:
         return "CARD_DATA_UNAVAILABLE"
+    if card is not None and unsettled is None and run.velocity.blocks(Shopper.of(order)):
+        log.warning("velocity.blocked", tracking_number=order.tracking_number)
+        return failure_of(order, DeclineReason.GENERIC)
     channel = Channel(order.channel)
     account = (
         run.account_at(order.tenant_id, unsettled.provider)
@@ -174,6 +178,7 @@ def _charge(run: Runtime, order: Order, plan: _Plan, claimed_at: float) -> bool:
             now = settle(conn, news, run.terms)
             reach(Failpoint.PAY_BEFORE_COMMIT)
         reach(Failpoint.PAY_AFTER_COMMIT)
+    run.velocity.note(now)
     run.forget_spent_card(now)
     run.outages.heard(run.engine, plan.attempt, outcome)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)

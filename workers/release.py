@@ -71,6 +71,7 @@ def _go_on(run: Runtime, before: Order, after: Order) -> None:
     log.info("inbox.released", tracking_number=after.tracking_number, state=after.state)
     if before.version == after.version:
         return
+    run.velocity.note(after)
     if before.state in UNCLEAR and after.state not in UNCLEAR and not after.is_finished:
         run.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
         reach(Failpoint.RELEASE_AFTER_RING)

@@ -27,6 +27,7 @@ from shared.store.engine import create_engine, statements
 from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
 from shared.vault import Vault
+from shared.velocity import Velocity, limit_of
 from workers.heartbeat import Heartbeat
 from workers.outages import Outages
 
@@ -59,6 +60,11 @@ class Runtime:
     def owner(self) -> str:
         """Who holds our leases, for whoever reads the row."""
         return f"{socket.gethostname()}:{os.getpid()}"
+
+    @cached_property
+    def velocity(self) -> Velocity:
+        """How often cards were declined, and for whom; in the Redis of the vault."""
+        return Velocity(self.vault.redis, limit_of(self.settings))
 
     @property
     def lease(self) -> LeaseTerms:

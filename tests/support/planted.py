@@ -31,6 +31,7 @@ from api.schemas.checkout import CheckoutRequest
 from shared import messages
 from shared.domain.cards import Card
 from shared.domain.outcomes import Captured, Declined, DeclineReason, PaymentOutcome, Unanswered
+from shared.domain.refusals import RateLimited
 from shared.domain.states import OrderEvent, may
 from shared.ids import new_tracking_number
 from shared.keyring import Keyring
@@ -115,16 +116,16 @@ def _no_rescuer(stack: ExitStack) -> None:
 def _select_probe(stack: ExitStack) -> None:
     """After a cut commit the database is asked whether the order is there; if it is not, the order is made anew."""
 
-    def write(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Holder:
+    def write(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
         try:
-            return api.admission._write_once(parts, candidate, ask)
+            return api.admission._write_once(parts, candidate, ask, too_many)
         except DBAPIError:
             with statements(parts.engine) as conn:
                 seen = conn.execute(select(idempotency_keys).where(idempotency_keys.c.key == candidate.key)).first()
         if seen is not None:
             return Holder(seen.tracking_number, seen.digest)
         number = new_tracking_number()
-        return api.admission._write_once(parts, replace(candidate, tracking_number=number, key=number), ask)
+        return api.admission._write_once(parts, replace(candidate, tracking_number=number, key=number), ask, too_many)
 
     stack.enter_context(patch.object(api.admission, "_write", write))
 
@@ -134,9 +135,9 @@ def _pan_in_arguments(stack: ExitStack) -> None:
     put = Vault.put
     numbers: dict[str, str] = {}
 
-    def putting(self: Vault, tenant_id: UUID, tracking_number: str, card: Card) -> None:
+    def putting(self: Vault, tenant_id: UUID, tracking_number: str, card: Card, **more: Any) -> list[int]:
         numbers[tracking_number] = card.number
-        put(self, tenant_id, tracking_number, card)
+        return put(self, tenant_id, tracking_number, card, **more)
 
     def message(step: Step, tracking_number: str, **more: Any) -> Message:
         one = messages.message(step, tracking_number, **more)
