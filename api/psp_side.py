@@ -93,7 +93,7 @@ def _onward(parts: Parts, order: Order) -> Response:
     with statements(parts.engine) as conn:
         tenant = tenants.get(conn, order.tenant_id)
     target = tenant.settings.return_url if tenant is not None else None
-    if target is None:
+    if not target:
         return return_page.thanks(order.tracking_number)
     joint = "&" if "?" in target else "?"
     onward = redirect(f"{target}{joint}trackingNumber={order.tracking_number}", HTTPStatus.SEE_OTHER, Response)

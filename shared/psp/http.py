@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoNameInTime
 from contextvars import ContextVar
@@ -59,10 +59,18 @@ class Answer:
 class Http:
     """A pool of connections to PSPs; safe to share between the threads or greenlets of one process."""
 
-    def __init__(self, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        patience: Patience | None = None,
+        admits: Callable[[str], bool] = lambda _: True,
+        resolve: Callable[..., list[Any]] = socket.getaddrinfo,
+    ) -> None:
+        """*admits* says of each address of a name whether it may be called; one that may not makes the call NotSent."""
         self._patience = patience or Patience()
         self._pool = httpcore.ConnectionPool(
-            max_connections=CONNECTIONS, keepalive_expiry=KEEP_IDLE_S, network_backend=_TimelyBackend()
+            max_connections=CONNECTIONS,
+            keepalive_expiry=KEEP_IDLE_S,
+            network_backend=_TimelyBackend(admits, resolve),
         )
 
     def call(
@@ -144,7 +152,8 @@ class _TimelyStream(httpcore.NetworkStream):
 class _TimelyBackend(httpcore.NetworkBackend):
     """Opens connections within the connect timeout, the name look-up and every address of the name included."""
 
-    def __init__(self) -> None:
+    def __init__(self, admits: Callable[[str], bool], resolve: Callable[..., list[Any]]) -> None:
+        self._admits, self._resolve = admits, resolve
         self._inner = httpcore.SyncBackend()
         self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="psp-names")
 
@@ -171,7 +180,7 @@ class _TimelyBackend(httpcore.NetworkBackend):
         raise failure
 
     def _addresses(self, host: str, port: int, timeout: float) -> list[str]:
-        looking = self._resolvers.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        looking = self._resolvers.submit(self._resolve, host, port, type=socket.SOCK_STREAM)
         try:
             found = looking.result(max(0.0, timeout))
         except NoNameInTime:
@@ -179,4 +188,7 @@ class _TimelyBackend(httpcore.NetworkBackend):
             raise httpcore.ConnectTimeout from None
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError from error
-        return [str(entry[4][0]) for entry in found]
+        addresses = [str(entry[4][0]) for entry in found]
+        if not all(map(self._admits, addresses)):
+            raise httpcore.ConnectError("the name has an address that may not be called")
+        return addresses

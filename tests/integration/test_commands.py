@@ -215,7 +215,8 @@ def test_an_address_that_is_none_is_told_without_its_value(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "command", [("tenants", "create"), ("keys", "create"), ("catalogue", "import"), ("offers", "import")]
+    "command",
+    [("tenants", "create"), ("tenants", "urls"), ("keys", "create"), ("catalogue", "import"), ("offers", "import")],
 )
 def test_every_command_shows_examples_in_its_help(command: tuple[str, str]) -> None:
     result = c2a(*command, "--help")
@@ -235,3 +236,43 @@ def test_the_installed_command_prints_a_table_for_people(tenant: str) -> None:
     assert "bundles" in ran.stdout
     assert "{" not in ran.stdout
     assert ran.stderr == ""
+
+
+def test_a_tenants_urls_are_kept_with_all_else_it_has_set(engine: Engine, tenant: str) -> None:
+    page, hook = "https://shop.example/thanks?from=checkout", "http://127.0.0.1:9000/hook"
+
+    said(c2a("tenants", "urls", "--tenant", tenant, "--return-url", page, "--json"))
+    told = said(c2a("tenants", "urls", "--tenant", tenant, "--webhook-url", hook, "--json"))
+    c2a("tenants", "create", "New name", "--tenant", tenant, "--limit", 60)
+
+    assert told == {"tenant": tenant, "returnUrl": page, "webhookUrl": hook}
+    with engine.begin() as conn:
+        found = tenants.get(conn, uuid.UUID(tenant))
+    assert found is not None
+    assert (found.settings.return_url, found.settings.webhook_url) == (page, hook)
+    assert found.settings.changes_per_minute == 60
+
+
+@pytest.mark.parametrize(
+    ("option", "url"),
+    [
+        ("--webhook-url", f"https://10.0.0.1/{SECRET}"),
+        ("--webhook-url", f"https://169.254.169.254/{SECRET}"),
+        ("--webhook-url", f"https://0x7f.1/{SECRET}"),
+        ("--webhook-url", f"https://{SECRET}@shop.example/"),
+        ("--return-url", f"javascript:{SECRET}"),
+        ("--return-url", f"https://shop.example/#{SECRET}"),
+    ],
+)
+def test_a_url_that_is_not_safe_is_not_kept_and_not_repeated(
+    engine: Engine, tenant: str, option: str, url: str
+) -> None:
+    result = c2a("tenants", "urls", "--tenant", tenant, option, url)
+
+    assert result.exit_code == 1
+    assert f"{option}: " in result.stderr
+    assert SECRET not in result.output
+    with engine.begin() as conn:
+        found = tenants.get(conn, uuid.UUID(tenant))
+    assert found is not None
+    assert (found.settings.return_url, found.settings.webhook_url) == (None, None)
