@@ -2,7 +2,9 @@
 
 A webhook is verified as it was sent before anything of it is parsed, stored once, and settled in the commit that
 stores it. A returning shopper proves nothing about money: the signed state only says which order to ask the PSP
-about, and the asking is rung for.
+about, and the asking is rung for. A state is good for one asking, of the attempt it was signed for, while that waits
+for its shopper: the order's row remembers that it was asked for. Whoever brings it a second time sees the same page and
+makes nothing happen.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from api.strict_json import capped
 from api.webhooks import take
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
-from shared.ids import is_return_state
+from shared.ids import attempt_of_state
 from shared.messages import Step
-from shared.store import orders, tenants
+from shared.store import attempts, orders, tenants
+from shared.store.attempts import AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
 
@@ -60,31 +63,36 @@ def blueprint(parts: Parts) -> Blueprint:
 
 
 def _welcome(parts: Parts, tracking_number: str) -> Response:
-    order = _returning(parts, tracking_number)
-    if order is None:
+    with statements(parts.engine) as conn:
+        order = orders.get(conn, tracking_number)
+    attempt_no = None if order is None else _signed_for(parts, order)
+    if order is None or attempt_no is None:
+        log.warning("return.refused", known=order is not None)
         return return_page.unknown()
     if order.state is OrderState.CHALLENGE:
-        forget_polls(parts.redis, order.tenant_id, tracking_number)  # As a webhook does: the shopper has acted.
-        _ask_soon(parts, order)
+        _ask_once(parts, order, attempt_no)
     return _onward(parts, order)
 
 
-def _returning(parts: Parts, tracking_number: str) -> Order | None:
-    """The order a shopper comes back to, if the state they bring was signed for it."""
-    with statements(parts.engine) as conn:
-        order = orders.get(conn, tracking_number)
-    state = request.args.get("state", "")
-    if order is None or not is_return_state(parts.keyring, order.tenant_id, tracking_number, state):
-        log.warning("return.refused", known=order is not None)
+def _signed_for(parts: Parts, order: Order) -> int | None:
+    """The attempt to pay *order* that the shopper comes back from, if the state they bring was signed for it."""
+    states = request.args.getlist("state")
+    if len(states) != 1:
         return None
-    return order
+    return attempt_of_state(parts.keyring, order.tenant_id, order.tracking_number, states[0])
 
 
-def _ask_soon(parts: Parts, order: Order) -> None:
+def _ask_once(parts: Parts, order: Order, attempt_no: int) -> None:
+    """Have the PSP asked about the attempt, if it waits for its shopper and nobody asked since it does."""
     reach(Failpoint.BROWSER_BEFORE_STATEMENT)
     with statements(parts.engine) as conn:
-        orders.look_again(conn, order, due_in=LOOK_SOON)
+        every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
+        waits = any(one.attempt_no == attempt_no and one.outcome is AttemptState.CHALLENGED for one in every)
+        if not waits or not orders.look_again(conn, order, due_in=LOOK_SOON, only_if=orders.NOBODY_RANG):
+            log.info("return.again", tracking_number=order.tracking_number)
+            return
     reach(Failpoint.BROWSER_AFTER_STATEMENT)
+    forget_polls(parts.redis, order.tenant_id, order.tracking_number)  # As a webhook does: the shopper has acted.
     parts.doorbell.ring(Step.LOOK_UP, order.tracking_number)
     reach(Failpoint.BROWSER_AFTER_RING)
 

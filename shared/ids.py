@@ -26,11 +26,15 @@ def psp_key(keyring: Keyring, tenant_id: UUID, merchant_reference: str, attempt_
     return keyring.digest("psp-key", str(tenant_id), merchant_reference, str(attempt_no)).hex()[:40]
 
 
-def return_state(keyring: Keyring, tenant_id: UUID, tracking_number: str) -> str:
-    """The signed state a shopper's browser brings back from the PSP: bound to the order, made by nobody else."""
-    return keyring.digest("return", str(tenant_id), tracking_number).hex()[:40]
+def return_state(keyring: Keyring, tenant_id: UUID, tracking_number: str, attempt_no: int | str) -> str:
+    """The signed state a shopper's browser brings back from the PSP: `<attempt>.<signature>`, bound to the order and to
+    that attempt to pay it, made by nobody else."""
+    return f"{attempt_no}.{keyring.digest('return', str(tenant_id), tracking_number, str(attempt_no)).hex()[:40]}"
 
 
-def is_return_state(keyring: Keyring, tenant_id: UUID, tracking_number: str, state: str) -> bool:
-    """Whether *state* was signed for this order; takes the same time whatever is wrong with it."""
-    return hmac.compare_digest(return_state(keyring, tenant_id, tracking_number).encode(), state.encode())
+def attempt_of_state(keyring: Keyring, tenant_id: UUID, tracking_number: str, state: str) -> int | None:
+    """The attempt *state* was signed for; None if it was not for this order, in the same time whatever is wrong."""
+    attempt_no = state.partition(".")[0]
+    signed = return_state(keyring, tenant_id, tracking_number, attempt_no)
+    good = hmac.compare_digest(signed.encode("utf-8", "surrogatepass"), state.encode("utf-8", "surrogatepass"))
+    return int(attempt_no) if good else None

@@ -209,7 +209,7 @@ def _made_no_charge(outcome: PaymentOutcome) -> bool:
 
 
 def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:
-    state = return_state(run.keyring, order.tenant_id, order.tracking_number)
+    state = return_state(run.keyring, order.tenant_id, order.tracking_number, plan.attempt.attempt_no)
     base = f"{run.settings.public_url}/api/v1/c2a/offer/checkout/{order.tracking_number}"
     return ChargeRequest(
         psp_key=plan.attempt.psp_key,

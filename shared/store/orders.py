@@ -238,10 +238,23 @@ def begin_again(conn: Connection, order: Order) -> Order | None:
     return None if row is None else _order(row)
 
 
-def look_again(conn: Connection, order: Order, *, due_in: timedelta) -> None:
-    """Set when somebody must look at *order* next, if it still stands where its reader saw it and is not finished."""
-    conn.execute(
+def look_again(
+    conn: Connection,
+    order: Order,
+    *,
+    due_in: timedelta,
+    only_if: ColumnElement[bool] = true(),  # noqa: B008 - an immutable expression
+) -> bool:
+    """Set when somebody must look at *order* next, if it still stands where its reader saw it, is not finished and
+    *only_if* holds; whether it did."""
+    set_to = (
         update(orders)
-        .where(*_is(order), orders.c.finished_at.is_(None))
+        .where(*_is(order), orders.c.finished_at.is_(None), only_if)
         .values(due_at=func.now() + literal(due_in, Interval), rings=order.rings + 1)
+        .returning(orders.c.version)
     )
+    return conn.execute(set_to).one_or_none() is not None
+
+
+NOBODY_RANG: Final = orders.c.rings == 0
+"""Nobody has asked for the order to be looked at since it came to where it stands."""
