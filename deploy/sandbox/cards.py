@@ -138,6 +138,10 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _troubled(Trouble.DRIBBLE, "charge written, the answer comes a byte at a time", "4000007700000216", 7700035),
 )  # fmt: skip
 
+CANARY_BIN: Final = "40000099"
+"""Numbers that begin so do what their ninth and tenth digit say, so that a test may pay with cards nobody else has."""
+_FIRST_AMOUNT: Final = 7_700_000
+
 BY_NAME: Final = {behaviour.name: behaviour for behaviour in BEHAVIOURS}
 _BY_CARD: Final = {number: behaviour for behaviour in BEHAVIOURS for number in behaviour.cards}
 _BY_AMOUNT: Final = {behaviour.amount: behaviour for behaviour in BEHAVIOURS if behaviour.amount is not None}
@@ -151,7 +155,14 @@ def of_card(number: str, expire_year: str, expire_month: str, *, today: date) ->
         return _MISTYPED
     if is_past(expire_year, expire_month, today=today):
         return BY_NAME["expired_card"]
+    if number.startswith(CANARY_BIN):
+        return of_amount(_FIRST_AMOUNT + int(number[8:10])) or SUCCESS
     return _BY_CARD.get(number, SUCCESS)
+
+
+def code_of(behaviour: Behaviour) -> int:
+    """The ninth and tenth digit of the numbers of CANARY_BIN that do *behaviour*; 0 is success."""
+    return behaviour.amount - _FIRST_AMOUNT if behaviour.amount else 0
 
 
 def of_amount(amount_minor: int) -> Behaviour | None:

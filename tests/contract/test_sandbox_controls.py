@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import ValidationError
 
-from deploy.sandbox.cards import BEHAVIOURS, Trouble
+from deploy.sandbox.cards import BEHAVIOURS, CANARY_BIN, Trouble, of_card
 from deploy.sandbox.faults import LONGEST_PROCESSING_S, Faults, WebhookFaults
 from shared.domain.cards import passes_luhn
 from shared.domain.money import Money
@@ -140,6 +141,14 @@ def test_the_documented_table_is_the_table() -> None:
     rows = re.findall(r"^\| (\w+) \| ([\d ]*)\| (\d*) *\| (.+) \|$", README, re.MULTILINE)
     told = {(name, tuple(cards.split()), int(amount) if amount else None, what) for name, cards, amount, what in rows}
     assert told == {(b.name, b.cards, b.amount, b.meaning) for b in BEHAVIOURS}
+
+
+def test_a_number_of_the_test_bin_does_what_its_digits_say() -> None:
+    assert f"begins with {CANARY_BIN}" in README
+    for behaviour in BEHAVIOURS:
+        begun = f"{CANARY_BIN}{(behaviour.amount or 0) % 100:02}12345"
+        number = next(begun + last for last in "0123456789" if passes_luhn(begun + last))
+        assert of_card(number, "2099", "12", today=date(2026, 11, 23)) == behaviour
 
 
 def test_every_fault_and_trouble_is_documented() -> None:
