@@ -1,4 +1,4 @@
-"""deploy/test: the linters, the type checker, the import contracts, and the tests, tier by tier."""
+"""deploy/test: the linters, the type checker, the import contracts, the audit, and the tests, tier by tier."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ LINT: Final = (
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("lint-imports",),
+    ("python", "-m", "deploy.stack.audit"),
 )
 LONG: Final = "long"
 """Runs by its name alone: it takes hours, and its arguments are deploy/crashtest/long.py's."""

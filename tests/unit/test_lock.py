@@ -1,4 +1,4 @@
-"""What the locks promise: they hold what pyproject.toml asks for, hashed, and name no address to fetch it from."""
+"""What the locks promise: they hold what pyproject.toml asks for (hashes and addresses: test_audit.py)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,3 @@ def test_everything_asked_for_is_locked_in_a_version_that_suits(lock: str) -> No
 
 def test_the_tests_run_on_the_versions_that_are_shipped() -> None:
     assert locked("requirements.txt").items() <= locked("requirements-test.txt").items()
-
-
-@pytest.mark.parametrize("lock", ASKED)
-def test_every_file_is_hashed_and_no_address_is_named(lock: str) -> None:
-    for entry in re.split(r"\n(?=\S)", (ROOT / "deploy" / lock).read_text().strip()):
-        first, *hashes = entry.split("\n")
-        assert re.match(r"[a-z0-9-]+==", first), first
-        assert hashes, f"{first} has no hash"
-        assert all(re.fullmatch(r" +--hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes)
