@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-import psutil
 import pytest
 from sqlalchemy import Engine
 
