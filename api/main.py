@@ -20,11 +20,9 @@ def main() -> None:
     from api.server import Server
     from shared import logs
     from shared.config import Settings
-    from shared.store import durability
 
     settings = Settings()
     logs.configure(settings.log_level)
-    durability.refuse_unsafe(settings)
     Server(settings, host=asked.host, port=asked.port, workers=asked.workers).run()
 
 
