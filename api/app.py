@@ -21,7 +21,8 @@ PREFIXES: Final = ("/api/v1", "/api")
 def create_app(parts: Parts, *extra: Blueprint) -> Flask:
     """The WSGI application over *parts*; *extra* blueprints are served as they are, after ours."""
     app = Flask(__name__, static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES + 1, PROVIDE_AUTOMATIC_OPTIONS=False)
+    # Flask would take DEBUG from FLASK_DEBUG, and with it show errors by their values.
+    app.config.update(DEBUG=False, TESTING=False, MAX_CONTENT_LENGTH=MOST_BYTES + 1, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.merge_slashes = False  # An address is served as published or not at all: no redirects.
     here.remember(app, parts)
     request_log.register(app)

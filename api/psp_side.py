@@ -10,11 +10,10 @@ makes nothing happen.
 from __future__ import annotations
 
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Final
 
 import structlog
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import return_page
@@ -104,6 +103,4 @@ def _onward(parts: Parts, order: Order) -> Response:
     if not target:
         return return_page.thanks(order.tracking_number)
     joint = "&" if "?" in target else "?"
-    onward = redirect(f"{target}{joint}trackingNumber={order.tracking_number}", HTTPStatus.SEE_OTHER, Response)
-    assert isinstance(onward, Response)
-    return onward
+    return return_page.onward(f"{target}{joint}trackingNumber={order.tracking_number}")

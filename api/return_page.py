@@ -5,11 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from flask import Response
+from flask import Response, redirect
 from markupsafe import escape
 
 HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",  # The address carries the signed state.
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -46,6 +47,14 @@ def busy() -> Response:
     """Nothing can be looked up right now; the shopper loads the page again, and loses nothing if they do not."""
     response = _page("One moment", "Please load this page again in a few seconds.", HTTPStatus.SERVICE_UNAVAILABLE)
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def onward(target: str) -> Response:
+    """Off to the shop's own page, *target*; the few words that come with it are for browsers that do not follow."""
+    response = redirect(target, HTTPStatus.SEE_OTHER, Response)
+    assert isinstance(response, Response)
+    response.headers.update(HEADERS)
     return response
 
 

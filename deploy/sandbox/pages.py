@@ -51,7 +51,8 @@ small{display:block;margin-top:1.25rem;opacity:.75}
 """
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; style-src 'sha256-"
+    # No form-action: a browser would hold it against the way back to the shop that answers the form.
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; style-src 'sha256-"
     + b64encode(sha256(_STYLE.encode()).digest()).decode()
     + "'",
     "Referrer-Policy": "no-referrer",

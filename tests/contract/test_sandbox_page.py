@@ -11,6 +11,7 @@ from deploy.sandbox.pages import shown_amount
 from shared.domain.outcomes import Captured, Challenged
 from shared.psp.port import Channel
 from tests.contract.subject import RETURN_URL, SandboxSubject, a_request, query_of
+from tests.support import page_policy
 
 
 def _page(subject: SandboxSubject, **changes: object) -> tuple[str, httpx.Response]:
@@ -46,6 +47,14 @@ def test_the_page_escapes_what_the_merchant_sent_and_loads_nothing(sandbox_subje
     assert "&quot;&gt;&lt;script&gt;" in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert not re.search(r'(src|href)="', page.text)
+
+
+def test_the_page_is_closed_while_it_asks_and_when_it_is_over(sandbox_subject: SandboxSubject) -> None:
+    url, page = _page(sandbox_subject)
+    page_policy.check(page.headers)
+    sandbox_subject.sandbox.click(url, "approve")
+    page_policy.check(httpx.get(url, trust_env=False).headers)
+    page_policy.check(httpx.get(f"{url}-nobody", trust_env=False).headers)
 
 
 def test_approving_twice_captures_once_and_returns_both_times(sandbox_subject: SandboxSubject) -> None:

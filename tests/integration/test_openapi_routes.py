@@ -27,7 +27,7 @@ def app(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Flask]:
     redis.close()
 
 
-def _served(app: Flask) -> set[tuple[str, str]]:
+def served(app: Flask) -> set[tuple[str, str]]:
     """Every method and path of *app*, in OpenAPI's spelling and the contract's names."""
     return {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", lambda name: f"{{{to_camel(name[1])}}}", rule.rule))
@@ -36,7 +36,8 @@ def _served(app: Flask) -> set[tuple[str, str]]:
     }
 
 
-def _documented() -> set[tuple[str, str]]:
+def documented() -> set[tuple[str, str]]:
+    """Every method and path of the OpenAPI document."""
     paths = json.loads(document())["paths"]
     return {
         (method.upper(), prefix + path)
@@ -47,8 +48,8 @@ def _documented() -> set[tuple[str, str]]:
     }
 
 
-def test_every_route_is_documented_and_every_documented_route_is_served(app: Flask) -> None:
-    assert _served(app) == _documented()
+def test_every_route_is_documented_and_every_documented_route_isserved(app: Flask) -> None:
+    assert served(app) == documented()
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
