@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from uuid import UUID
 
 from shared.domain.outcomes import KeptMethod
 from shared.keyring import Keyring
@@ -26,5 +27,10 @@ def open_kept(keyring: Keyring, attempt: Attempt) -> KeptMethod | None:
     return KeptMethod(**json.loads(keyring.open(attempt.kept_token, bound_to=_place(attempt))))
 
 
+def bound_to(tenant_id: UUID, tracking_number: str, attempt_no: int) -> str:
+    """Where what was kept with an attempt opens."""
+    return f"kept:{tenant_id}:{tracking_number}:{attempt_no}"
+
+
 def _place(attempt: Attempt) -> str:
-    return f"kept:{attempt.tenant_id}:{attempt.tracking_number}:{attempt.attempt_no}"
+    return bound_to(attempt.tenant_id, attempt.tracking_number, attempt.attempt_no)

@@ -61,7 +61,7 @@ class Keyring:
         data_key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
         wrapped = self.keys.wrap(data_key, context=_of_data_key(bound_to))
         body = AESGCM(data_key).encrypt(nonce, plain, bound_to.encode())
-        return sealed_under(wrapped.key_id) + len(wrapped.body).to_bytes(2) + wrapped.body + nonce + body
+        return _joined(wrapped, nonce + body)
 
     def open(self, sealed: bytes, *, bound_to: str) -> bytes:
         """What was sealed; raises CannotOpen (RetiredKey where its key was retired) or KeysAway."""
@@ -78,6 +78,18 @@ class Keyring:
         """What a key of the ring sealed itself, before values had data keys: to that key, the value was one."""
         key_id, _, body = sealed.partition(b".")
         return self.keys.unwrap(Wrapped(key_id.decode("ascii", "replace"), body), context=bound_to)
+
+    def reseal(self, sealed: bytes, *, bound_to: str) -> bytes:
+        """*sealed* under the key that seals at present; itself if it is already. Raises as open does.
+
+        Only the data key is wrapped anew: what it sealed stays as it is.
+        """
+        if not sealed.startswith(ENVELOPE):
+            return self.seal(self._open_direct(sealed, bound_to=bound_to), bound_to=bound_to)
+        wrapped, body = _parts(sealed)
+        context = _of_data_key(bound_to)
+        anew = self.keys.wrap(self.keys.unwrap(wrapped, context=context), context=context)
+        return sealed if anew.key_id == wrapped.key_id else _joined(anew, body)
 
     def digest(self, *parts: str) -> bytes:
         """A keyed digest of *parts*, 32 bytes; the parts cannot run into each other."""
@@ -126,6 +138,10 @@ def sealed_under(key_id: str) -> bytes:
     """How every value begins whose data key was wrapped by *key_id*."""
     name = key_id.encode()
     return ENVELOPE + len(name).to_bytes(1) + name
+
+
+def _joined(wrapped: Wrapped, body: bytes) -> bytes:
+    return sealed_under(wrapped.key_id) + len(wrapped.body).to_bytes(2) + wrapped.body + body
 
 
 def _parts(sealed: bytes) -> tuple[Wrapped, bytes]:

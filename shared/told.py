@@ -26,12 +26,12 @@ def seal_told(keyring: Keyring, tenant_id: UUID, event_id: str, outcome: LookUpO
     """*outcome* as the inbox may hold it."""
     shape = type(outcome).__name__
     says = None if outcome is None else _SHAPES[shape].dump_python(outcome, mode="json")
-    return keyring.seal(json.dumps({"shape": shape, "says": says}).encode(), bound_to=_place(tenant_id, event_id))
+    return keyring.seal(json.dumps({"shape": shape, "says": says}).encode(), bound_to=bound_to(tenant_id, event_id))
 
 
 def open_told(keyring: Keyring, tenant_id: UUID, event_id: str, sealed: bytes) -> LookUpOutcome:
     """What an event told of a charge. Raises UnreadableTold, or CannotOpen for a row that was moved."""
-    document = json.loads(keyring.open(sealed, bound_to=_place(tenant_id, event_id)))
+    document = json.loads(keyring.open(sealed, bound_to=bound_to(tenant_id, event_id)))
     adapter = _SHAPES.get(document["shape"])
     if adapter is None:
         raise UnreadableTold("unknown shape")
@@ -42,5 +42,6 @@ def open_told(keyring: Keyring, tenant_id: UUID, event_id: str, sealed: bytes) -
     return outcome
 
 
-def _place(tenant_id: UUID, event_id: str) -> str:
+def bound_to(tenant_id: UUID, event_id: str) -> str:
+    """Where what an event told opens."""
     return f"event:{tenant_id}:{event_id}"

@@ -26,7 +26,7 @@ def save(conn: Connection, keyring: Keyring, account: Account, *, rank: int = RA
         "adapter": account.adapter,
         "base_url": account.base_url,
         "channels": sorted(channel.value for channel in account.channels),
-        "credentials": keyring.seal(credentials, bound_to=_bound_to(account.tenant_id, account.provider)),
+        "credentials": keyring.seal(credentials, bound_to=bound_to(account.tenant_id, account.provider)),
         "enabled": enabled,
         "rank": rank,
     }
@@ -84,11 +84,12 @@ def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[Account]:
             adapter=row.adapter,
             base_url=row.base_url,
             channels=frozenset(Channel(channel) for channel in row.channels),
-            credentials=json.loads(keyring.open(row.credentials, bound_to=_bound_to(row.tenant_id, row.provider))),
+            credentials=json.loads(keyring.open(row.credentials, bound_to=bound_to(row.tenant_id, row.provider))),
         )
         for row in rows
     ]
 
 
-def _bound_to(tenant_id: uuid.UUID | str, provider: str) -> str:
+def bound_to(tenant_id: uuid.UUID | str, provider: str) -> str:
+    """Where an account's credentials open."""
     return f"psp:{tenant_id}:{provider}"

@@ -99,7 +99,7 @@ def store(
             number=number,
             channel=channel.value,
             provider=provider,
-            token=keyring.seal(kept.token.encode(), bound_to=_bound_to(tenant_id, method_urn)),
+            token=keyring.seal(kept.token.encode(), bound_to=bound_to(tenant_id, method_urn)),
             masked_number=kept.masked_number,
             card_type=kept.card_type,
             expire_month=kept.expire_month,
@@ -141,7 +141,7 @@ def token_of(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, method_ur
     ).one_or_none()
     if row is None:
         return None
-    token = keyring.open(row.token, bound_to=_bound_to(tenant_id, method_urn)).decode()
+    token = keyring.open(row.token, bound_to=bound_to(tenant_id, method_urn)).decode()
     return StoredToken(row.provider, token, Channel(row.channel))
 
 
@@ -191,5 +191,6 @@ def _next_number(conn: Connection, tenant_id: uuid.UUID, stem: str) -> int:
     return (last or 0) + 1
 
 
-def _bound_to(tenant_id: uuid.UUID, method_urn: str) -> str:
+def bound_to(tenant_id: uuid.UUID, method_urn: str) -> str:
+    """Where a method's token opens."""
     return f"method:{tenant_id}:{method_urn}"

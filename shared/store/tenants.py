@@ -59,6 +59,11 @@ def save(conn: Connection, tenant: Tenant) -> None:
     )
 
 
+def ids(conn: Connection) -> list[uuid.UUID]:
+    """Every tenant's id."""
+    return list(conn.execute(select(tenants.c.tenant_id).order_by(tenants.c.tenant_id)).scalars())
+
+
 def get(conn: Connection, tenant_id: uuid.UUID) -> Tenant | None:
     """The tenant with this id."""
     row = conn.execute(select(tenants.c.name, tenants.c.settings).where(tenants.c.tenant_id == tenant_id)).one_or_none()

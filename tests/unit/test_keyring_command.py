@@ -61,10 +61,10 @@ def test_a_prepared_key_seals_with_the_next_rotation(path: Path) -> None:
 def test_a_key_is_retired_only_when_that_is_confirmed_and_then_refuses_by_name(path: Path) -> None:
     sealed = keyring.load(path).seal(b"4111", bound_to="here")
     run("rotate", path)
-    assert run("retire", path, "k1").exit_code == 1
+    assert run("retire", "--lose", path, "k1").exit_code == 1
     assert keyring.load(path).open(sealed, bound_to="here") == b"4111"
 
-    answer = told(run("retire", path, "k1", "--yes", "--json"))
+    answer = told(run("retire", "--lose", path, "k1", "--yes", "--json"))
     assert (answer["opens"], answer["retired"]) == ("k2", "k1")
     with pytest.raises(RetiredKey):
         keyring.load(path).open(sealed, bound_to="here")
@@ -73,7 +73,7 @@ def test_a_key_is_retired_only_when_that_is_confirmed_and_then_refuses_by_name(p
 @pytest.mark.parametrize("key_id", ["k1", "k7"])
 def test_the_key_that_seals_and_one_that_is_not_there_are_not_retired(path: Path, key_id: str) -> None:
     before = path.read_bytes()
-    assert run("retire", path, key_id, "--yes").exit_code == 1
+    assert run("retire", "--lose", path, key_id, "--yes").exit_code == 1
     assert path.read_bytes() == before
 
 
