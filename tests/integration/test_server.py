@@ -5,6 +5,7 @@ Raw sockets against the real process: no client library would send these.
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import time
@@ -143,3 +144,90 @@ def test_every_log_line_is_one_json_object(served: Served) -> None:
     assert (mine["method"], mine["route"], mine["status"]) == ("POST", PATH, 400)
     assert mine["tenant"] == str(served.shop.tenant_id)
     assert served.shop.key not in served.log.read_text()
+
+
+def test_a_body_that_unfolds_or_comes_in_another_encoding_is_refused_and_memory_stays_flat(served: Served) -> None:
+    bomb = gzip.compress(b" " * (64 << 20))
+    before = served.memory()
+
+    coded = ask(served, served.head("Content-Encoding: gzip", f"Content-Length: {len(bomb)}"), bomb)
+    transferred = ask(served, served.head("Transfer-Encoding: gzip, chunked"), b"2\r\n{}\r\n0\r\n\r\n")
+    wide = '{"order": {}}'.encode("utf-16")
+    in_utf_16 = ask(served, served.head(f"Content-Length: {len(wide)}"), wide)
+
+    assert coded == (415, {"messageCode": "UNSUPPORTED_MEDIA_TYPE"})
+    assert transferred[0] in (400, 415)
+    assert in_utf_16 == (400, {"messageCode": "BAD_REQUEST"})
+    assert served.memory() - before < 20 << 20
+
+
+def test_a_chunked_body_that_dribbles_is_given_up(served: Served) -> None:
+    began = time.monotonic()
+    with served.connect() as slow:
+        slow.sendall(served.head("Transfer-Encoding: chunked"))
+        slow.settimeout(0.5)
+        told = (0, {"messageCode": ""})
+        while told[0] == 0 and time.monotonic() - began < BODY_S + 5:
+            slow.sendall(b"1\r\n \r\n")
+            try:
+                told = answer_on(slow)
+            except TimeoutError:
+                continue
+
+    assert told == (408, {"messageCode": "REQUEST_TIMEOUT"})
+
+
+@pytest.mark.parametrize(
+    ("twice", "status"),
+    [
+        ("x-api-key: {key}", 401),
+        ("x-tn: {tenant}", 401),
+        ("Host: other.example", 400),
+        ("Content-Type: text/plain", 400),
+        ("Content-Length: 2", 400),
+    ],
+)
+def test_a_header_that_is_sent_twice_is_refused_and_never_chosen_from(served: Served, twice: str, status: int) -> None:
+    line = twice.format(key=served.shop.key, tenant=served.shop.tenant_id)
+
+    told = ask(served, served.head(line, "Content-Length: 2"), b"{}")
+
+    assert told[0] == status
+
+
+@pytest.mark.parametrize("method", ["BREW", "TRACE", "PUT", "DELETE", "PROPFIND", "get", "P0ST", "X" * 20])
+def test_an_odd_method_is_405_or_no_request_at_all(served: Served, method: str) -> None:
+    told = ask(served, served.head("Content-Length: 0", method=method))
+
+    assert told in ((405, {"messageCode": "METHOD_NOT_ALLOWED"}), (400, {"messageCode": "BAD_REQUEST"}))
+
+
+INWARD: Final = (
+    "/console", "/?__debugger__=yes&cmd=resource&f=debugger.js", "/debug/pprof", "/.env", "/.git/config",
+    "/server-status", "/static/../api/server.py",
+    "/api/v1/c2a/docs/..%2f..%2fapi%2fserver.py", "/api/v1/c2a/docs/../../../etc/passwd",
+    "/api/v1/c2a/docs/%2e%2e", "//evil.example/", "/api/v1/c2a/offer/checkout%00", "/actuator/env",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", INWARD)
+def test_there_is_no_route_that_shows_our_insides(served: Served, path: str) -> None:
+    told = ask(served, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+    assert told == (404, {"messageCode": "NOT_FOUND"})
+
+
+@pytest.mark.parametrize(
+    "broken", ["a%0d%0aSet-Cookie:%20x=1", "a%0a{%22event%22:%22forged%22}", "a%1b[31m", "a%e2%80%a8b"]
+)
+def test_a_line_break_in_an_id_breaks_neither_the_answer_nor_the_log(served: Served, broken: str) -> None:
+    keys = "".join(f"{name}: {value}\r\n" for name, value in served.shop.headers.items())
+    for path in (f"{PATH}/{broken}/status", f"/api/v1/c2a/customer/payment/methods/list?c={broken}"):
+        with served.connect() as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{keys}Connection: close\r\n\r\n".encode())
+            heard = b"".join(iter(lambda: client.recv(65_536), b""))
+
+        assert heard.split()[1] in (b"400", b"404")
+        assert b"set-cookie" not in heard.lower()
+    lines = [json.loads(line) for line in served.log.read_text().splitlines()]
+    assert "forged" not in {line["event"] for line in lines}

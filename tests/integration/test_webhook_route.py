@@ -13,10 +13,12 @@ from typing import Any, Final
 import pytest
 from flask.testing import FlaskClient
 from redis import Redis
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, event, func, select
 from standardwebhooks import Webhook
 from werkzeug.test import TestResponse
 
+from api import limits
+from api.buckets import Quota
 from api.parts import Parts
 from shared.config import Settings
 from shared.domain.cards import Card
@@ -31,6 +33,7 @@ from tests.support.front_door import a_shop, opened, parts_for
 from tests.support.order_rows import again, an_order
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+BEFORE: Final = "whsec_" + "A" * 32
 CARD: Final = Card("Jane Doe", "4111111111111111", "2029", "12", "123", None)
 
 
@@ -42,7 +45,15 @@ class Psp:
     engine: Engine
     account: Account
 
-    def tell(self, attempt: Attempt, state: str, *, event_id: str | None = None, **about: Any) -> TestResponse:
+    def tell(
+        self,
+        attempt: Attempt,
+        state: str,
+        *,
+        event_id: str | None = None,
+        signed: dict[str, Any] | None = None,
+        **about: Any,
+    ) -> TestResponse:
         """Deliver that the charge of *attempt* is now in *state*."""
         charge = {
             "pspReference": f"sb_{attempt.psp_key}",
@@ -52,7 +63,7 @@ class Psp:
             "currency": attempt.currency,
             "state": state,
         }
-        return self.deliver({"type": f"charge.{state}", "charge": charge | about}, event_id=event_id)
+        return self.deliver({"type": f"charge.{state}", "charge": charge | about}, event_id=event_id, **signed or {})
 
     def deliver(
         self,
@@ -62,6 +73,8 @@ class Psp:
         secret: str = SECRET,
         at: datetime | None = None,
         tamper: bytes = b"",
+        without: tuple[str, ...] = (),
+        again: bool = False,
     ) -> TestResponse:
         """Sign and deliver any document."""
         event_id, at = event_id or f"evt_{token_hex(8)}", at or datetime.now(UTC)
@@ -72,6 +85,10 @@ class Psp:
             "webhook-signature": Webhook(secret).sign(event_id, at, body),
             "content-type": "application/json",
         }
+        if again:
+            body = json.dumps(json.loads(body), separators=(",", ":"))
+        for name in without:
+            del headers[name]
         path = f"/api/v1/c2a/psp/sandbox/{self.account.account_id}/webhook"
         return self.client.post(path, data=body.encode() + tamper, headers=headers)
 
@@ -245,3 +262,87 @@ def test_the_card_leaves_the_vault_with_the_news_that_nobody_needs_it(psp: Psp, 
     psp.tell(attempt, told, challenge={"redirectUrl": "http://127.0.0.1/page"})
 
     assert parts.vault.get(order.tenant_id, order.tracking_number) is None
+
+
+OTHER: Final = "whsec_" + "B" * 32
+SIGNED: Final[dict[str, tuple[dict[str, Any], int]]] = {
+    "as sent": ({}, 200),
+    "by the secret of before, in the overlap of a rotation": ({"secret": BEFORE}, 200),
+    "by another tenant's secret": ({"secret": OTHER}, 400),
+    "nothing": ({"without": ("webhook-signature",)}, 400),
+    "no id": ({"without": ("webhook-id",)}, 400),
+    "no time": ({"without": ("webhook-timestamp",)}, 400),
+    "serialised again": ({"again": True}, 400),
+    "one byte more": ({"tamper": b" "}, 400),
+}
+
+
+@pytest.mark.parametrize("how", SIGNED)
+def test_only_what_the_accounts_own_secret_signed_as_it_was_sent_is_taken(psp: Psp, parts: Parts, how: str) -> None:
+    """W1; both secrets of a rotation verify as long as the account has both."""
+    order, attempt = an_attempt(psp, OrderState.CONFIRMING)
+    rotating = replace(psp.account, credentials={**psp.account.credentials, "webhookSecretBefore": BEFORE})
+    with parts.engine.begin() as conn:
+        accounts.save(conn, parts.keyring, rotating)
+    sent, status = SIGNED[how]
+
+    answer = psp.tell(attempt, "captured", signed=sent)
+
+    assert answer.status_code == status
+    assert psp.events_kept() == (1 if status == 200 else 0)
+    moved = again(psp.engine, order.tracking_number).state is OrderState.CAPTURED
+    assert moved is (status == 200)
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(-6, 400), (-4, 200), (0, 200), (4, 200), (6, 400)])
+def test_a_replay_is_taken_once_inside_the_window_and_refused_outside_and_so_is_a_stamp_of_the_future(
+    parts: Parts, psp: Psp, minutes: int, status: int
+) -> None:
+    """W2, by our clock: what was signed *minutes* after it comes in twice."""
+    order, attempt = an_attempt(psp, OrderState.CHALLENGE)
+    signed_at = datetime.now(UTC)
+    with opened(replace(parts, clock=lambda: signed_at - timedelta(minutes=minutes))) as client:
+        late = replace(psp, client=client)
+        told = [late.tell(attempt, "captured", event_id="evt_replayed", signed={"at": signed_at}) for _ in range(2)]
+
+    assert [one.status_code for one in told] == [status, status]
+    assert psp.events_kept() == (1 if status == 200 else 0)
+    assert again(psp.engine, order.tracking_number).version == order.version + (1 if status == 200 else 0)
+
+
+def test_a_webhook_of_a_megabyte_is_413_and_one_that_is_no_json_is_judged_by_its_signature_first(psp: Psp) -> None:
+    path = f"/api/v1/c2a/psp/sandbox/{psp.account.account_id}/webhook"
+
+    large = psp.client.post(path, data=b"{" * (1 << 20))
+    broken = psp.client.post(path, data=b"{" * 1_000, headers={"webhook-id": "1", "webhook-timestamp": "1"})
+
+    assert (large.status_code, large.get_json()["status"]) == (413, {"messageCode": "REQUEST_TOO_LARGE"})
+    assert (broken.status_code, broken.get_json()["message"]) == (
+        400,
+        "the signature or its time stamp does not verify",
+    )
+    assert psp.events_kept() == 0
+
+
+def test_a_flood_at_one_account_is_429_before_postgresql_is_asked_and_others_are_taken(
+    psp: Psp, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WEBHOOKS", Quota(limits.Kind.WEBHOOKS, 1, 20))
+    asked: list[str] = []
+
+    def note(*args: Any) -> None:
+        asked.append(args[2])
+
+    flooded = "/api/v1/c2a/psp/sandbox/acc_flooded/webhook"
+    for _ in range(20):
+        assert psp.client.post(flooded, data=b"{}").status_code == 404
+    event.listen(parts.engine, "before_cursor_execute", note)
+    flood = [psp.client.post(flooded, data=b"{}") for _ in range(200)]
+    event.remove(parts.engine, "before_cursor_execute", note)
+
+    assert {one.status_code for one in flood} == {429}
+    assert all(58 <= int(one.headers["Retry-After"]) <= 60 for one in flood)
+    assert asked == []
+    order, attempt = an_attempt(psp, OrderState.CONFIRMING)
+    assert psp.tell(attempt, "captured").status_code == 200
+    assert again(psp.engine, order.tracking_number).state is OrderState.CAPTURED
