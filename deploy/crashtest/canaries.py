@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
-from deploy.sandbox.cards import BY_NAME, CANARY_BIN, code_of
+from deploy.sandbox.cards import BY_NAME, CANARY_BIN, code_of, of_card
 from shared.domain.cards import passes_luhn
 
 LENGTH: Final = 19
@@ -45,6 +46,11 @@ CODES: Final = (
 def number(behaviour: str = "success") -> str:
     """A new card number with which the sandbox PSP does *behaviour*, a name of its table."""
     return _ended(f"{CANARY_BIN}{code_of(BY_NAME[behaviour]):02}", good=True)
+
+
+def like(published: str) -> str:
+    """A new card number with which the sandbox PSP does what it does with *published*, a test card of its table."""
+    return number(of_card(published, YEAR, MONTH, today=date.min).name)
 
 
 def bad_number() -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from deploy.crashtest import canaries
 from deploy.crashtest.client import Answer, Client, GaveUp
 from deploy.crashtest.history import POLL, SUBMIT
 from deploy.crashtest.kinds import Kind, endless
@@ -54,6 +55,8 @@ class Crowd:
     dice: random.Random
     shelf: deque[dict[str, Any]] = field(default_factory=deque)
     """Offers that wait to be taken."""
+    cards: dict[str, str] = field(default_factory=dict)
+    """By test card a number that does the same and that nobody else has: it may stand nowhere afterwards."""
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     unserved: int = 0
     """Shoppers who wait for an offer or for their order to be accepted."""
@@ -72,7 +75,7 @@ class Crowd:
         """Store the cards that some shoppers pay with later."""
         for _ in range(KEPT_CUSTOMERS):
             customer = self._customer()
-            body = {"customerUrn": customer, "paymentMethod": _typed("4111111111111111")}
+            body = {"customerUrn": customer, "paymentMethod": self._typed("4111111111111111")}
             answer = await self._post("keep", "/customer/payment/methods/add", body)
             self._kept.append((customer, answer.document["result"]["paymentMethodUrn"]))
 
@@ -194,16 +197,17 @@ class Crowd:
             customer, method = self.dice.choice(self._kept)
             card = {"useStoredMethod": True, "storedMethodUrn": method}
             return customer, {"paymentChannel": "CreditCard", "useStoredMethod": True, "creditCard": card}
-        payment = _typed(kind.card) if kind.card else {"paymentChannel": kind.channel}
+        payment = self._typed(kind.card) if kind.card else {"paymentChannel": kind.channel}
         return self._customer(), payment | ({"storeMethodSuccessPayment": "always"} if kind.keeps else {})
+
+    def _typed(self, test_card: str) -> dict[str, Any]:
+        number = self.cards.setdefault(test_card, canaries.like(test_card))
+        expiry = {"expireYear": canaries.YEAR, "expireMonth": canaries.MONTH}
+        card = {"cardHolderName": "Jane Doe", "cardNumber": number, **expiry, "cvc": canaries.CVC}
+        return {"paymentChannel": "CreditCard", "creditCard": card}
 
     def _customer(self) -> str:
         return f"cu.ct.{secrets.randbelow(10**12):012}"
-
-
-def _typed(number: str) -> dict[str, Any]:
-    card = {"cardHolderName": "Jane Doe", "cardNumber": number, "expireYear": "2029", "expireMonth": "12", "cvc": "123"}
-    return {"paymentChannel": "CreditCard", "creditCard": card}
 
 
 def _order(offer: dict[str, Any], customer: str, cart: Cart, key: str | None) -> dict[str, Any]:

@@ -1,23 +1,25 @@
-"""One crash test from beginning to end: load, faults, healing, rest, records, verdict."""
+"""One crash test from beginning to end: load, faults, healing, rest, a scan for cards, records, verdict."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
-from deploy.crashtest import evidence, plan, probe, psp_faults
+from deploy.crashtest import canaries, evidence, places, plan, probe, psp_faults
 from deploy.crashtest.client import Client
 from deploy.crashtest.crowd import Crowd
 from deploy.crashtest.hand import NotBack
 from deploy.crashtest.history import History
 from deploy.crashtest.injector import Injector
+from deploy.crashtest.leaks import leaks
 from deploy.crashtest.psp_faults import DELAY_MS
 from deploy.crashtest.records import Violation
 from deploy.crashtest.shelf import stocked
@@ -77,9 +79,11 @@ async def crash(asked: Asked) -> Verdict:
             late = await crowd.leave(LEAVE_WITHIN_S)
     if crowd.errors:
         raise ExceptionGroup("shoppers met what they were not made for", crowd.errors)
+    asked.progress.phase = "leak scan"
+    leaked, scanned_mib = await asyncio.to_thread(_leaks, target, crowd)
     met = {"heldBackS": round(crowd.held_back_s, 1), "gaveUp": crowd.gave_up, "sentHome": late}
     struck = [fault for fault in injector.struck if fault.reached]
-    run = Run(asked.seed, asked.seconds, asked.rate, struck, rest_s, trouble, met)
+    run = Run(asked.seed, asked.seconds, asked.rate, struck, rest_s, [*trouble, *leaked], met, scanned_mib)
     asked.progress.phase = "judged"
     return judge(run, await asyncio.to_thread(evidence.collect, target, asked.folder, earlier))
 
@@ -99,6 +103,24 @@ async def _storm(asked: Asked, crowd: Crowd, injector: Injector, planned: list[p
     finally:
         await _psp(asked, injector.http, None)
     return trouble
+
+
+def _leaks(target: Target, crowd: Crowd) -> tuple[list[Violation], float]:
+    """Where a card of *crowd* stands (I7), in all that the stack holds or wrote; and how much that was, in MiB."""
+    read = 0
+
+    def counted() -> Iterator[tuple[str, bytes]]:
+        nonlocal read
+        for place, content in chain(
+            places.on_disk(target.home),
+            places.in_redis("broker", target.text("brokerUrl")),
+            places.in_redis("vault", target.text("vaultUrl")),
+        ):
+            read += len(content)
+            yield place, content
+
+    found = leaks(counted(), [*crowd.cards.values(), *canaries.CODES])
+    return found, round(read / (1 << 20), 1)
 
 
 def _leaves(group: BaseExceptionGroup[NotBack]) -> list[NotBack]:

@@ -44,6 +44,8 @@ class Run:
     """Broken promises that were seen while it ran: a part that did not come back."""
     met: dict[str, float]
     """What the crowd counted itself: held back, gave up, sent home."""
+    scanned_mib: float = 0.0
+    """What was looked through for its cards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
         },
         "openMoney": sum(1 for one in records.database.attempts if one.outcome in UNSETTLED),
         "crowd": run.met,
+        "scannedMiB": run.scanned_mib,
         "violationsTotal": dict(Counter(one.invariant for one in violations)),
         "violations": [
             {"invariant": one.invariant, "about": one.about, "seen": one.seen, "story": _story(evidence, one, number)}
