@@ -7,6 +7,7 @@ canaries are made to begin alike (canaries.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from typing import Final
 
 from deploy.crashtest.disguises import LEAST, forms, unpacked
@@ -24,6 +25,7 @@ class Scanner:
         named = frozenset(secrets)
         self._forwards = _Forms({form: secret for secret in named for form in forms(secret)})
         self._backwards = _Forms({secret.encode(): secret for secret in named})
+        self._known: dict[bytes, frozenset[str]] = {}
 
     def found_in(self, content: bytes, *, depth: int = DEPTH) -> set[str]:
         """The secrets that stand in *content*, in any form; *depth*: how many wrappings are taken off."""
@@ -32,6 +34,13 @@ class Scanner:
             for inner in unpacked(content):
                 found |= self.found_in(inner, depth=depth - 1)
         return found
+
+    def found_in_place(self, content: bytes) -> frozenset[str]:
+        """The same, for one place of many: a third of PostgreSQL's files are copies of its template databases."""
+        digest = blake2b(content).digest()
+        if digest not in self._known:
+            self._known[digest] = frozenset(self.found_in(content))
+        return self._known[digest]
 
 
 class _Forms:
@@ -59,7 +68,9 @@ def leaks(places: Mapping[str, bytes] | Iterable[tuple[str, bytes]], secrets: It
     scanner = Scanner(secrets)
     named = places.items() if isinstance(places, Mapping) else places
     return [
-        Violation("I7", place, "holds a card number") for place, content in named for _ in scanner.found_in(content)
+        Violation("I7", place, "holds a card number")
+        for place, content in named
+        for _ in scanner.found_in_place(content)
     ]
 
 

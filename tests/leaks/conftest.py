@@ -60,7 +60,7 @@ class Findings:
     def look(self, place: str, content: bytes, secrets: Scanner, witnesses: list[bytes]) -> None:
         """Add what *content* holds."""
         self.scanned[place] = self.scanned.get(place, 0) + len(content)
-        if leaked := secrets.found_in(content):
+        if leaked := secrets.found_in_place(content):
             self.leaked[place] = self.leaked.get(place, 0) + len(leaked)
         if any(number in content for number in witnesses):
             self.witnessed.add(place)

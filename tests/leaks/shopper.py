@@ -19,7 +19,7 @@ from tests.support.wire import Document, a_request, an_order
 
 SUBMIT: Final = "/c2a/offer/checkout"
 ADD: Final = "/c2a/customer/payment/methods/add"
-PATIENCE_S: Final = 15.0
+PATIENCE_S: Final = 13.0
 """A PSP that hangs is given up after 10 s and asked again; an order that takes longer still has been seen enough."""
 TRIES: Final = 12
 """More failpoints than one request of an order passes in the two API processes."""
