@@ -1,6 +1,6 @@
 """What the front door is made of: each route under both prefixes, behind one order of checks.
 
-The order is: request id, key, rate limit, route. Links are minted under /api/v1; /api is the published
+The order is: request id, key, rate limit, role, route. Links are minted under /api/v1; /api is the published
 alternative (contract section 1).
 """
 
@@ -28,6 +28,7 @@ def create_app(parts: Parts, *extra: Blueprint) -> Flask:
     request_log.register(app)
     auth.register(app, parts.engine, parts.settings.key_cache_s)
     limits.register(app, limits.Limits(parts.redis))
+    auth.restrict(app)
     errors.register(app)
     for routes in _routes(parts):
         for prefix in PREFIXES:

@@ -2,8 +2,10 @@
 
 Every cause of a 401 costs the same: the key is hashed and looked up even where it or the tenant is missing, and
 the tenants are compared in constant time; nothing of the answer tells causes apart. What was found, or not
-found, is believed for key_cache_s seconds, so a revoked key works that much longer and a flood of one bad key
-costs one statement. A database that is away is a 503: a 401 would make a good client throw its key away.
+found, is believed for key_cache_s seconds, so that a flood of one bad key costs one statement; never past the key's
+expiry, and not at all once it is revoked: the round trip that takes a token says so (shared/revocations.py). While
+that Redis is away nothing is believed, and a call costs one look-up more. A database that is away is a 503: a 401
+would make a good client throw its key away.
 
 A path that no route has is 404 and a wrong method 405, without a key: the routes are public in the OpenAPI
 document, so there is nothing to hide, and a scanner costs us no look-up.
@@ -31,6 +33,7 @@ from shared.store.keys import Caller, KeyRole
 MOST_REMEMBERED: Final = 4_096
 """Keys a process remembers; about 2 MiB. Past it all are forgotten, and each costs one statement again."""
 _NO_TENANT: Final = str(uuid.UUID(int=0))
+_CALLERS: Final = "c2a.callers"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -66,13 +69,29 @@ def caller() -> Caller:
 def register(app: Flask, engine: Engine, cache_s: float) -> None:
     """Let no request reach a view of *app* without a key that may call it."""
     callers = Callers(engine, cache_s)
+    app.extensions[_CALLERS] = callers
 
     @app.before_request
     def authenticate() -> None:
         if is_public():
             return
-        g.caller = callers.authenticate(request.headers.get("x-api-key", ""), request.headers.get("x-tn", ""))
+        g.caller = callers.authenticate(*_shown())
         structlog.contextvars.bind_contextvars(tenant=str(g.caller.tenant_id), key=g.caller.key_id)
+
+
+def confirm() -> None:
+    """Look the key of this request up anew, whatever is remembered of it; raises as authenticate does."""
+    callers: Callers = current_app.extensions[_CALLERS]
+    callers.authenticate(*_shown(), believe=False)
+
+
+def restrict(app: Flask) -> None:
+    """Let no key do more in *app* than its role may; after its key has been found good."""
+
+    @app.before_request
+    def authorise() -> None:
+        if is_public():
+            return
         if g.caller.role is KeyRole.READ_ONLY and not is_status_read():
             raise Forbidden("this key may only read the status of an order; use a secret key")
 
@@ -84,25 +103,39 @@ class Callers:
         self._engine, self._cache_s, self._clock = engine, cache_s, clock
         self._seen: dict[bytes, tuple[float, Caller | None]] = {}
 
-    def authenticate(self, key: str, tenant: str) -> Caller:
-        """The caller who showed *key* for *tenant*; raises NotAuthenticated, or what the database raises."""
-        found = self._find(key)
+    def authenticate(self, key: str, tenant: str, *, believe: bool = True) -> Caller:
+        """The caller who showed *key* for *tenant*; raises NotAuthenticated, or what the database raises.
+
+        Without *believe* what is remembered of the key does not count.
+        """
+        found = self._find(key, believe=believe)
         theirs = str(found.tenant_id) if found else _NO_TENANT
         if not hmac.compare_digest(theirs.encode(), tenant.lower().encode("utf-8", "surrogatepass")) or found is None:
             raise NotAuthenticated
         return found
 
-    def _find(self, key: str) -> Caller | None:
+    def _find(self, key: str, *, believe: bool) -> Caller | None:
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
         until, found = self._seen.get(digest, (0.0, None))
-        if self._clock() < until:
+        if believe and self._clock() < until:
             return found
+        asked_at = self._clock()
         with statements(self._engine) as conn:
             found = keys.find(conn, key)
         if len(self._seen) >= MOST_REMEMBERED:
             self._seen.clear()
-        self._seen[digest] = (self._clock() + self._cache_s, found)
+        self._seen[digest] = (asked_at + self._believed_s(found), found)
         return found
+
+    def _believed_s(self, found: Caller | None) -> float:
+        if found is None or found.good_for_s is None:
+            return self._cache_s
+        return min(self._cache_s, found.good_for_s)
+
+
+def _shown() -> tuple[str, str]:
+    """The key and the tenant this request shows."""
+    return request.headers.get("x-api-key", ""), request.headers.get("x-tn", "")
 
 
 def _view() -> Callable[..., Any] | None:

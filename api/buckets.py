@@ -3,10 +3,12 @@
 A bucket is one number, the moment at which it would be full again (GCRA, the generic cell rate algorithm): equal
 to a token bucket of *burst* tokens that gains *per_minute* tokens a minute, by the clock of Redis, so that every
 process of the API counts in the same bucket. A token is taken from all buckets of a call or from none. A count of
-what was let in rides in the same script.
+what was let in rides in the same script, and so does the question whether the key was revoked a moment ago
+(shared/revocations.py).
 
 Redis away: calls pass. A limit protects us from a client, and to refuse all clients for its sake would do the
-harm itself. The alarm is logged, and Redis is left alone for a moment so that not every request waits for it.
+harm itself. The alarm is logged, and Redis is left alone for a moment so that not every request waits for it; each
+key is then looked up anew, as nobody can say whether it was revoked.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import structlog
@@ -37,6 +39,11 @@ _SCRIPT: Final = """
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 local buckets, full_at, told, allowed = tonumber(ARGV[1]), {}, {}, 1
+local counter = buckets + 1
+if ARGV[2 * buckets + 3] == '1' then
+  if redis.call('EXISTS', KEYS[counter]) == 1 then return {-1, 0, {}} end
+  counter = counter + 1
+end
 for n = 1, buckets do
   local interval, burst = tonumber(ARGV[2 * n]), tonumber(ARGV[2 * n + 1])
   full_at[n] = math.max(tonumber(redis.call('GET', KEYS[n]) or now), now)
@@ -52,9 +59,9 @@ if allowed == 1 then
     redis.call('SET', KEYS[n], string.format('%.0f', now + empty_for), 'PX', math.ceil(empty_for / 1000))
     told[n] = {told[n][1] - 1, 0, empty_for}
   end
-  if KEYS[buckets + 1] then
-    count = redis.call('INCR', KEYS[buckets + 1])
-    redis.call('EXPIRE', KEYS[buckets + 1], ARGV[2 * buckets + 2])
+  if KEYS[counter] then
+    count = redis.call('INCR', KEYS[counter])
+    redis.call('EXPIRE', KEYS[counter], ARGV[2 * buckets + 2])
   end
 end
 return {allowed, count, told}
@@ -92,6 +99,8 @@ class Verdict:
     retry_after_s: int
     reset_s: int
     count: int | None
+    revoked: bool | None = False
+    """Whether the key was revoked; None: Redis is away and nobody can say."""
 
     def headers(self) -> dict[str, str]:
         """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10, structured fields).
@@ -113,16 +122,21 @@ class Buckets:
         self._clock = clock
         self._paused_until = 0.0
 
-    def take(self, buckets: Sequence[Bucket], also_count: str | None = None) -> Verdict:
-        """Take one token of each of *buckets*, or none; with *also_count*, count under that name if all had one."""
+    def take(
+        self, buckets: Sequence[Bucket], also_count: str | None = None, *, revoked_at: str | None = None
+    ) -> Verdict:
+        """Take one token of each of *buckets*, or none; with *also_count*, count under that name if all had one.
+
+        *revoked_at*: where the mark of the caller's key would stand; where it does, no token is taken.
+        """
         if self._clock() < self._paused_until:
             return _unlimited(buckets)
-        names = [*(bucket.name for bucket in buckets), *([also_count] if also_count else [])]
+        names = [*(bucket.name for bucket in buckets), *(name for name in (revoked_at, also_count) if name)]
         sizes = [size for bucket in buckets for size in _sizes(bucket.quota)]
         try:
             said = cast(
                 "tuple[int, int, list[tuple[int, int, int]]]",
-                self._script(names, [len(buckets), *sizes, COUNT_LIFE_S]),
+                self._script(names, [len(buckets), *sizes, COUNT_LIFE_S, int(revoked_at is not None)]),
             )
         except RedisError as error:
             self._paused_until = self._clock() + PAUSE_S
@@ -132,7 +146,9 @@ class Buckets:
 
 
 def _judged(buckets: Sequence[Bucket], allowed: int, count: int, told: list[tuple[int, int, int]]) -> Verdict:
-    """The verdict of the bucket that binds: the longest wait, else the fewest tokens left."""
+    """The verdict of the bucket that binds: the longest wait, else the fewest tokens left; of a revoked key, none."""
+    if allowed < 0:
+        return replace(_unlimited(buckets), allowed=False, revoked=True)
     bucket, (remaining, wait_us, reset_us) = min(
         zip(buckets, told, strict=True), key=lambda pair: (-pair[1][1], pair[1][0])
     )
@@ -145,7 +161,7 @@ def _sizes(quota: Quota) -> tuple[int, int]:
 
 
 def _unlimited(buckets: Sequence[Bucket]) -> Verdict:
-    return Verdict(buckets[0].quota, allowed=True, remaining=None, retry_after_s=0, reset_s=0, count=None)
+    return Verdict(buckets[0].quota, allowed=True, remaining=None, retry_after_s=0, reset_s=0, count=None, revoked=None)
 
 
 def _impatient(redis: Redis) -> Redis:

@@ -22,7 +22,9 @@ from redis.exceptions import RedisError
 
 from api import auth
 from api.buckets import Bucket, Buckets, Quota, Verdict
+from api.errors import NotAuthenticated
 from shared.domain.refusals import RateLimited
+from shared.revocations import place_of
 from shared.store.keys import Caller
 
 log = structlog.get_logger(__name__)
@@ -85,7 +87,7 @@ class Limits:
 
     def take(self, caller: Caller, kind: Kind, also_count: str | None = None) -> Verdict:
         """Take one token of *caller*; with *also_count*, count under that name if the token was there."""
-        return self._buckets.take(buckets_of(caller, kind), also_count)
+        return self._buckets.take(buckets_of(caller, kind), also_count, revoked_at=place_of(caller.key_id))
 
     def take_webhook(self, account_id: str) -> Verdict:
         """Take one token of the PSP account a webhook's address names, whether there is such an account or not."""
@@ -108,6 +110,10 @@ def register(app: Flask, limits: Limits) -> None:
         verdict = _verdict(limits)
         if verdict is None:
             return
+        if verdict.revoked:
+            raise NotAuthenticated
+        if verdict.revoked is None and not auth.is_public():
+            auth.confirm()
         g.verdict = verdict
         if not verdict.allowed:
             raise RateLimited("too many calls; come back later", retry_after_s=max(1, verdict.retry_after_s))

@@ -83,5 +83,5 @@ class Settings(BaseSettings):
     """How often the rescuer looks for overdue rows: one read of a partial index where there are none."""
     failpoints: str = ""
     """Where this process is to die (shared/failpoints.py): for tests, refused in production."""
-    key_cache_s: float = 2.0
-    """How long a process may believe what it read of an API key or a tenant."""
+    key_cache_s: float = Field(default=2.0, ge=0, le=3_600)
+    """How long a process may believe what it read of an API key or a tenant. Revoking a key does not wait for it."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, Label, func, insert, or_, select, update
 
 from shared.store.tables import api_keys, tenants
 from shared.store.tenants import TenantSettings
@@ -23,6 +23,10 @@ SECRET_BYTES: Final = 32
 """256 bits: 43 characters of URL-safe base64."""
 PREFIX_LENGTH: Final = 12
 """What a list of keys may show: the kind and five characters, enough to tell keys apart, useless to guess the rest."""
+
+
+KEY_ID_LENGTH: Final = 16
+"""64 bits of the digest, in hexadecimal: no two keys of a tenant meet, and nobody gets from it to the key."""
 
 
 class KeyRole(StrEnum):
@@ -42,6 +46,20 @@ class Caller:
     live: bool
     settings: TenantSettings
     key_id: str
+    good_for_s: float | None = None
+    """Seconds until the key expires, by the database's clock when it was read; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What may be told of a key after it was made. *prefix* is how its text begins."""
+
+    key_id: str
+    prefix: str
+    role: KeyRole
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
 
 
 def create(
@@ -69,7 +87,13 @@ def find(conn: Connection, key: str) -> Caller | None:
     """
     digest = _digest(key)
     row = conn.execute(
-        select(api_keys.c.tenant_id, api_keys.c.role, api_keys.c.prefix, tenants.c.settings)
+        select(
+            api_keys.c.tenant_id,
+            api_keys.c.role,
+            api_keys.c.prefix,
+            func.extract("epoch", api_keys.c.expires_at - func.clock_timestamp()).label("good_for_s"),
+            tenants.c.settings,
+        )
         .join_from(api_keys, tenants, api_keys.c.tenant_id == tenants.c.tenant_id)
         .where(
             api_keys.c.key_hash == digest,
@@ -80,15 +104,29 @@ def find(conn: Connection, key: str) -> Caller | None:
     if row is None:
         return None
     settings = TenantSettings.model_validate(row.settings)
-    return Caller(row.tenant_id, KeyRole(row.role), "_live_" in row.prefix, settings, key_id_of(key))
+    good_for_s = None if row.good_for_s is None else float(row.good_for_s)
+    return Caller(row.tenant_id, KeyRole(row.role), "_live_" in row.prefix, settings, key_id_of(key), good_for_s)
 
 
-def revoke(conn: Connection, tenant_id: uuid.UUID, key: str) -> bool:
-    """End *key* now; False if the tenant has no such live key."""
+def list_of(conn: Connection, tenant_id: uuid.UUID) -> list[KnownKey]:
+    """The tenant's keys, the oldest first, those that are over among them."""
+    rows = conn.execute(
+        select(_key_id(), *(api_keys.c[name] for name in ("prefix", "role", "created_at", "expires_at", "revoked_at")))
+        .where(api_keys.c.tenant_id == tenant_id)
+        .order_by(api_keys.c.created_at, _key_id())
+    )
+    return [KnownKey(**(dict(row._mapping) | {"role": KeyRole(row.role)})) for row in rows]
+
+
+def revoke(conn: Connection, tenant_id: uuid.UUID, key_id: str) -> bool:
+    """End the key called *key_id* now; False if the tenant has no such key. Doing it again changes nothing.
+
+    A process may believe the key for a moment yet: shared/revocations.py tells it.
+    """
     revoked = conn.execute(
         update(api_keys)
-        .where(api_keys.c.tenant_id == tenant_id, api_keys.c.key_hash == _digest(key), api_keys.c.revoked_at.is_(None))
-        .values(revoked_at=func.clock_timestamp())
+        .where(api_keys.c.tenant_id == tenant_id, _key_id() == key_id)
+        .values(revoked_at=func.coalesce(api_keys.c.revoked_at, func.clock_timestamp()))
         .returning(api_keys.c.prefix)
     )
     return revoked.one_or_none() is not None
@@ -96,7 +134,11 @@ def revoke(conn: Connection, tenant_id: uuid.UUID, key: str) -> bool:
 
 def key_id_of(key: str) -> str:
     """The name of *key* for logs and limits: 16 hexadecimal digits of its digest."""
-    return _digest(key).hex()[:16]
+    return _digest(key).hex()[:KEY_ID_LENGTH]
+
+
+def _key_id() -> Label[str]:
+    return func.left(func.encode(api_keys.c.key_hash, "hex"), KEY_ID_LENGTH).label("key_id")
 
 
 def _digest(key: str) -> bytes:

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
+from redis import Redis
 from sqlalchemy import Engine, func, select
 
+from shared import revocations
 from shared.cli.lines import BATCH, LONGEST_LINE
 from shared.cli.main import main
 from shared.store import catalogue, customers, keys, offers, tables, tenants
@@ -80,6 +82,60 @@ def test_a_key_is_printed_once_and_opens_its_tenant(engine: Engine, tenant: str,
         found = keys.find(conn, key)
     assert found is not None
     assert (str(found.tenant_id), found.role, found.live) == (tenant, KeyRole(role), live)
+
+
+def test_keys_are_listed_by_how_they_begin_and_never_whole(tenant: str) -> None:
+    made = [said(c2a("keys", "create", "--tenant", tenant, "--role", role, "--json")) for role in KeyRole]
+
+    listed = said(c2a("keys", "list", "--tenant", tenant, "--json"))["keys"]
+
+    assert [(one["keyId"], one["role"]) for one in listed[1:]] == [(one["keyId"], one["role"]) for one in made]
+    assert all(one["apiKey"].startswith(key["prefix"]) for one, key in zip(made, listed[1:], strict=True))
+    for shown in (json.dumps(listed), c2a("keys", "list", "--tenant", tenant).output):
+        assert not any(one["apiKey"][12:] in shown for one in made)
+        assert all(one["keyId"] in shown for one in made)
+
+
+def test_a_key_is_revoked_for_good_and_the_processes_are_told(
+    engine: Engine, tenant: str, vault_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAULT_URL", vault_url)
+    made = said(c2a("keys", "create", "--tenant", tenant, "--role", "storefront", "--json"))
+
+    for _ in range(2):  # Again changes nothing and tells again.
+        told = said(c2a("keys", "revoke", made["keyId"], "--tenant", tenant, "--json"))
+        assert told == {"keyId": made["keyId"], "revoked": True, "atOnce": True}
+
+    with engine.begin() as conn:
+        assert keys.find(conn, made["apiKey"]) is None
+    [_, listed] = said(c2a("keys", "list", "--tenant", tenant, "--json"))["keys"]
+    assert listed["revokedAt"] is not None
+    with Redis.from_url(vault_url) as redis:
+        assert redis.exists(revocations.place_of(made["keyId"]))
+
+
+def test_a_vault_that_is_away_does_not_keep_a_key_alive(
+    engine: Engine, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAULT_URL", "redis://127.0.0.1:9/0")
+    made = said(c2a("keys", "create", "--tenant", tenant, "--role", "storefront", "--json"))
+
+    result = c2a("keys", "revoke", made["keyId"], "--tenant", tenant, "--json")
+
+    assert said(result)["atOnce"] is False
+    assert "up to 2 s more" in result.stderr
+    with engine.begin() as conn:
+        assert keys.find(conn, made["apiKey"]) is None
+
+
+def test_a_key_of_another_tenant_cannot_be_revoked(engine: Engine, tenant: str) -> None:
+    other = a_shop(engine)
+
+    result = c2a("keys", "revoke", keys.key_id_of(other.key), "--tenant", tenant)
+
+    assert result.exit_code == 1
+    with engine.begin() as conn:
+        assert keys.find(conn, other.key) is not None
 
 
 def test_the_demo_catalogue_is_imported_and_importing_again_replaces_it(

@@ -113,9 +113,10 @@ def test_a_revoked_or_expired_key_finds_nobody(engine: Engine, tenant_id: uuid.U
             conn, tenant_id, KeyRole.STOREFRONT, live=False, expires_at=datetime.now(UTC) + timedelta(days=1)
         )
 
-        assert not keys.revoke(conn, uuid.uuid4(), revoked)  # Another tenant cannot.
-        assert keys.revoke(conn, tenant_id, revoked)
-        assert not keys.revoke(conn, tenant_id, revoked)
+        assert not keys.revoke(conn, uuid.uuid4(), keys.key_id_of(revoked))  # Another tenant cannot.
+        assert keys.revoke(conn, tenant_id, keys.key_id_of(revoked))
+        assert keys.revoke(conn, tenant_id, keys.key_id_of(revoked)), "again changes nothing"
+        assert not keys.revoke(conn, tenant_id, "0" * 16)
         assert keys.find(conn, revoked) is None
         assert keys.find(conn, expired) is None
         assert keys.find(conn, good) is not None
