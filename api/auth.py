@@ -26,7 +26,7 @@ from sqlalchemy import Engine
 
 from api.errors import NotAuthenticated
 from shared.domain.refusals import Forbidden
-from shared.store import keys
+from shared.store import keys, tenancy
 from shared.store.engine import statements
 from shared.store.keys import Caller, KeyRole
 
@@ -76,7 +76,12 @@ def register(app: Flask, engine: Engine, cache_s: float) -> None:
         if is_public():
             return
         g.caller = callers.authenticate(*_shown())
+        tenancy.act_for(g.caller.tenant_id)
         structlog.contextvars.bind_contextvars(tenant=str(g.caller.tenant_id), key=g.caller.key_id)
+
+    @app.teardown_request
+    def forget_tenant(_: BaseException | None) -> None:
+        tenancy.act_for(None)  # A connection's next request runs in the same greenlet.
 
 
 def confirm() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 from flask import Blueprint, Response, request
@@ -31,6 +32,7 @@ from shared.store import attempts, orders, tenants
 from shared.store.attempts import AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
+from shared.store.tenancy import acting_for
 
 log = structlog.get_logger(__name__)
 
@@ -62,23 +64,31 @@ def blueprint(parts: Parts) -> Blueprint:
 
 
 def _welcome(parts: Parts, tracking_number: str) -> Response:
-    with statements(parts.engine) as conn:
-        order = orders.get(conn, tracking_number)
-    attempt_no = None if order is None else _signed_for(parts, order)
-    if order is None or attempt_no is None:
-        log.warning("return.refused", known=order is not None)
+    tenant_id, attempt_no = _returning(parts, tracking_number)
+    if tenant_id is None or attempt_no is None:
+        log.warning("return.refused", known=tenant_id is not None)
         return return_page.unknown()
+    with acting_for(tenant_id):
+        return _welcome_to(parts, tenant_id, tracking_number, attempt_no)
+
+
+def _welcome_to(parts: Parts, tenant_id: UUID, tracking_number: str, attempt_no: int) -> Response:
+    with statements(parts.engine) as conn:
+        order = orders.of_tenant(conn, tenant_id, tracking_number)
+    assert order is not None, "its tenant was just learned"
     if order.state is OrderState.CHALLENGE:
         _ask_once(parts, order, attempt_no)
     return _onward(parts, order)
 
 
-def _signed_for(parts: Parts, order: Order) -> int | None:
-    """The attempt to pay *order* that the shopper comes back from, if the state they bring was signed for it."""
+def _returning(parts: Parts, tracking_number: str) -> tuple[UUID | None, int | None]:
+    """Whose order a shopper comes back to, if there is one, and the attempt to pay it, if their state was signed for it."""
+    with statements(parts.engine) as conn:
+        tenant_id = orders.tenant_of(conn, tracking_number)
     states = request.args.getlist("state")
-    if len(states) != 1:
-        return None
-    return attempt_of_state(parts.keyring, order.tenant_id, order.tracking_number, states[0])
+    if tenant_id is None or len(states) != 1:
+        return tenant_id, None
+    return tenant_id, attempt_of_state(parts.keyring, tenant_id, tracking_number, states[0])
 
 
 def _ask_once(parts: Parts, order: Order, attempt_no: int) -> None:

@@ -21,6 +21,7 @@ from api.server_worker import Worker
 from shared import failpoints, start, vault
 from shared.config import Settings
 from shared.store.engine import create_engine
+from shared.store.row_security import Role
 
 OPTIONS: Final[dict[str, Any]] = {
     "worker_class": Worker,
@@ -67,7 +68,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         settings = self._settings
         parts = Parts(
             settings=settings,
-            engine=create_engine(settings, answer_within_s=settings.database_answer_s),
+            engine=create_engine(settings, answer_within_s=settings.database_answer_s, role=Role.API),
             redis=vault.connect(settings.vault_url.get_secret_value()),
             keyring=self._keyring,
             clock=lambda: datetime.now(UTC),

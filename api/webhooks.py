@@ -22,6 +22,7 @@ from shared.store import accounts, attempts, inbox, orders
 from shared.store.engine import statements
 from shared.store.inbox import EventName
 from shared.store.orders import Order
+from shared.store.tenancy import acting_for
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str
         raise InvalidRequest("the signature or its time stamp does not verify") from error
     tenant_id = UUID(account.tenant_id)
     reach(Failpoint.WEBHOOK_BEFORE_TRANSACTION)
-    with parts.engine.begin() as conn:
+    with acting_for(tenant_id), parts.engine.begin() as conn:
         moved = _settle_once(parts, conn, tenant_id, provider, event)
         reach(Failpoint.WEBHOOK_BEFORE_COMMIT)
     reach(Failpoint.WEBHOOK_AFTER_COMMIT)

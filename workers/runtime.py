@@ -26,6 +26,7 @@ from shared.store import accounts
 from shared.store.engine import create_engine, statements
 from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
+from shared.store.row_security import Role
 from shared.vault import Vault
 from shared.velocity import Velocity, limit_of
 from workers.heartbeat import Heartbeat
@@ -105,7 +106,7 @@ class Runtime:
 def build(settings: Settings) -> Runtime:
     """The parts of this process; touches no network yet."""
     failpoints.arm(settings.failpoints, settings.mode)
-    engine = create_engine(settings)
+    engine = create_engine(settings, role=Role.ENGINE_ROOM)
     keyring = keyrings.of(settings)
     lease = LeaseTerms(timedelta(seconds=settings.lease_s), timedelta(seconds=settings.lease_limit_s))
     return Runtime(

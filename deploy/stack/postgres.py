@@ -12,7 +12,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -22,10 +22,13 @@ from deploy.stack.account import Account
 from deploy.stack.home import Home
 from deploy.stack.ports import HOST
 from deploy.stack.program import HOME_MARK, Program
+from shared.store.row_security import Role
 
 ADMIN: Final = "postgres"
 OWNER: Final = "c2a"
-"""The role the product connects as, and the database it owns: no superuser."""
+"""Who migrates, commands and, as the engine room, works; and the database it owns: no superuser."""
+API: Final = Role.API.value
+"""The login of the API: it owns nothing and takes no other role."""
 
 SETTINGS: Final = {
     "listen_addresses": HOST,
@@ -61,7 +64,7 @@ class Postgres:
         return self.folder / "data"
 
     def url(self, *, user: str = ADMIN, database: str = ADMIN) -> str:
-        """The address as a libpq URL. Both roles share the generated password: it is one server of one owner."""
+        """The address as a libpq URL. All roles share the generated password: it is one server of one owner."""
         return f"postgresql://{user}:{self.password}@{HOST}:{self.port}/{database}"
 
     def is_ready(self) -> bool:
@@ -166,15 +169,21 @@ def program(server: Postgres, home: Home) -> Program:
 
 
 def provide_database(server: Postgres) -> str:
-    """The product's role and database, made if they are missing; the URL to connect with."""
+    """The product's roles and database, made if they are missing; the URL to migrate with."""
     with psycopg.connect(server.url(), autocommit=True) as conn:
-        if conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone() is None:
-            conn.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(OWNER), sql.Literal(server.password))
-            )
+        for login in (OWNER, API):
+            _provide(conn, login, sql.SQL("LOGIN PASSWORD {}").format(server.password))
+        _provide(conn, Role.ENGINE_ROOM.value, sql.SQL("NOLOGIN"))
+        for role in Role:  # As a member it sees the rows it migrates, and may look at and end the API's sessions.
+            conn.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(OWNER)))
         if conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [OWNER]).fetchone() is None:
             conn.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(OWNER)))
     return server.url(user=OWNER, database=OWNER)
+
+
+def _provide(conn: psycopg.Connection[Any], role: str, attributes: sql.Composable) -> None:
+    if conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+        conn.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), attributes))
 
 
 def _environment(server: Postgres) -> dict[str, str]:

@@ -53,6 +53,7 @@ class Wiring:
     """The addresses by which the processes find each other."""
 
     database_url: str = field(repr=False)
+    api_database_url: str = field(repr=False)
     broker_url: str = field(repr=False)
     vault_url: str = field(repr=False)
     api_port: int
@@ -105,7 +106,7 @@ def api(home: Home, wiring: Wiring) -> Program:
         argv=(sys.executable, *argv),
         log=home.log_of("api"),
         cwd=ROOT,
-        env=_environment(home, wiring.settings()),
+        env=_environment(home, wiring.settings() | {"DATABASE_URL": wiring.api_database_url}),
         is_ready=lambda: _answers(wiring.api_port, "/readyz"),
         grace_s=10.0,  # A request may take 2 s to be refused while the database is away; a held poll is let go.
         stage=Stage.PRODUCT,

@@ -31,6 +31,13 @@ class Servers:
     postgres: Postgres | None
     """Ours; None where DATABASE_URL was given."""
 
+    @property
+    def api_database_url(self) -> str:
+        """The API's own login where the server is ours; where it is not, the one that was given takes the role."""
+        if self.postgres is None:
+            return self.database_url
+        return self.postgres.url(user=postgres.API, database=postgres.OWNER)
+
     def provide(self) -> None:
         """What the servers must hold before the product can use them; call it once they are ready."""
         if self.postgres is not None:

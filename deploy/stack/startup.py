@@ -96,7 +96,9 @@ def _wiring(home: Home, own: servers.Servers, api_port: int) -> Wiring:
     ring = home.path / "keyring.json"
     if not ring.exists():
         keyring.save(keyring.fresh(), ring)
-    return Wiring(own.database_url, own.broker_url, own.vault_url, api_port, ports.kept(home, "psp"), ring)
+    return Wiring(
+        own.database_url, own.api_database_url, own.broker_url, own.vault_url, api_port, ports.kept(home, "psp"), ring
+    )
 
 
 def _prepare_database(home: Home, wiring: Wiring) -> Seeded:

@@ -2,6 +2,10 @@
 
 Single statements run in autocommit (`statements`): the statement is the transaction, and no BEGIN or COMMIT
 travels. Several statements that belong together run in `engine.begin()`, opened at the top of a use case.
+
+A process says whom it is to PostgreSQL (`Role`), whatever its login; to the front door PostgreSQL shows the rows of
+the tenant it acts for and no other (row_security.py, tenancy.py). Without a role it is its login: who migrates or
+commands.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from sqlalchemy.engine import make_url
 
 from shared.config import Settings
 from shared.store.fair_pool import FairPool
+from shared.store.row_security import Role
+from shared.store.tenancy import TenantCursor
 from shared.store.timely import timely
 
 CONNECT_TIMEOUT_S: Final = 2
@@ -25,10 +31,11 @@ PATIENT_S: Final = 60.0
 """For work nobody waits for at a counter: migrations, imports, the engine room's sweeps."""
 
 
-def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S) -> Engine:
+def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S, role: Role | None = None) -> Engine:
     """The pool of one process; connects on first use, so importing and building touch no network.
 
-    A server that does not greet us, or answer a statement, within *answer_within_s* is away.
+    A server that does not greet us, or answer a statement, within *answer_within_s* is away. So is one that does not
+    know *role*, or whose login may not take it.
     """
     url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(
@@ -44,9 +51,10 @@ def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S) -> 
             "options": f"-c statement_timeout={settings.statement_timeout_ms} -c timezone=UTC"
             " -c idle_in_transaction_session_timeout=10000"
             # Compiling a sweep's plan took 0.8 s of its 1.9 s; our other statements are far too short for it.
-            " -c jit=off",
+            " -c jit=off" + (f" -c role={role}" if role else ""),
             "application_name": "c2a",
             "tcp_user_timeout": 5000,
+            **({"cursor_factory": TenantCursor} if role is Role.API else {}),
         },
     )
     connection = timely(answer_within_s)

@@ -14,9 +14,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, Label, func, insert, or_, select, update
+from sqlalchemy import Connection, Float, Label, LargeBinary, Text, Uuid, bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.store.tables import api_keys, tenants
+from shared.store.tables import api_keys
 from shared.store.tenants import TenantSettings
 
 SECRET_BYTES: Final = 32
@@ -27,6 +28,13 @@ PREFIX_LENGTH: Final = 12
 
 KEY_ID_LENGTH: Final = 16
 """64 bits of the digest, in hexadecimal: no two keys of a tenant meet, and nobody gets from it to the key."""
+
+
+_CALLER: Final = (
+    text("SELECT tenant_id, role, prefix, good_for_s, settings FROM c2a_caller(:digest)")
+    .bindparams(bindparam("digest", type_=LargeBinary))
+    .columns(tenant_id=Uuid, role=Text, prefix=Text, good_for_s=Float, settings=JSONB)
+)
 
 
 class KeyRole(StrEnum):
@@ -83,29 +91,13 @@ def create(
 def find(conn: Connection, key: str) -> Caller | None:
     """Whose *key* is, unless it is revoked or expired by the database's clock.
 
-    The one statement that does not name its tenant: it is how we learn the tenant.
+    It names no tenant: it is how we learn the tenant, by a function of the database (migration 0004).
     """
-    digest = _digest(key)
-    row = conn.execute(
-        select(
-            api_keys.c.tenant_id,
-            api_keys.c.role,
-            api_keys.c.prefix,
-            func.extract("epoch", api_keys.c.expires_at - func.clock_timestamp()).label("good_for_s"),
-            tenants.c.settings,
-        )
-        .join_from(api_keys, tenants, api_keys.c.tenant_id == tenants.c.tenant_id)
-        .where(
-            api_keys.c.key_hash == digest,
-            api_keys.c.revoked_at.is_(None),
-            or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.clock_timestamp()),
-        )
-    ).one_or_none()
+    row = conn.execute(_CALLER, {"digest": _digest(key)}).one_or_none()
     if row is None:
         return None
     settings = TenantSettings.model_validate(row.settings)
-    good_for_s = None if row.good_for_s is None else float(row.good_for_s)
-    return Caller(row.tenant_id, KeyRole(row.role), "_live_" in row.prefix, settings, key_id_of(key), good_for_s)
+    return Caller(row.tenant_id, KeyRole(row.role), "_live_" in row.prefix, settings, key_id_of(key), row.good_for_s)
 
 
 def list_of(conn: Connection, tenant_id: uuid.UUID) -> list[KnownKey]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Interval,
+    Uuid,
     delete,
     func,
     insert,
@@ -109,6 +110,12 @@ def get(conn: Connection, tracking_number: str) -> Order | None:
     """The order of *tracking_number*, for the engine room; the front door asks with its tenant (`of_tenant`)."""
     row = conn.execute(select(*_COLUMNS).where(orders.c.tracking_number == tracking_number)).one_or_none()
     return None if row is None else _order(row)
+
+
+def tenant_of(conn: Connection, tracking_number: str) -> UUID | None:
+    """Whose order it is, for a caller who shows no key and has yet to prove the number is theirs (migration 0004)."""
+    found = conn.execute(select(func.c2a_tenant_of_order(tracking_number, type_=Uuid()))).scalar_one()
+    return cast("UUID | None", found)
 
 
 def of_tenant(conn: Connection, tenant_id: UUID, tracking_number: str) -> Order | None:

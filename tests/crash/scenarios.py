@@ -327,7 +327,7 @@ def captured_unheard(case: Case) -> str:
 
 def send_again(case: Case, number: str) -> None:
     """The request of an order's only attempt, once more."""
-    with statements(case.floor.parts.engine) as conn:
+    with statements(case.floor.run.engine) as conn:
         [attempt] = attempts.of_order(conn, case.seller.shop.tenant_id, number)
     psp_for(case.account).charge(
         ChargeRequest(
@@ -343,5 +343,5 @@ def send_again(case: Case, number: str) -> None:
 
 
 def _change(case: Case, statement: str, number: str) -> None:
-    with statements(case.floor.parts.engine) as conn:
+    with statements(case.floor.run.engine) as conn:
         conn.execute(text(statement), {"number": number})

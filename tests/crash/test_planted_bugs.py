@@ -25,6 +25,7 @@ from tests.crash.test_stopped_workers import stale_no, wake
 from tests.support import commit_cutter, crash_case
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case
+from tests.support.forgetful import filters_forgotten
 from tests.support.own_postgres import own_postgres
 from tests.support.planted import BUGS, planted
 from tests.support.psp import until
@@ -125,6 +126,18 @@ def a_look_into_the_queues(case: Case) -> list[Violation]:
     return leaks(content(case.floor.broker), [GOOD_CARD])
 
 
+def a_forgotten_tenant(case: Case) -> list[Violation]:
+    """A statement that forgot its tenant looks for another tenant's order."""
+    with crash_case.floor(case.floor.settings, case.floor.sandbox, case.floor.hooks) as floor:
+        here, other = floor.case().seller, floor.case()
+        number = other.accepted(scenarios.pay_with())
+        with filters_forgotten(floor.parts.engine) as forgotten:
+            told = here.app.test_client().get(f"/api/v1/c2a/offer/checkout/{number}/status", headers=here.shop.headers)
+        assert forgotten
+        shown = [] if told.status_code == 404 else [Violation("I6", number, "another tenant was told of it")]
+        return other.violations() + shown
+
+
 SCENES: Final[Mapping[str, tuple[Scene, set[str]]]] = {
     "no fencing": (a_stale_no, {"A5"}),
     "a new PSP key on retry": (a_death_after_the_charge, {"I1", "I3", "I11"}),
@@ -134,6 +147,7 @@ SCENES: Final[Mapping[str, tuple[Scene, set[str]]]] = {
     "no rescuer": (a_ring_lost, {"I2"}),
     "a SELECT probe after a cut COMMIT": (a_late_commit, {"I10"}),
     "a PAN in task arguments": (a_look_into_the_queues, {"I7"}),
+    "no row-level security": (a_forgotten_tenant, {"I6"}),
     "synchronous_commit off": (a_crash_of_the_database, {"I2", "I10"}),
     "webhooks not deduplicated": (an_old_webhook_again_and_again, {"I2", "I11"}),
 }

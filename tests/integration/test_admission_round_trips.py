@@ -1,7 +1,7 @@
 """An order costs one round trip to PostgreSQL to admit; an answer lost on its way back costs a second, and no order.
 
-Counted on the wire, by a proxy that reads the server's protocol: what a driver sends behind SQLAlchemy's back (BEGIN,
-COMMIT, ROLLBACK, a prepare) counts, too.
+For a tenant whom PostgreSQL is told with every statement. Counted on the wire, by a proxy that reads the server's
+protocol: what a driver sends behind SQLAlchemy's back (BEGIN, COMMIT, ROLLBACK, a prepare) counts, too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from sqlalchemy import Engine
 
 from shared.config import Settings
 from shared.store.engine import create_engine
+from shared.store.row_security import Role
 from tests.support import pg_proxy
 from tests.support.front_door import parts_for
 from tests.support.pg_proxy import PgProxy
@@ -27,7 +29,7 @@ WARM = 8
 """Orders before we count: connected, key cached, statement prepared (psycopg prepares after its fifth run)."""
 
 ENDS_AS_IT_IS_ORDERED: Final = """
-    CREATE FUNCTION end_offer() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION end_offer() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
         BEGIN
             UPDATE offers SET expires_at = '2020-01-01T00:00:00Z',
                 snapshot = snapshot || '{"expiresAt": "2020-01-01T00:00:00.000Z"}'
@@ -46,17 +48,17 @@ def proxy(postgres_url: str) -> Iterator[PgProxy]:
 
 
 @pytest.fixture(scope="module")
-def seller(settings: Settings, proxy: PgProxy, vault_url: str) -> Iterator[Seller]:
+def seller(settings: Settings, engine: Engine, proxy: PgProxy, vault_url: str) -> Iterator[Seller]:
     """A seller whose API reaches its database through the proxy, and believes a key for as long as the test runs."""
     through = settings.model_copy(update={"database_url": SecretStr(proxy.url), "key_cache_s": 600.0})
-    engine = create_engine(through)
+    front_door = create_engine(through, role=Role.API)
     with Redis.from_url(vault_url) as redis:
-        made = a_seller(parts_for(through, engine, redis))
+        made = a_seller(parts_for(through, front_door, redis), rows=engine)
         for _ in range(WARM):
             made.accepted()
         yield made
         made.parts.doorbell.close()
-    engine.dispose()
+    front_door.dispose()
 
 
 def cost_of(proxy: PgProxy, seller: Seller, document: Document, status: int) -> int:

@@ -17,6 +17,8 @@ from sqlalchemy.engine import make_url
 
 READY: Final = b"Z"
 """ReadyForQuery (PostgreSQL protocol 3.0, 55.7): the server has answered in full and, outside a block, committed."""
+SYNC: Final = b"S\x00\x00\x00\x04"
+"""Sync (ibid.): ends the extended query, or the pipeline of them, that is one transaction."""
 ARRIVES_WITHIN_S: Final = 20.0
 """A statement takes milliseconds; a busy machine may need more."""
 
@@ -64,6 +66,7 @@ class Cutter:
                 while data := client.recv(1 << 20):
                     cut = self._taken_by(data)
                     if cut is not None:
+                        data += _rest(client, data)
                         muted.set()
                         if cut.late:
                             _end(client)
@@ -125,6 +128,17 @@ def _accept(cutter: Cutter, listener: socket.socket) -> None:
         while True:
             client, _ = listener.accept()
             threading.Thread(target=cutter.serve, args=(client,), daemon=True).start()
+
+
+def _rest(client: socket.socket, data: bytes) -> bytes:
+    """What still belongs to a statement that began with *data*: all up to its Sync, which may be sent by itself.
+
+    Without it the server would wait, and commit nothing. A simple query needs none.
+    """
+    rest = b""
+    while not (data.startswith(b"Q") or SYNC in data + rest):
+        rest += client.recv(1 << 20)
+    return rest
 
 
 def _end(end: socket.socket) -> None:

@@ -67,7 +67,7 @@ class Floor:
     def case(self) -> Case:
         """A new tenant with an account at the PSP."""
         account = self.sandbox.account(self.hooks.url)
-        return Case(self, account, a_seller(self.parts, account))
+        return Case(self, account, a_seller(self.parts, account, rows=self.run.engine))
 
 
 @contextmanager
@@ -228,7 +228,7 @@ class Case:
         self.drain.let_pass(timedelta(seconds=seconds))
 
     def _one(self, query: str, number: str) -> Any:
-        with statements(self.floor.parts.engine) as conn:
+        with statements(self.floor.run.engine) as conn:
             return conn.execute(text(f"{query} WHERE tracking_number = :number"), {"number": number}).scalar_one()
 
     def violations(self, *, rescuing: bool = True, within_s: float = 20.0) -> list[Violation]:

@@ -18,6 +18,7 @@ from shared.config import Settings
 from shared.doctor.examination import Scope
 from shared.messages import Step
 from shared.store.engine import create_engine
+from shared.store.row_security import Role
 from tests.support.wire import Document
 from workers import examiner, rescuer, runtime
 from workers import release as early_news
@@ -45,7 +46,7 @@ def front_door(settings: Settings) -> Parts:
     failpoints.arm(settings.failpoints, settings.mode)
     return Parts(
         settings=settings,
-        engine=create_engine(settings, answer_within_s=settings.database_answer_s),
+        engine=create_engine(settings, answer_within_s=settings.database_answer_s, role=Role.API),
         redis=vault.connect(settings.vault_url.get_secret_value()),
         keyring=keyrings.of(settings),
         clock=lambda: datetime.now(UTC),

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from redis import Redis
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from shared.config import Settings
 from shared.domain.outcomes import Captured, LookUpOutcome, PaymentOutcome
@@ -26,6 +26,7 @@ from shared.store.attempts import Attempt
 from shared.store.engine import create_engine, statements
 from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
+from shared.store.row_security import Role
 from tests.support.front_door import parts_for
 from tests.support.psp import Sandbox, until
 from tests.support.selling import Seller, a_seller
@@ -47,6 +48,8 @@ class EngineRoom:
     run: Runtime
     seller: Seller
     account: Account
+    owner: Engine
+    """Who may change the tables themselves."""
 
     @property
     def psp(self) -> Psp:
@@ -105,7 +108,7 @@ class EngineRoom:
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
         """Run one statement; the rows it answers, if it answers any."""
-        with statements(self.run.engine) as conn:
+        with statements(self.owner) as conn:
             result = conn.execute(text(statement), values)
             return list(result) if result.returns_rows else []
 
@@ -145,16 +148,17 @@ def opened(
 ) -> Iterator[EngineRoom]:
     """An engine room with a tenant of its own at *sandbox*, and keys of its own; *replaced*: settings by name."""
     own = settings.model_copy(update=replaced)
-    engine = create_engine(own)
+    engine, owner = create_engine(own, role=Role.ENGINE_ROOM), create_engine(own)
     with Redis.from_url(vault_url) as redis:
         parts = parts_for(own, engine, redis, keyring)
         account = sandbox.account()
         seller = a_seller(parts, account)
         terms = LeaseTerms(timedelta(seconds=own.lease_s), timedelta(seconds=own.lease_limit_s))
         run = Runtime(own, engine, parts.keyring, parts.vault, parts.doorbell, Heartbeat(engine, terms))
-        yield EngineRoom(run, seller, replace(account, tenant_id=str(seller.shop.tenant_id)))
+        yield EngineRoom(run, seller, replace(account, tenant_id=str(seller.shop.tenant_id)), owner)
         parts.doorbell.close()
     engine.dispose()
+    owner.dispose()
 
 
 def captured(attempt: Attempt, reference: str) -> Captured:

@@ -40,6 +40,7 @@ from shared.psp.port import ChargeRequest, PspEvent
 from shared.store.admission import Candidate, Holder
 from shared.store.engine import statements
 from shared.store.orders import Order
+from shared.store.row_security import Role
 from shared.store.tables import idempotency_keys, orders
 from shared.store.timely import TimelyConnection
 from shared.vault import Vault
@@ -174,6 +175,22 @@ def _webhooks_not_deduplicated(stack: ExitStack) -> None:
     stack.enter_context(patch.object(shared.store.inbox, "keep", keep))
 
 
+def _no_row_level_security(stack: ExitStack) -> None:
+    """The API connects as whoever owns the tables, and nobody but its statements tells tenants apart."""
+    made = shared.store.timely.timely
+
+    def timely(answer_within_s: float) -> type[TimelyConnection]:
+        class Owner(made(answer_within_s)):  # type: ignore[misc]
+            @classmethod
+            def connect(cls, *args: Any, **kwargs: Any) -> Any:
+                options = kwargs.pop("options", "").replace(f" -c role={Role.API}", "")
+                return super().connect(*args, options=options, **kwargs)
+
+        return Owner
+
+    stack.enter_context(patch.object(shared.store.engine, "timely", timely))
+
+
 BUGS: Final[Mapping[str, Callable[[ExitStack], None]]] = {
     "no fencing": _no_fencing,
     "a new PSP key on retry": _new_key_on_retry,
@@ -183,6 +200,7 @@ BUGS: Final[Mapping[str, Callable[[ExitStack], None]]] = {
     "no rescuer": _no_rescuer,
     "a SELECT probe after a cut COMMIT": _select_probe,
     "a PAN in task arguments": _pan_in_arguments,
+    "no row-level security": _no_row_level_security,
     "synchronous_commit off": _commits_before_they_are_durable,
     "webhooks not deduplicated": _webhooks_not_deduplicated,
 }
