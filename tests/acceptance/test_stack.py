@@ -64,6 +64,16 @@ def name_of_tenant(stack: Stack) -> str:
         return str(name)
 
 
+def test_the_api_and_the_workers_reach_the_database_as_who_they_are(stack: Stack) -> None:
+    """The API by a login of its own, which owns no table; the workers by the owner's, whose rows are all tenants'."""
+    with psycopg.connect(stack.postgres_dsn) as conn:
+        logins = conn.execute("SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'c2a'").fetchall()
+        owners = conn.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'").fetchall()
+
+    assert sorted(logins) == [("c2a",), ("c2a_api",)]
+    assert owners == [("c2a",)]
+
+
 def test_stack_json_tells_all_that_others_need_and_nobody_else_may_read_it(stack: Stack) -> None:
     document = stack.document()
 
