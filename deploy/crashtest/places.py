@@ -50,8 +50,10 @@ def in_postgres(dsn: str) -> Iterator[tuple[str, bytes]]:
     with psycopg.connect(dsn, autocommit=True) as conn:
         for view in ("pg_stat_activity", "pg_stat_statements", "pg_prepared_statements"):
             if _is_there(conn, view):
-                yield f"{view}", _copied(conn, sql.SQL("SELECT * FROM {}").format(sql.Identifier(view)))
-        tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog')"
+                yield view, _copied(conn, sql.SQL("SELECT * FROM {}").format(sql.Identifier(view)))
+        tables = """SELECT schemaname, tablename FROM pg_tables
+                     WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+                     AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT')"""
         for schema, table in conn.execute(tables).fetchall():
             yield f"table {table}", _copied(conn, sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, table)))
 
