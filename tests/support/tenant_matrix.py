@@ -126,7 +126,7 @@ def _status(asker: OneOfTwo, ids: Ids) -> Mapping[str, Any]:
 
 def _return(asker: OneOfTwo, ids: Ids) -> Mapping[str, Any]:
     """A shopper whose state was signed for this tenant."""
-    state = return_state(asker.seller.parts.keyring, asker.seller.shop.tenant_id, ids.number)
+    state = return_state(asker.seller.parts.keyring, asker.seller.shop.tenant_id, ids.number, 1)
     return {"path": f"{PREFIX}/c2a/offer/checkout/{ids.number}/return", "query_string": {"state": state}}
 
 
