@@ -82,7 +82,7 @@ def _welcome_to(parts: Parts, tenant_id: UUID, tracking_number: str, attempt_no:
 
 
 def _returning(parts: Parts, tracking_number: str) -> tuple[UUID | None, int | None]:
-    """Whose order a shopper comes back to, if there is one, and the attempt that their state was signed for, if it was."""
+    """Whose order a shopper comes back to, if there is one, and the attempt their state was signed for, if it was."""
     with statements(parts.engine) as conn:
         tenant_id = orders.tenant_of(conn, tracking_number)
     states = request.args.getlist("state")
