@@ -62,6 +62,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
 def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcome | None:
     """The PSP's word, or None if it changes nothing: a shopper who still has time is not hurried."""
     answer = psp.look_up(attempt.query)
+    run.outages.heard(run.engine, attempt, answer)
     if time_is_over(order, attempt):
         if isinstance(answer, STILL_OUT[attempt.outcome]):
             _give_up(run, order, attempt)

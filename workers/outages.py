@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Engine
 
-from shared.domain.outcomes import NotSent, PaymentOutcome, Unanswered
+from shared.domain.outcomes import LookUpOutcome, NotSent, PaymentOutcome, Unanswered
 from shared.store import overdue
 from shared.store.attempts import Attempt
 from shared.store.engine import statements
@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 BATCH: Final = 200
 """Waiters made due at once; the next good answer after another bad one brings the next."""
 
-AWAY_AFTER: Final = 3
-"""Charges in a row without an answer that make an outage; one that got lost is looked up by its own pause."""
+AWAY_AFTER: Final = 5
+"""Calls in a row without an answer that make an outage; one that got lost is looked up by its own pause."""
 
 
 class Outages:
@@ -37,8 +37,8 @@ class Outages:
         self._unheard: Counter[tuple[UUID, str]] = Counter()
         self._lock = threading.Lock()
 
-    def heard(self, engine: Engine, attempt: Attempt, outcome: PaymentOutcome) -> None:
-        """Note what came of a charge just now; if its PSP is back, make its waiters due."""
+    def heard(self, engine: Engine, attempt: Attempt, outcome: PaymentOutcome | LookUpOutcome) -> None:
+        """Note what came of a call just now; if its PSP is back, make its waiters due."""
         account = attempt.tenant_id, attempt.provider
         with self._lock:
             if isinstance(outcome, NotSent | Unanswered):

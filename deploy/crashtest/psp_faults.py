@@ -16,6 +16,7 @@ DELAY_MS: Final = 60
 """What the PSP takes for every call of a run: without it hardly an order would ever be found in the middle."""
 HEALTHY_WEBHOOKS: Final = {"delayMs": 0, "jitterMs": 0, "duplicate": 0.0, "reorder": 0.0, "lossRate": 0.0}
 JITTER_MS: Final = 3_000
+UNDELIVERED: Final = frozenset({"lost", "waiting", "failed"})
 
 
 async def answers_lost(hand: Hand) -> Blow:
@@ -64,10 +65,10 @@ async def deliver_lost(http: aiohttp.ClientSession, psp_url: str, charges: Colle
     For payments that are pending: their bank may take weeks, so they are asked about by the hour, and a run is over
     before that. Every other order must find its end without the webhook it lost.
     """
-    for state in ("lost", "waiting", "failed"):
-        async with http.get(f"{psp_url}/webhooks", params={"state": state}) as answer:
-            undelivered = (await answer.json())["webhooks"]
-        for webhook in undelivered:
-            if webhook["pspReference"] in charges:
+    for charge in charges:
+        async with http.get(f"{psp_url}/webhooks", params={"pspReference": charge}) as answer:
+            told = (await answer.json())["webhooks"]
+        for webhook in told:
+            if webhook["state"] in UNDELIVERED:
                 async with http.post(f"{psp_url}/webhooks/{webhook['id']}/send") as answer:
                     answer.raise_for_status()

@@ -90,8 +90,11 @@ async def reset_faults(request: web.Request) -> web.Response:
 
 @routes.get("/webhooks")
 async def show_webhooks(request: web.Request) -> web.Response:
-    """The newest webhooks first; ?state=waiting|delivered|lost|failed|no_address narrows it."""
-    rows = desk_of(request).outbox.shown(state=request.query.get("state"), limit=WEBHOOKS_SHOWN)
+    """The newest webhooks first; ?state=waiting|delivered|lost|failed|no_address and ?pspReference= narrow it."""
+    asked = request.query
+    rows = desk_of(request).outbox.shown(
+        state=asked.get("state"), reference=asked.get("pspReference"), limit=WEBHOOKS_SHOWN
+    )
     return web.json_response({"webhooks": list(rows)})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +28,8 @@ SENDERS: Final = 32
 TIMEOUT_S: Final = 5
 """A receiver that has not acknowledged by then is asked again later."""
 REMEMBERED: Final = 10_000
-"""Ended deliveries that GET /webhooks can still show and send again."""
+"""Delivered events that GET /webhooks can still show and send again. What was not delivered is kept: a PSP tells it
+again for days."""
 OVERTAKEN_S: Final = 2.0
 """How long a reordered event waits, so that the ones after it come first."""
 
@@ -66,6 +68,7 @@ class Outbox:
         self._books = books
         self._faults = faults
         self._deliveries: dict[str, Delivery] = {}
+        self._delivered: deque[str] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seats = asyncio.Semaphore(SENDERS)
         self._http = aiohttp.ClientSession(
@@ -95,9 +98,13 @@ class Outbox:
             self._begin(delivery.event, delay_s=0.0)
         return delivery is not None
 
-    def shown(self, *, state: str | None, limit: int) -> Iterator[dict[str, Any]]:
-        """The newest deliveries first."""
-        rows = (d for d in reversed(self._deliveries.values()) if state in (None, d.state))
+    def shown(self, *, state: str | None, reference: str | None, limit: int) -> Iterator[dict[str, Any]]:
+        """The newest deliveries first; of one *state* and about one charge (its PSP reference), if they are named."""
+        rows = (
+            one
+            for one in reversed(self._deliveries.values())
+            if state in (None, one.state) and reference in (None, one.event.charge.reference)
+        )
         return (delivery.shown() for delivery, _ in zip(rows, range(limit), strict=False))
 
     async def close(self) -> None:
@@ -116,13 +123,7 @@ class Outbox:
     def _remember(self, event: Event) -> Delivery:
         if event.event_id not in self._deliveries:
             self._deliveries[event.event_id] = Delivery(event)
-            self._trim()
         return self._deliveries[event.event_id]
-
-    def _trim(self) -> None:
-        oldest = next(iter(self._deliveries.values()))
-        if len(self._deliveries) > REMEMBERED and oldest.state != "waiting":
-            del self._deliveries[oldest.event.event_id]
 
     async def _deliver(self, delivery: Delivery, delay_s: float) -> None:
         await self._books.ledger.durable()
@@ -144,6 +145,10 @@ class Outbox:
 
     def _end(self, delivery: Delivery, state: str) -> None:
         delivery.state = state
+        if state in ("delivered", "no_address"):
+            self._delivered.append(delivery.event.event_id)
+            if len(self._delivered) > REMEMBERED:
+                self._deliveries.pop(self._delivered.popleft(), None)  # None: it was delivered twice.
         if delivery.event.event_id in self._books.undelivered:
             self._books.delivered(delivery.event.event_id)
 

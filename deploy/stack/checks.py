@@ -21,6 +21,8 @@ LINT: Final = (
 )
 LONG: Final = "long"
 """Runs by its name alone: it takes hours, and its arguments are deploy/crashtest/long.py's."""
+BY_NAME_ALONE: Final = frozenset({"bench"})
+"""Measurements: what they tell depends on what else the machine does, so they judge no change."""
 ALONE: Final = "chaos"
 """Runs after all others, in a process of its own: a run below 20 orders a second is invalid, so nothing of the other
 tiers (a stack that stands by, servers, a browser) may take its machine."""
@@ -37,7 +39,7 @@ def main(tiers: list[str], pytest_arguments: list[str]) -> int:
     if unknown:
         print(f"deploy/test: no tier named {', '.join(unknown)}; there are {', '.join(known)}")
         return 2
-    asked = tiers or known
+    asked = tiers or [tier for tier in known if tier not in BY_NAME_ALONE]
     failed = [
         *(_lint() if "lint" in asked else []),
         *_pytest([tier for tier in asked if tier not in ("lint", ALONE)], pytest_arguments),

@@ -71,7 +71,11 @@ def test_a_lost_answer_or_two_are_no_outage(room: EngineRoom, shared_psp: Sandbo
 
 @pytest.mark.parametrize(
     ("heard", "due"),
-    [([Unanswered("")] * 3, True), ([NotSent("")] * 3, True), ([NotSent(""), None, NotSent(""), NotSent("")], False)],
+    [
+        ([Unanswered("")] * AWAY_AFTER, True),
+        ([NotSent("")] * AWAY_AFTER, True),
+        ([NotSent(""), None, *[NotSent("")] * (AWAY_AFTER - 1)], False),
+    ],
     ids=["unanswered", "not sent", "an answer between"],
 )
 def test_only_silence_in_a_row_counts(room: EngineRoom, heard: list[Any], *, due: bool) -> None:
