@@ -28,7 +28,7 @@ def create_app(parts: Parts, *extra: Blueprint) -> Flask:
     request_log.register(app)
     auth.register(app, parts.engine, parts.settings.key_cache_s)
     limits.register(app, limits.Limits(parts.redis))
-    auth.restrict(app)
+    auth.restrict(app, parts.settings.mode)
     errors.register(app)
     for routes in _routes(parts):
         for prefix in PREFIXES:

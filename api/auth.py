@@ -25,6 +25,7 @@ from flask import Flask, current_app, g, request
 from sqlalchemy import Engine
 
 from api.errors import NotAuthenticated
+from shared.config import Mode
 from shared.domain.refusals import Forbidden
 from shared.store import keys, tenancy
 from shared.store.engine import statements
@@ -90,13 +91,19 @@ def confirm() -> None:
     callers.authenticate(*_shown(), believe=False)
 
 
-def restrict(app: Flask) -> None:
-    """Let no key do more in *app* than its role may; after its key has been found good."""
+def restrict(app: Flask, mode: Mode) -> None:
+    """Let no key do more in *app* than its role and *mode* allow; after it has been found good.
+
+    In production a development key opens nothing: it lies in more places than a secret may, and what it would order
+    would be paid with real money.
+    """
 
     @app.before_request
     def authorise() -> None:
         if is_public():
             return
+        if mode is Mode.PRODUCTION and not g.caller.live:
+            raise Forbidden("a development key opens nothing in production; use a live one")
         if g.caller.role is KeyRole.READ_ONLY and not is_status_read():
             raise Forbidden("this key may only read the status of an order; use a secret key")
 

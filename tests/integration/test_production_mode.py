@@ -63,11 +63,22 @@ def test_an_error_shows_no_traceback_and_nothing_of_the_request(
         raise RuntimeError(GOOD_CARD)
 
     app.register_blueprint(extra)
-    shop = a_shop(engine)
+    shop = a_shop(engine, live=True)
 
     answer = app.test_client().post("/breaks", json={"cardNumber": GOOD_CARD}, headers=shop.headers)
 
     assert (answer.status_code, answer.json) == (500, {"status": {"messageCode": "INTERNAL_SERVER_ERROR"}})
+
+
+@pytest.mark.parametrize(("live", "status"), [(False, 403), (True, 404)])
+def test_a_development_key_opens_nothing(engine: Engine, app: Flask, status: int, *, live: bool) -> None:
+    """H5: it hears that it is good and may not; a live key hears about what it asked for."""
+    number = "trk_01M89PY73E23D3TE4D3MZHNWAV"
+    answer = app.test_client().get(
+        f"/api/v1/c2a/offer/checkout/{number}/status", headers=a_shop(engine, live=live).headers
+    )
+    assert answer.status_code == status
+    assert number not in answer.text
 
 
 def test_no_code_of_ours_imports_a_debugger() -> None:
