@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 from sqlalchemy import Engine
@@ -22,6 +23,9 @@ from shared.store.orders import Order
 
 log = structlog.get_logger(__name__)
 
+CLOSE_WITHIN_S: Final = 5.0
+"""A beat is one statement; one that takes longer is left to end with its process."""
+
 
 class Heartbeat:
     """The leases of one process."""
@@ -31,6 +35,7 @@ class Heartbeat:
         self._engine = engine
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -51,9 +56,14 @@ class Heartbeat:
             with self._lock:
                 self._held.pop(order.tracking_number, None)
 
+    def close(self) -> None:
+        """Beat no more, once the present beat is over; a step that still runs loses its lease."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_WITHIN_S)
+
     def _beat(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(self.terms.length.total_seconds() / 3):  # Two beats may be missed, not three.
+        while not self._stopping.wait(self.terms.length.total_seconds() / 3):  # Two beats may be missed, not three.
             with self._lock:
                 held = list(self._held.items())
             if held:

@@ -157,6 +157,7 @@ def opened(
         run = Runtime(own, engine, parts.keyring, parts.vault, parts.doorbell, Heartbeat(engine, terms))
         yield EngineRoom(run, seller, replace(account, tenant_id=str(seller.shop.tenant_id)), owner)
         parts.doorbell.close()
+        run.heartbeat.close()  # A connection it had in hand would be nobody's after the pool is gone.
     engine.dispose()
     owner.dispose()
 

@@ -124,6 +124,7 @@ def psp_room(settings: Settings, engine: Engine, sandbox: Sandbox, hooks: Receiv
         with opened(parts) as client:
             yield PspRoom(run, engine, client, account, sandbox, hooks)
     finally:
+        run.heartbeat.close()
         run.doorbell.close(within_s=5)
         run.engine.dispose()
         redis.close()
