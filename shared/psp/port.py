@@ -42,13 +42,26 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What one PSP can do; the router reads it."""
+    """What one PSP can do; the router and the steps read it, so that no step knows a PSP by name."""
 
     channels: frozenset[Channel]
     remembers_declines: bool
+    """Whether a repeat under the key of a declined charge is answered with that decline."""
     key_lifetime: timedelta
     longest_processing: timedelta
     """After this long a request that was cut off can no longer turn into a charge."""
+    currencies: frozenset[str] | None = None
+    """ISO 4217 codes it takes; None: any."""
+    looks_up: bool = True
+    """Whether it tells what became of a charge by our key. One that does not is asked by the same request under it."""
+    proves_absence: bool = True
+    """Whether "no such charge" is proof, or its index may be behind: then nobody else is asked to pay instead."""
+    lists_charges: bool = True
+    """Whether its books can be read, a page at a time."""
+    voids: bool = True
+    """Whether a capture can be cancelled for nothing before it is settled; else it is refunded."""
+    keeps_methods: bool = True
+    """Whether it keeps a card for the shopper's next order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +178,22 @@ class Psp(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountTerms:
+    """What a tenant agreed with a PSP for one account; the router and the pacing read it."""
+
+    currencies: frozenset[str] | None = None
+    """ISO 4217 codes this account takes; None: what its PSP takes."""
+    home_currencies: frozenset[str] = frozenset()
+    """Currencies it is at home in, so that shoppers' banks see a charge from their own market."""
+    fee_bps: int = 0
+    """The share of the amount the PSP keeps, in hundredths of a percent."""
+    fee_minor: int = 0
+    """What it keeps of every charge on top, in minor units of the charge's currency."""
+    calls_per_s: float | None = None
+    """Calls a second the PSP lets this account make; None: its adapter's default."""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """A tenant's account at a PSP, as the router and the factory need it."""
 
@@ -175,3 +204,4 @@ class Account:
     base_url: str
     channels: frozenset[Channel]
     credentials: Mapping[str, str] = field(repr=False)
+    terms: AccountTerms = AccountTerms()

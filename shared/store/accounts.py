@@ -7,15 +7,17 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.keyring import Keyring
-from shared.psp.port import Account, Channel
+from shared.psp.port import Account, AccountTerms, Channel
 from shared.store.tables import psp_accounts
 
 RANK: Final = 100
 """Where an account stands that nobody ranked; lower is asked first."""
+_TERMS: Final = TypeAdapter(AccountTerms)
 _BY_ACCOUNT_ID: Final = text(
     f"SELECT {', '.join(psp_accounts.c.keys())} FROM c2a_account(:account_id)"  # noqa: S608 - our own names
 ).columns(*psp_accounts.c)
@@ -32,6 +34,7 @@ def save(conn: Connection, keyring: Keyring, account: Account, *, rank: int = RA
         "credentials": keyring.seal(credentials, bound_to=bound_to(account.tenant_id, account.provider)),
         "enabled": enabled,
         "rank": rank,
+        "terms": _TERMS.dump_python(account.terms, mode="json"),
     }
     conn.execute(
         insert(psp_accounts)
@@ -89,6 +92,7 @@ def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[Account]:
             base_url=row.base_url,
             channels=frozenset(Channel(channel) for channel in row.channels),
             credentials=json.loads(keyring.open(row.credentials, bound_to=bound_to(row.tenant_id, row.provider))),
+            terms=_TERMS.validate_python(row.terms, strict=False),
         )
         for row in rows
     ]

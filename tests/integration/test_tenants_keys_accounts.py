@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select, text
 
 from shared import keyring
 from shared.keyring import CannotOpen
-from shared.psp.port import Account, Channel
+from shared.psp.port import Account, AccountTerms, Channel
 from shared.store import accounts, keys, tables, tenants
 from shared.store.keys import KeyRole
 from shared.store.tenants import Tenant, TenantSettings
@@ -164,3 +164,15 @@ def test_credentials_are_sealed_to_their_tenant(engine: Engine, tenant_id: uuid.
         conn.execute(text("UPDATE psp_accounts SET credentials = :credentials WHERE tenant_id = :t"), moved)
         with pytest.raises(CannotOpen):
             accounts.for_tenant(conn, RING, other.tenant_id)
+
+
+def test_an_account_keeps_its_terms_and_is_found_with_them_by_its_webhook_address(
+    engine: Engine, tenant_id: uuid.UUID
+) -> None:
+    terms = AccountTerms(frozenset({"EUR", "USD"}), frozenset({"EUR"}), fee_bps=140, fee_minor=25, calls_per_s=12.5)
+    kept = an_account(tenant_id, terms=terms)
+    with engine.begin() as conn:
+        accounts.save(conn, RING, kept)
+
+        assert accounts.get(conn, RING, tenant_id, "sandbox") == kept
+        assert accounts.by_account_id(conn, RING, kept.account_id) == kept
