@@ -13,6 +13,9 @@ FIRST_LOOK: Final = timedelta(seconds=0.7)
 every second and the way to a worker, the first question is asked within two (design)."""
 LOOK_AGAIN: Final = (timedelta(seconds=5), timedelta(seconds=15), timedelta(seconds=60), timedelta(minutes=5))
 """Then ever more slowly, the last pause for good."""
+NOT_YET_PROOF: Final = timedelta(seconds=15)
+"""How long an order waits at most whose PSP knows of no charge while the request may still be on its way: it is asked
+again when absence is proof, and before that in case the request did arrive and its webhook got lost."""
 JITTER: Final = (0.8, 1.2)
 """What each of these pauses is multiplied by at random: orders that met one outage do not come back as one crowd."""
 PENDING_LOOK: Final = timedelta(hours=1)

@@ -42,6 +42,7 @@ from shared.patience import (
     JITTER,
     LONGEST_PSP_AWAY,
     LOOK_AGAIN,
+    NOT_YET_PROOF,
     PENDING_LOOK,
     PSP_AWAY,
     PSP_AWAY_SHARE,
@@ -100,8 +101,8 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
             return _challenged(case, outcome)
         case Pending() as outcome:
             return _pending(case, outcome)
-        case Unanswered():
-            return _unanswered(case)
+        case Unanswered() as outcome:
+            return _unanswered(case, outcome)
         case NotSent() | Absent():
             return _not_made(case)
         case Returned() as outcome:
@@ -214,7 +215,7 @@ def _captured(case: _Case, outcome: Captured) -> Order:
         return _captured_again(case, outcome)
     if outcome.money != case.attempt.money:
         log.error("payment.mismatch", tracking_number=case.order.tracking_number, attempt=case.attempt.attempt_no)
-        return _unanswered(case)
+        return _unanswered(case, Unanswered("captured another amount"))
     rival = any(one.outcome is AttemptState.CAPTURED for one in case.every)
     if rival or not may(case.order.state, OrderEvent.PAYMENT_CAPTURED):
         log.error("payment.to_be_returned", tracking_number=case.order.tracking_number, state=case.order.state)
@@ -300,18 +301,24 @@ def _pending(case: _Case, outcome: Pending) -> Order:
     )
 
 
-def _unanswered(case: _Case) -> Order:
+def _unanswered(case: _Case, outcome: Unanswered) -> Order:
     if case.is_stale or case.attempt.outcome not in UNSETTLED:
         return case.order
     if case.order.state is OrderState.CONFIRMING:
-        pause = LOOK_AGAIN[min(case.attempt.looks, len(LOOK_AGAIN) - 1)] * random.uniform(*JITTER)  # noqa: S311
-        attempt_store.looked(case.conn, case.attempt)
-        order_store.look_again(case.conn, case.order, due_in=pause)
+        order_store.look_again(case.conn, case.order, due_in=_next_look(case, outcome))
         return case.order
     if case.order.state is OrderState.CHALLENGE and not case.order.is_overdue:
         return case.order  # The shopper was sent there meanwhile and still has time.
     log.warning("payment.unanswered", tracking_number=case.order.tracking_number, provider=case.attempt.provider)
     return case.move(OrderEvent.PAYMENT_UNANSWERED, due_in=FIRST_LOOK)
+
+
+def _next_look(case: _Case, outcome: Unanswered) -> timedelta:
+    """How long an order in doubt waits; silence is counted, an answer that will be proof in a while is not."""
+    if outcome.known_in is not None:
+        return min(outcome.known_in, NOT_YET_PROOF)
+    attempt_store.looked(case.conn, case.attempt)
+    return LOOK_AGAIN[min(case.attempt.looks, len(LOOK_AGAIN) - 1)] * random.uniform(*JITTER)  # noqa: S311
 
 
 def _not_made(case: _Case) -> Order:

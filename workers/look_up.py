@@ -69,8 +69,11 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
             return None
         if isinstance(answer, Absent) and attempt.psp_reference is not None:
             return Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
-    if isinstance(answer, Absent) and not _proves(run, psp, order, attempt):
-        answer = Unanswered("the request may still be on its way")
+    if isinstance(answer, Absent) and attempt.outcome is AttemptState.OPEN:
+        proof_in = _proof_in(run, psp, order, attempt)
+        answer = answer if proof_in <= timedelta(0) else Unanswered("the request may still be on its way", proof_in)
+    elif isinstance(answer, Absent):
+        answer = Unanswered("a charge we know of is said not to be there")
     has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
     return None if has_time and isinstance(answer, Challenged | Unanswered) else answer
 
@@ -85,10 +88,10 @@ def _give_up(run: Runtime, order: Order, attempt: Attempt) -> None:
         return_money(run, order.tracking_number)
 
 
-def _proves(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> bool:
-    """Whether "no such charge" proves that there will be none: only after whoever sent it must have given up."""
+def _proof_in(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> timedelta:
+    """How long until "no such charge" proves that there will be none: when whoever sent it must have given up."""
     surely = timedelta(seconds=run.settings.lease_limit_s) + psp.capabilities.longest_processing
-    return attempt.outcome is AttemptState.OPEN and order.seen_at >= attempt.asked_at + surely
+    return attempt.asked_at + surely - order.seen_at
 
 
 def _go_on(run: Runtime, before: Order, now: Order) -> None:

@@ -22,7 +22,7 @@ POISON_S: Final = 30.0
 CLAIM_LOOK_EVERY_S: Final = 0.02
 """A claim lasts for one call to the PSP, 60 ms at least (psp_faults.DELAY_MS)."""
 HOLDERS_AT_MOST: Final = 3
-"""Of eight payment processes; the others must be able to take over."""
+"""Of sixteen payment processes; the others must be able to take over."""
 
 
 async def api_worker_killed(hand: Hand) -> Blow:

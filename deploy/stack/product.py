@@ -36,8 +36,9 @@ class Worker:
 
 WORKERS: Final = (
     Worker("offer-lock", "threads", 4),
-    # A payment waits on the PSP and may be killed: processes, so that a kill costs one payment's step and no other.
-    Worker("payment", "prefork", 8),
+    # A payment waits on the PSP and may be killed: processes, so that a kill costs one payment's step and no other;
+    # enough of them that 2.5 s of a slow PSP (crash test) at six orders a second fill no queue.
+    Worker("payment", "prefork", 16),
     Worker("tokenization", "threads", 4),
     Worker("upkeep", "threads", 4),
 )

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.usefixtures("well")
 
 AS_USUAL_S = 2.0
 """An acceptance takes some 20 ms; a wait for the broker would take its whole socket timeout (2 s) or more."""
+MANY = 32
+"""Orders at once: twice what the payment worker takes at a time."""
 ON_AGAIN_S = 60.0
 """Workers reconnect, and an order that was rung for in vain is rung for again after 10, then 20 s."""
 
@@ -49,8 +51,8 @@ def test_a_broker_that_forgot_everything_costs_nothing(
     stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows
 ) -> None:
     """FLUSHALL while orders wait in its queues: the rows know what is still to be done."""
-    psp.set_faults(latencyMs=1_000)  # Eight payments at a time, so the others wait in the queue.
-    correlations = [new_correlation() for _ in range(16)]
+    psp.set_faults(latencyMs=1_000)  # Sixteen payments at a time, so the others wait in the queue.
+    correlations = [new_correlation() for _ in range(MANY)]
     numbers = [shop.order(fresh_card(), correlationId=correlation) for correlation in correlations]
 
     with redis.Redis.from_url(stack.document()["brokerUrl"]) as broker:
@@ -59,4 +61,4 @@ def test_a_broker_that_forgot_everything_costs_nothing(
     psp.heal()
 
     assert {code_of(shop.end(number, within_s=ON_AGAIN_S)) for number in numbers} == {DONE}
-    assert [psp.money(correlation) for correlation in correlations] == [[(1499, "EUR")]] * 16
+    assert [psp.money(correlation) for correlation in correlations] == [[(1499, "EUR")]] * MANY

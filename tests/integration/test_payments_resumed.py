@@ -138,6 +138,23 @@ def test_no_such_charge_proves_nothing_until_no_request_can_still_be_on_its_way(
     assert room.state(number) is (OrderState.OFFER_LOCKED if is_proof else OrderState.CONFIRMING)
 
 
+@pytest.mark.parametrize(("since_s", "pause_s"), [(0, 15), (20, 15), (50, 10)])
+def test_while_no_such_charge_is_no_proof_it_is_asked_every_15_s_until_it_is(
+    room: EngineRoom, shared_psp: Sandbox, since_s: int, pause_s: int
+) -> None:
+    """Not ever more slowly: the PSP answers, and a minute after the request its answer is the truth."""
+    number = room.locked(fresh_card("4000007700000133"))  # The connection drops, nothing is written.
+    assert not pay(room.run, number)
+    age(room, number, timedelta(seconds=since_s))
+
+    pauses = [pause_after(look_up, room, number) for _ in range(3)]
+
+    for least, most in pauses:
+        assert least <= pause_s
+        assert most >= pause_s - 2, "what the steps above took is part of the minute"
+    assert room.attempt(number).looks == 0
+
+
 def test_what_was_proven_never_made_is_made_again_under_its_own_key(room: EngineRoom, shared_psp: Sandbox) -> None:
     number = room.locked(fresh_card("4000007700000133"))
     pay(room.run, number)

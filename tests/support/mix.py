@@ -42,7 +42,7 @@ SLOWEST: Final = (
 )
 
 OTHERS: Final = (
-    # Each holds one of eight payment processes for 10 s, so they are few.
+    # Each holds one of sixteen payment processes for 10 s, so they are few.
     Kind("timeoutAfter", 6, card="4000007700000109"),
     Kind("dribble", 2, card="4000007700000216"),
     Kind("http500After", 10, card="4000007700000083"),
