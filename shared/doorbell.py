@@ -16,7 +16,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from shared import broker
-from shared.messages import Message, Step, message
+from shared.messages import Lane, Message, Step, message
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +43,9 @@ class Doorbell:
         self._thread: threading.Thread | None = None
         self._producer: Any = None
 
-    def ring(self, step: Step, tracking_number: str, *, dropped: bool = False) -> None:
-        """Ask for *step* of an order, ahead of a backlog if it was *dropped*; returns at once, promises nothing."""
-        self._rings.append(message(step, tracking_number, dropped=dropped))
+    def ring(self, step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> None:
+        """Ask for *step* of an order; returns at once, promises nothing."""
+        self._rings.append(message(step, tracking_number, lane))
         self._rung.set()
         if self._thread is None:
             self._start()

@@ -40,6 +40,27 @@ FRONT_OF: Final[Mapping[Step, str]] = {Step.PAY: "payment-resumed"}
 """Where a step is rung for that somebody had claimed and dropped: a queue of its own beside the step's, read in turn
 with it, because a shopper's money is in doubt and must not wait behind a backlog (design: 15 s)."""
 
+ALONE_OF: Final[Mapping[Step, str]] = {Step.PAY: "payment-alone"}
+"""Where a step is rung for that was dropped twice or more: read only by workers whose pool is processes, one order in
+each, so that an order which takes its worker down takes no other order's worker down."""
+
+
+class Lane(StrEnum):
+    """How a step is asked for."""
+
+    TURN = "turn"  # Behind those who came before.
+    FRONT = "front"  # Somebody had claimed it and let go of it.
+    ALONE = "alone"  # That happened before: its order may be what takes workers down.
+
+
+_QUEUES: Final[Mapping[Lane, Mapping[Step, str]]] = {Lane.FRONT: FRONT_OF, Lane.ALONE: ALONE_OF}
+
+
+def queues() -> list[str]:
+    """Every queue there is."""
+    return sorted({*QUEUE_OF.values(), *FRONT_OF.values(), *ALONE_OF.values()})
+
+
 CHAIN_FROM: Final[Mapping[Step, tuple[Step, ...]]] = {
     Step.LOCK_OFFER: (Step.LOCK_OFFER, Step.PAY, Step.TOKENIZE),
     Step.PAY: (Step.PAY, Step.TOKENIZE),
@@ -74,11 +95,8 @@ class Message:
     task_id: str
 
 
-def message(step: Step, tracking_number: str, *, dropped: bool = False) -> Message:
-    """The message that asks for *step* of an order, and for the steps after it when the row agrees.
-
-    *dropped*: somebody had claimed the step and let go of it; then it is asked for ahead of a backlog.
-    """
+def message(step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> Message:
+    """The message that asks for *step* of an order, and for the steps after it when the row agrees."""
     first, *rest = CHAIN_FROM[step]
     args = [tracking_number]
     later = [
@@ -110,7 +128,7 @@ def message(step: Step, tracking_number: str, *, dropped: bool = False) -> Messa
         "origin": "c2a",
         "ignore_result": True,
     }
-    return Message(FRONT_OF[first] if dropped else QUEUE_OF[first], json.dumps([args, {}, embed]), headers, task_id)
+    return Message(_QUEUES.get(lane, QUEUE_OF)[first], json.dumps([args, {}, embed]), headers, task_id)
 
 
 def is_ours(content_type: object, headers: object, body: object) -> bool:

@@ -8,12 +8,14 @@ JSON that names an order.
 
 from __future__ import annotations
 
-from celery import Celery, signals
+from typing import Any
+
+from celery import Celery, concurrency, signals
 from kombu.entity import Queue
 
 from shared import broker, logs, start
 from shared.config import Settings
-from shared.messages import FRONT_OF, QUEUE_OF
+from shared.messages import ALONE_OF, FRONT_OF, QUEUE_OF, queues
 from workers import doors, liveness, rescue_step
 
 STEP_LIMIT_S = 60
@@ -39,7 +41,7 @@ def create(settings: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_publish_retry_policy={"max_retries": 5, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
-        task_queues=[Queue(name) for name in sorted({*QUEUE_OF.values(), *FRONT_OF.values()})],  # type: ignore[no-untyped-call]
+        task_queues=[Queue(name) for name in queues()],  # type: ignore[no-untyped-call]
         task_default_queue="upkeep",
         task_create_missing_queues=False,
         task_routes={str(step): {"queue": queue} for step, queue in QUEUE_OF.items()},
@@ -58,16 +60,26 @@ def create(settings: Settings) -> Celery:
     app.steps["worker"].update({liveness.Liveness, rescue_step.RescueStep})
     signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
     signals.celeryd_after_setup.connect(lambda **_: start.guarded(settings), weak=False)  # Before it forks.
-    signals.celeryd_after_setup.connect(lambda **_: read_front_queues(app), weak=False)
+    signals.celeryd_after_setup.connect(
+        lambda instance, **_: read_side_queues(app, works_in_processes(instance)), weak=False
+    )
     return app
 
 
-def read_front_queues(app: Celery) -> None:
-    """Whoever reads a step's queue also reads the one for dropped work of that step, whatever -Q said."""
+def read_side_queues(app: Celery, in_processes: bool) -> None:
+    """Whoever reads a step's queue also reads the one for dropped work of that step, whatever -Q said; and, if its
+    work is done *in_processes*, the one for orders that may have taken a worker down."""
     queues = app.amqp.queues
-    for step, front in FRONT_OF.items():
-        if QUEUE_OF[step] in queues.consume_from:
-            queues.select_add(queues[front])
+    for step, queue in QUEUE_OF.items():
+        if queue in queues.consume_from:
+            sides = [FRONT_OF.get(step), ALONE_OF.get(step) if in_processes else None]
+            for side in filter(None, sides):
+                queues.select_add(queues[side])
+
+
+def works_in_processes(worker: Any) -> bool:
+    """Whether each step of *worker* has a process to itself, so that its death is nobody else's."""
+    return str(concurrency.get_implementation(worker.pool_cls).__module__).endswith("prefork")
 
 
 app = create(Settings())

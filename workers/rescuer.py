@@ -15,7 +15,7 @@ import structlog
 from shared.depth import BrokerAway
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
-from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Step
+from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Lane, Step
 from shared.store import housekeeping, overdue
 from shared.store.engine import statements
 from workers import pacing, spent_cards
@@ -77,9 +77,16 @@ def _ring_for(run: Runtime, state: OrderState, due: int) -> int:
     with statements(run.engine) as conn:
         late = overdue.put_off(conn, state, limit=pace.limit, late_s=pace.late_s)
     reach(Failpoint.RESCUER_BEFORE_RINGING)
-    for tracking_number in late:
-        run.doorbell.ring(STEP_FOR[state], tracking_number, dropped=state is OrderState.PAYING)
+    for tracking_number, takeovers in late.items():
+        run.doorbell.ring(STEP_FOR[state], tracking_number, _lane(state, takeovers))
     return len(late)
+
+
+def _lane(state: OrderState, takeovers: int) -> Lane:
+    """An order that was taken over before and dropped again may be what takes its workers down."""
+    if state is not OrderState.PAYING:
+        return Lane.TURN
+    return Lane.ALONE if takeovers else Lane.FRONT
 
 
 def _pace(run: Runtime, state: OrderState) -> Pace:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
-from sqlalchemy import Connection, Interval, and_, func, literal, or_, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Interval, Text, bindparam, func, literal, or_, text
 
 from shared.domain.states import OrderEvent, OrderState
 from shared.patience import CRASHES_TO_PARK
@@ -53,15 +54,22 @@ def claim(conn: Connection, order: Order, *, owner: str, terms: LeaseTerms, atte
     )
 
 
+_RENEW: Final = text("""
+    UPDATE orders SET lease_until = least(now() + :length, lease_limit), due_at = least(now() + :length, lease_limit)
+    FROM unnest(:numbers, :fences) AS held (tracking_number, fence)
+    WHERE orders.tracking_number = held.tracking_number AND orders.fence = held.fence
+      AND orders.state = 'paying' AND orders.lease_until IS NOT NULL
+""").bindparams(
+    bindparam("numbers", type_=ARRAY(Text)),
+    bindparam("fences", type_=ARRAY(BigInteger)),
+    bindparam("length", type_=Interval),
+)
+
+
 def renew(conn: Connection, held: Sequence[tuple[str, int]], *, terms: LeaseTerms) -> None:
-    """Prolong the leases of one process, given as (tracking number, fence), in one statement; never past a limit."""
-    until = func.least(func.now() + literal(terms.length, Interval), orders.c.lease_limit)
-    conn.execute(
-        update(orders)
-        .where(
-            orders.c.state == OrderState.PAYING,
-            orders.c.lease_until.is_not(None),
-            or_(*(and_(orders.c.tracking_number == number, orders.c.fence == fence) for number, fence in held)),
-        )
-        .values(lease_until=until, due_at=until)
-    )
+    """Prolong the leases of one process, given as (tracking number, fence), in one statement; never past a limit.
+
+    A process of threads may hold hundreds: the statement's text does not grow with them.
+    """
+    numbers, fences = [number for number, _ in held], [fence for _, fence in held]
+    conn.execute(_RENEW, {"numbers": numbers, "fences": fences, "length": terms.length})

@@ -45,7 +45,7 @@ _PUT_OFF: Final = text("""
         SELECT tracking_number, tenant_id FROM orders
         WHERE state = :state AND due_at <= now() - make_interval(secs => :late)
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    RETURNING tracking_number
+    RETURNING tracking_number, crashes
 """)
 
 _MAKE_DUE: Final = text("""
@@ -85,10 +85,11 @@ def moves_per_s(conn: Connection, events: Iterable[OrderEvent]) -> float:
     return float(counted.scalar_one()) / MEASURED_S
 
 
-def put_off(conn: Connection, state: OrderState, *, limit: int, late_s: float = 0.0) -> list[str]:
-    """At most *limit* orders that have been due in *state* for *late_s*, each put off until its ring had its chance."""
+def put_off(conn: Connection, state: OrderState, *, limit: int, late_s: float = 0.0) -> dict[str, int]:
+    """At most *limit* orders that have been due in *state* for *late_s*, each put off until its ring had its chance;
+    and how many takeovers each has behind it."""
     values = {"state": state, "limit": limit, "late": late_s, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
-    return list(conn.execute(_PUT_OFF, values).scalars())
+    return {row.tracking_number: row.crashes for row in conn.execute(_PUT_OFF, values)}
 
 
 def make_due(conn: Connection, tenant_id: UUID, provider: str, *, limit: int) -> int:

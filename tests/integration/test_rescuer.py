@@ -45,6 +45,24 @@ def test_an_overdue_order_is_rung_for_in_the_queue_of_the_step_it_needs(
     run.engine.dispose()
 
 
+@pytest.mark.parametrize(("takeovers", "queue"), [(0, "payment-resumed"), (1, "payment-alone"), (4, "payment-alone")])
+def test_a_payment_that_was_dropped_more_than_once_is_rung_for_where_it_can_take_nobody_along(
+    engine: Engine, settings: Settings, broker: redis.Redis, takeovers: int, queue: str
+) -> None:
+    nobody(engine)
+    order = an_order(engine, OrderState.PAYING, due_in=PAST)
+    with statements(engine) as conn:
+        conn.execute(
+            text("UPDATE orders SET crashes = :c WHERE tracking_number = :n"),
+            {"c": takeovers, "n": order.tracking_number},
+        )
+    run = build(settings)
+    assert rescue(run) == 1
+    run.doorbell.close(within_s=5)
+    assert [order.tracking_number.encode() in message for message in broker.lrange(queue, 0, -1)] == [True]
+    run.engine.dispose()
+
+
 def test_an_order_that_waits_its_turn_is_left_alone(engine: Engine) -> None:
     order = an_order(engine, OrderState.ADMITTED)
     with statements(engine) as conn:

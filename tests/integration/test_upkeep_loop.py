@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from celery import Celery
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 
 from shared.config import Settings
 from shared.domain.states import OrderState
-from shared.messages import FRONT_OF, QUEUE_OF, Step
+from shared.messages import QUEUE_OF, Step
 from shared.store.engine import create_engine
 from tests.support.order_rows import again, an_order
 from tests.support.own_postgres import OwnPostgres, own_postgres
@@ -73,11 +74,19 @@ def test_a_loop_outlives_a_bug_in_one_of_its_rounds() -> None:
     assert rounds[:3] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("asked", "reads"), [(Step.PAY, True), (Step.TOKENIZE, False)])
-def test_a_worker_of_the_payment_queue_reads_dropped_payments_too(
-    settings: Settings, asked: Step, *, reads: bool
+@pytest.mark.parametrize(
+    ("asked", "pool", "reads"),
+    [
+        (Step.PAY, "prefork", ["payment", "payment-alone", "payment-resumed"]),
+        (Step.PAY, "threads", ["payment", "payment-resumed"]),
+        (Step.TOKENIZE, "prefork", ["tokenization"]),
+    ],
+)
+def test_a_payment_worker_reads_dropped_payments_too_and_those_that_may_kill_it_in_processes_alone(
+    settings: Settings, asked: Step, pool: str, reads: list[str]
 ) -> None:
     app: Celery = main.create(settings)
     app.amqp.queues.select([QUEUE_OF[asked]])
-    main.read_front_queues(app)
-    assert (FRONT_OF[Step.PAY] in app.amqp.queues.consume_from) is reads
+    worker = SimpleNamespace(pool_cls=pool)
+    main.read_side_queues(app, main.works_in_processes(worker))
+    assert sorted(app.amqp.queues.consume_from) == reads

@@ -17,7 +17,7 @@ from uuid import UUID
 from redis import Redis
 from sqlalchemy import text
 
-from shared.messages import FRONT_OF, QUEUE_OF, Step
+from shared.messages import Step, queues
 from shared.store.engine import statements
 from tests.support.crash_jobs import STEPS
 from workers.rescuer import look
@@ -76,8 +76,7 @@ class Drain:
 
     def work_off(self) -> None:
         """Run what has been rung for until nothing is rung for any more."""
-        queues = sorted({*QUEUE_OF.values(), *FRONT_OF.values()})
-        while popped := self.broker.brpop(queues, timeout=RING_S):
+        while popped := self.broker.brpop(queues(), timeout=RING_S):
             self._walk(json.loads(popped[1]))
 
     def _walk(self, envelope: dict[str, Any]) -> None:
