@@ -108,7 +108,7 @@ def _candidate(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, given_key: s
     fingerprints = parts.keyring.fingerprints(tenant_id)
     # Compared under one key alone, so bound to it: else the same month would be the same digest in every order, and
     # counting would tell the twelve apart without any key.
-    document = ask.comparable(lambda text: fingerprints.of("card-field", key, text).hex())
+    document = json.dumps(ask.comparable(lambda text: fingerprints.of("card-field", key, text).hex()), sort_keys=True)
     units: Counter[str] = Counter()
     for line in cart_of(ask):
         units[line.key] += line.quantity
@@ -117,7 +117,7 @@ def _candidate(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, given_key: s
         tenant_id=tenant_id,
         tracking_number=tracking_number,
         key=key,
-        digest=fingerprints.of("order", json.dumps(document, sort_keys=True)),
+        digest=fingerprints.of("order", document),
         offer=ask.order.offer_identifier,
         customer=ask.order.customer.customer_urn,
         lines=list(units),
@@ -158,8 +158,7 @@ def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: R
 
 def _write_once(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
     if too_many is None and _has_its_bundles(ask):
-        with statements(parts.engine) as conn:
-            holder = admission.admit(conn, candidate)
+        holder = admission.admit_at_once(parts.engine, candidate)
         if holder is not None:
             return holder
     return _judge(parts, candidate, ask, too_many)
@@ -204,7 +203,7 @@ def _differences(parts: Parts, tenant_id: UUID, holder: Holder, candidate: Candi
     with statements(parts.engine) as conn:
         earlier = orders.of_tenant(conn, tenant_id, holder.tracking_number)
     assert earlier is not None, "a key outlives no order"
-    then, now = dict(_leaves("", earlier.request)), dict(_leaves("", candidate.request))
+    then, now = dict(_leaves("", earlier.request)), dict(_leaves("", json.loads(candidate.request)))
     paths = sorted(path for path in then.keys() | now.keys() if then.get(path) != now.get(path))
     return f"this key belongs to an order that differs in: {', '.join(paths)}"
 

@@ -18,7 +18,6 @@ from api.strict_json import body
 from shared.domain.refusals import OrderNotFound
 from shared.failpoints import Failpoint, reach
 from shared.store import status
-from shared.store.engine import statements
 from shared.store.status import Status
 
 FINAL_LIFE_S: Final = 3_600
@@ -53,8 +52,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
 
 def _read(parts: Parts, tracking_number: str) -> Status:
-    with statements(parts.engine) as conn:
-        found = status.read(conn, caller().tenant_id, tracking_number)
+    found = status.read(parts.engine, caller().tenant_id, tracking_number)
     if found is None:
         raise OrderNotFound("no order of yours has this tracking number")
     return found

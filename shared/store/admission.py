@@ -12,17 +12,19 @@ become visible later); its own tracking number tells it that the order is its ow
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Integer, LargeBinary, Text, Uuid, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ARRAY, Connection, Engine, Integer, LargeBinary, Text, Uuid, bindparam, text
+
+from shared.store.direct import Direct
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An order as it asks to be admitted. *lines* and *quantities* go pairwise; *items* are the identifiers alone."""
+    """An order as it asks to be admitted. *lines* and *quantities* go pairwise; *items* are the identifiers alone;
+    *request* is the JSON text of the order as asked, card fields as keyed digests."""
 
     tenant_id: UUID
     tracking_number: str
@@ -40,7 +42,7 @@ class Candidate:
     method: str | None
     carries_card: bool
     keeps_method: bool
-    request: dict[str, Any]
+    request: str
     patience_s: int
     deadline_s: int
 
@@ -63,7 +65,7 @@ _TYPES: Final = (
     bindparam("provider", type_=Text),
     bindparam("method", type_=Text),
     bindparam("correlation_id", type_=Text),
-    bindparam("request", type_=JSONB),
+    bindparam("request", type_=Text),
 )
 
 _CLAIM: Final = """
@@ -102,7 +104,7 @@ WITH payable AS (
                         forced_provider, stored_method_urn, carries_card, keeps_method, request,
                         due_at, deadline_at)
     SELECT :tenant_id, :tracking_number, :offer, :customer, :correlation_id, :channel,
-           :provider, :method, :carries_card, :keeps_method, :request,
+           :provider, :method, :carries_card, :keeps_method, CAST(:request AS jsonb),
            now() + make_interval(secs => :patience_s), now() + make_interval(secs => :deadline_s)
     FROM claimed WHERE claimed.tracking_number = :tracking_number
     ON CONFLICT DO NOTHING
@@ -119,20 +121,30 @@ HOLD_KEY: Final = text(_CLAIM.format(source="VALUES (:tenant_id, :key, :tracking
 )
 
 
+_AT_ONCE: Final = Direct(ADMIT)
+
+
+def admit_at_once(engine: Engine, candidate: Candidate) -> Holder | None:
+    """Admit *candidate* in one round trip of its own, or find who holds its key; None if it may not be admitted."""
+    row = _AT_ONCE.one_or_none(engine, _values(candidate))
+    return None if row is None else Holder(*row)
+
+
 def admit(conn: Connection, candidate: Candidate) -> Holder | None:
-    """Admit *candidate*, or find who holds its key; None if it may not be admitted as it stands."""
+    """The same in the caller's transaction."""
     row = conn.execute(ADMIT, _values(candidate)).one_or_none()
     return None if row is None else Holder(row.tracking_number, row.digest)
 
 
 def hold_key(conn: Connection, candidate: Candidate) -> Holder:
     """Claim the key alone, waiting on whoever holds it; for the transaction that is about to refuse."""
-    row = conn.execute(HOLD_KEY, {name: _values(candidate)[name] for name in _KEY_VALUES}).one()
+    row = conn.execute(HOLD_KEY, {name: getattr(candidate, name) for name in _KEY_VALUES}).one()
     return Holder(row.tracking_number, row.digest)
 
 
 _KEY_VALUES: Final = ("tenant_id", "key", "tracking_number", "digest")
+_VALUES: Final = tuple(field.name for field in fields(Candidate))
 
 
 def _values(candidate: Candidate) -> dict[str, Any]:
-    return asdict(candidate)
+    return {name: getattr(candidate, name) for name in _VALUES}

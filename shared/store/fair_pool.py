@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
 
 class Turns:
@@ -57,6 +57,10 @@ class FairPool(QueuePool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turns = Turns(self.size())
+
+    def forget(self, lent: PoolProxiedConnection, why: BaseException) -> None:
+        """Use *lent*, which broke, and whatever is as old as it no more: what broke it broke them all."""
+        self._invalidate(lent, why)
 
     def _do_get(self) -> ConnectionPoolEntry:
         if not self._turns.take(self.timeout()):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Engine, bindparam, select
 
 from shared.domain.states import CODE_OF, TERMINAL, CheckoutCode, OrderState
+from shared.store.direct import Direct
 from shared.store.tables import orders
 
 
@@ -29,14 +30,17 @@ class Status:
         return cls(tracking_number, CheckoutCode.PROCESSING, 1, is_final=False, message=None, redirect=None)
 
 
-def read(conn: Connection, tenant_id: UUID, tracking_number: str) -> Status | None:
+_READ: Final = Direct(
+    select(orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect).where(
+        orders.c.tracking_number == bindparam("tracking_number"), orders.c.tenant_id == bindparam("tenant_id")
+    )
+)
+
+
+def read(engine: Engine, tenant_id: UUID, tracking_number: str) -> Status | None:
     """The status of this tenant's order; another tenant's order is as unknown as none."""
-    row = conn.execute(
-        select(orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect).where(
-            orders.c.tracking_number == tracking_number, orders.c.tenant_id == tenant_id
-        )
-    ).one_or_none()
+    row = _READ.one_or_none(engine, {"tracking_number": tracking_number, "tenant_id": tenant_id})
     if row is None:
         return None
-    state = OrderState(row.state)
-    return Status(tracking_number, CODE_OF[state], row.version, state in TERMINAL, row.failure, row.redirect)
+    state, version, failure, redirect = OrderState(row[0]), *row[1:]
+    return Status(tracking_number, CODE_OF[state], version, state in TERMINAL, failure, redirect)

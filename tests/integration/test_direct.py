@@ -1,0 +1,111 @@
+"""A statement straight on psycopg fails as the engine's own would, and leaves its connection as the pool lends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, bindparam, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from shared.config import Settings
+from shared.store.direct import Direct
+from shared.store.engine import create_engine
+
+ADDED: Final = Direct(text("INSERT INTO kept VALUES (:n) RETURNING n"))
+ASKED: Final = Direct(text("SELECT pg_backend_pid(), :word").bindparams(bindparam("word")))
+SLOW: Final = Direct(text("SELECT pg_sleep(20)"))
+
+
+@pytest.fixture
+def pool(settings: Settings) -> Iterator[Engine]:
+    """A pool of one connection, and a table."""
+    engine = create_engine(settings.model_copy(update={"pool_size": 1}))
+    with engine.begin() as conn:
+        conn.execute(text("DROP TABLE IF EXISTS kept"))
+        conn.execute(text("CREATE TABLE kept (n integer PRIMARY KEY)"))
+    yield engine
+    with engine.begin() as conn:
+        conn.execute(text("DROP TABLE kept"))
+    engine.dispose()
+
+
+def count(pool: Engine) -> int:
+    with pool.connect() as conn:
+        return int(conn.execute(text("SELECT count(*) FROM kept")).scalar_one())
+
+
+def rolled_back(pool: Engine) -> None:
+    """Write a row and think better of it: it is gone only if the connection begins transactions."""
+    with pool.connect() as conn:
+        conn.execute(text("INSERT INTO kept VALUES (99)"))
+        conn.rollback()
+
+
+def test_it_commits_by_itself_and_gives_the_first_row(pool: Engine) -> None:
+    assert ADDED.one_or_none(pool, {"n": 1}) == (1,)
+    assert count(pool) == 1
+
+
+def test_what_comes_after_it_begins_transactions_again(pool: Engine) -> None:
+    ADDED.one_or_none(pool, {"n": 1})
+    rolled_back(pool)
+    assert count(pool) == 1
+
+
+def test_a_refused_statement_is_the_engines_error_and_spoils_nothing(pool: Engine) -> None:
+    ADDED.one_or_none(pool, {"n": 1})
+    with pytest.raises(IntegrityError) as refused:
+        ADDED.one_or_none(pool, {"n": 1})
+    assert not refused.value.connection_invalidated
+    rolled_back(pool)
+    assert count(pool) == 1
+
+
+def test_after_a_broken_connection_none_that_is_as_old_is_used_again(settings: Settings) -> None:
+    engine = create_engine(settings.model_copy(update={"pool_size": 2}))
+    with engine.connect() as one, engine.connect() as other:
+        pids = [conn.execute(text("SELECT pg_backend_pid()")).scalar_one() for conn in (one, other)]
+    with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn:
+        conn.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::integer[]) AS pid", (pids,))
+
+    with pytest.raises(DBAPIError) as cut:
+        ASKED.one_or_none(engine, {"word": "one"})
+    assert cut.value.connection_invalidated
+    for _ in range(2):
+        told = ASKED.one_or_none(engine, {"word": "again"})
+        assert told is not None
+        assert told[0] not in pids
+    engine.dispose()
+
+
+class Gone(BaseException):
+    """What a greenlet is ended with."""
+
+
+def test_a_call_that_was_ended_in_the_middle_leaves_nobody_its_connection(pool: Engine) -> None:
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise Gone
+
+    before = signal.signal(signal.SIGUSR1, end)
+    later = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
+    later.start()
+    try:
+        with pytest.raises(Gone):
+            SLOW.one_or_none(pool, {})
+    finally:
+        later.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert ASKED.one_or_none(pool, {"word": "and on"}) is not None
+    rolled_back(pool)
+    assert count(pool) == 0
+
+
+def test_no_row_is_none(pool: Engine) -> None:
+    assert Direct(text("SELECT n FROM kept WHERE n = :n")).one_or_none(pool, {"n": 7}) is None
