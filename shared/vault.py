@@ -29,6 +29,10 @@ log = structlog.get_logger(__name__)
 SOCKET_TIMEOUT_S: Final = 1.0
 """The vault is one hop away and answers in under a millisecond; after a second it is away (503 within 2 s)."""
 
+CONNECTIONS: Final = 1_100
+"""One for each connection a front door's process serves (1,000, api/server.py) or a worker's threads, and some: past
+its limit the client refuses, and a card would be turned away for no reason. It opens what is used."""
+
 SCANNED: Final = 500
 """Keys a round trip of a scan: about a tenth of a millisecond of the vault's only thread."""
 
@@ -41,6 +45,7 @@ def connect(url: str) -> Redis:
     """The client of one process; connects on first use."""
     return Redis.from_url(
         url,
+        max_connections=CONNECTIONS,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=SOCKET_TIMEOUT_S,
         # Once more for a connection that died while idle, never for a server that is silent: 503 within 2 s.

@@ -27,6 +27,10 @@ from shared.store.timely import timely
 CONNECT_TIMEOUT_S: Final = 2
 """A database that takes longer to greet us is away; the least psycopg knows. A request gives it less."""
 
+TURN_WITHIN_S: Final = 10.0
+"""How long a step waits for a connection: 256 threads take half a second for their turns at 8 of them; a third of a
+lease's limit. A request waits for far less (`database_wait_s`)."""
+
 PATIENT_S: Final = 60.0
 """For work nobody waits for at a counter: migrations, imports, the engine room's sweeps."""
 
@@ -43,7 +47,7 @@ def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S, rol
         poolclass=FairPool,
         pool_size=settings.pool_size,
         max_overflow=0,
-        pool_timeout=settings.database_wait_s,
+        pool_timeout=TURN_WITHIN_S if role is Role.ENGINE_ROOM else settings.database_wait_s,
         pool_use_lifo=True,
         hide_parameters=True,
         connect_args={

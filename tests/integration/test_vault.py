@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 from uuid import UUID, uuid4
@@ -95,3 +97,17 @@ def test_a_silent_vault_is_away_within_the_time_the_contract_gives(tmp_path: Pat
         with pytest.raises(VaultAway):
             silent.put(uuid4(), "trk_9", CARD)
         assert time.monotonic() - started < 2.0
+
+
+def test_hundreds_at_once_are_served_by_one_process(cards: Vault) -> None:
+    """A worker of 256 threads, or a front door with as many requests in hand: each waits on a connection of its own."""
+    crowd = 256
+    together = threading.Barrier(crowd)
+
+    def waits(number: int) -> None:
+        together.wait(30)
+        assert cards.redis.blpop([f"nobody-pushes-here-{number}"], timeout=0.3) is None
+
+    with ThreadPoolExecutor(crowd) as threads:
+        list(threads.map(waits, range(crowd)))
+    cards.redis.close()
