@@ -53,5 +53,5 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "alembic", "kombu", "urllib3"):
+    for chatty in ("httpx", "httpcore", "alembic", "kombu", "urllib3", "stripe"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Final
 
 from shared.psp.http import Http
 from shared.psp.port import Account, Psp
 from shared.psp.sandbox import SandboxPsp
+from shared.psp.stripe import StripePsp
+
+ADAPTERS: Final[Mapping[str, Callable[[Account, Http], Psp]]] = {"sandbox": SandboxPsp, "stripe": StripePsp}
 
 
 class UnknownAdapter(LookupError):
@@ -16,9 +21,10 @@ class UnknownAdapter(LookupError):
 
 def psp_for(account: Account) -> Psp:
     """The PSP of *account*; raises UnknownAdapter. Cheap: call it per use."""
-    if account.adapter != "sandbox":
+    adapter = ADAPTERS.get(account.adapter)
+    if adapter is None:
         raise UnknownAdapter(f"account {account.account_id} names an adapter we do not have")
-    return SandboxPsp(account, _http(os.getpid()))
+    return adapter(account, _http(os.getpid()))
 
 
 @lru_cache(maxsize=1)

@@ -13,11 +13,13 @@ happens in sockets and locks of the standard library, so gevent's patches reach 
 
 from __future__ import annotations
 
+import math
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoNameInTime
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -35,7 +37,7 @@ KEEP_IDLE_S: Final = 15.0
 RESOLVERS: Final = 4
 """Threads that look names up; a resolver that hangs blocks them, not the callers."""
 
-_ENDS_AT: ContextVar[float] = ContextVar("psp_call_ends_at")  # time.monotonic(), of the call that runs here.
+_ENDS_AT: ContextVar[float] = ContextVar("psp_call_ends_at")  # time.monotonic(), of the call or verb that runs here.
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Http:
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer | NotSent | Unanswered:
         """One request and its whole answer; never raises for what a network or a PSP can do."""
-        mark = _ENDS_AT.set(time.monotonic() + self._patience.total_s)
+        mark = _ENDS_AT.set(self._ends_at())
         try:
             return self._exchange(method, url, headers, body)
         except (httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -91,9 +93,21 @@ class Http:
         finally:
             _ENDS_AT.reset(mark)
 
+    @contextmanager
+    def one_deadline(self) -> Iterator[None]:
+        """The calls within share one total: a verb that takes several ends as soon as one that takes one."""
+        mark = _ENDS_AT.set(self._ends_at())
+        try:
+            yield
+        finally:
+            _ENDS_AT.reset(mark)
+
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+
+    def _ends_at(self) -> float:
+        return min(time.monotonic() + self._patience.total_s, _ENDS_AT.get(math.inf))
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer | Unanswered:
         patience = self._patience

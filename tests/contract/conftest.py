@@ -1,4 +1,7 @@
-"""One sandbox process for the whole tier; each test gets an account of its own and a healthy PSP."""
+"""One process of each PSP for the whole tier; each test gets an account of its own and a healthy PSP.
+
+An adapter's subject is a fixture `<adapter>_subject`, in a file of its own where it needs more than a few lines.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ import pytest
 
 from shared.psp.http import Http, Patience
 from shared.psp.sandbox import SandboxPsp
+from tests.contract.stripe_subject import _stripe_process, stripe_process, stripe_subject
 from tests.contract.subject import SandboxSubject, Subject
 from tests.support.psp import Receiver, Sandbox, receiver, sandbox
+
+__all__ = ["_stripe_process", "stripe_process", "stripe_subject"]
 
 PATIENCE = Patience(connect_s=1.0, read_s=3.0, total_s=3.5)
 """Long enough for a local process on a busy machine, short enough to wait out."""
@@ -55,7 +61,7 @@ def sandbox_subject(psp_process: Sandbox, hooks: Receiver, http: Http) -> Sandbo
     return SandboxSubject(SandboxPsp(account, http), account, hooks, psp_process)
 
 
-@pytest.fixture(params=["sandbox"])
+@pytest.fixture(params=["sandbox", "stripe"])
 def subject(request: pytest.FixtureRequest) -> Subject:
     """Every adapter we have, one after the other."""
     found: Subject = request.getfixturevalue(f"{request.param}_subject")

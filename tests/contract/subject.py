@@ -5,13 +5,17 @@ A new adapter brings a Subject of its own and gets every test of this folder tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from typing import Any, Final, Protocol
 
+from standardwebhooks import Webhook
+
 from shared.domain.cards import Card
 from shared.domain.money import Money
-from shared.domain.outcomes import Challenge
+from shared.domain.outcomes import Captured, Challenge, DeclineReason, ReturnOutcome
 from shared.psp.port import Account, Channel, ChargeQuery, ChargeRequest, Psp
 from tests.support.psp import Receiver, Sandbox
 
@@ -25,6 +29,14 @@ class Subject(Protocol):
     psp: Psp
     account: Account
     hooks: Receiver
+    cancelled: DeclineReason
+    """What it says of a shopper who leaves a 3DS challenge."""
+    asks_for_account: bool
+    """Whether a direct debit begins with a page of the PSP that asks for the account."""
+    tells_pending_transfer: bool
+    """Whether an event tells that a shopper took the details of a transfer."""
+    event_names_kept: bool
+    """Whether an event of a capture tells what was kept with it; else a look-up does."""
 
     def shopper(self, challenge: Challenge, decision: str) -> str:
         """Approve, decline or cancel on the PSP's page; where the browser is sent then."""
@@ -32,6 +44,10 @@ class Subject(Protocol):
 
     def live_captures(self) -> list[tuple[str, int, str]]:
         """Merchant reference, amount and currency of every capture the PSP holds for this account."""
+        ...
+
+    def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
+        """The headers under which the PSP sends *body* to this account."""
         ...
 
 
@@ -43,6 +59,10 @@ class SandboxSubject:
     account: Account
     hooks: Receiver
     sandbox: Sandbox = field(repr=False)
+    cancelled: DeclineReason = DeclineReason.SHOPPER_CANCELLED
+    asks_for_account: bool = False
+    tells_pending_transfer: bool = True
+    event_names_kept: bool = True
 
     def shopper(self, challenge: Challenge, decision: str) -> str:
         """Press a button of the hosted page."""
@@ -55,6 +75,12 @@ class SandboxSubject:
         """From GET /ledger."""
         rows = self.sandbox.charges(self.account)
         return [(r["merchantReference"], r["amountMinor"], r["currency"]) for r in rows if r["state"] == "captured"]
+
+    def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
+        """The headers of Standard Webhooks."""
+        signature = Webhook(self.account.credentials["webhookSecret"]).sign(event_id, now, body)
+        stamp = str(int(now.timestamp()))
+        return {"webhook-id": event_id, "webhook-timestamp": stamp, "webhook-signature": signature}
 
 
 _numbers = count(1)
@@ -86,3 +112,9 @@ def a_request(number: str = SUCCESS, **changes: Any) -> ChargeRequest:
 def query_of(request: ChargeRequest, reference: str | None = None) -> ChargeQuery:
     """The look-up that means this attempt."""
     return ChargeQuery(request.psp_key, request.merchant_reference, reference)
+
+
+def give_back(psp: Psp, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:
+    """Void, else refund, as the engine room does."""
+    voided = psp.void(reference, psp_key=f"{psp_key}-void")
+    return psp.refund(reference, money, psp_key=f"{psp_key}-refund") if isinstance(voided, Captured) else voided

@@ -8,7 +8,7 @@ from shared.domain.outcomes import Captured, Declined, Returned, Unanswered
 from shared.psp.http import Http
 from shared.psp.port import ChargePage, ChargeRecord, Psp
 from shared.psp.sandbox import SandboxPsp
-from tests.contract.subject import SandboxSubject, Subject, a_request
+from tests.contract.subject import SandboxSubject, Subject, a_request, give_back
 
 
 def listed(psp: Psp, since: datetime) -> list[ChargeRecord]:
@@ -30,7 +30,7 @@ def test_the_books_show_each_charge_as_it_stands_now(subject: Subject) -> None:
         subject.psp.charge(request)
     captured = subject.psp.charge(given_back)
     assert isinstance(captured, Captured)
-    subject.psp.void(captured.reference, psp_key="v")
+    give_back(subject.psp, captured.reference, captured.money, psp_key="v")
 
     found = {one.psp_key: one for one in listed(subject.psp, began)}
     assert set(found) == {kept.psp_key, declined.psp_key, given_back.psp_key}
