@@ -18,7 +18,9 @@ from shared.domain.refusals import CardDeclined, PaymentMethodNotFound, Provider
 from shared.failpoints import Failpoint, reach
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, Channel
-from shared.psp.router import choose
+from shared.psp.record import none_heard
+from shared.psp.router import Need, choose
+from shared.routing import candidates_of
 from shared.store import accounts, methods
 from shared.store.engine import statements
 from shared.store.keys import Caller
@@ -76,7 +78,8 @@ def forget(parts: Parts, who: Caller, method_urn: str) -> StoredMethod:
 def _account_for(parts: Parts, who: Caller, forced: str | None) -> Account:
     with statements(parts.engine) as conn:
         usable = accounts.for_tenant(conn, parts.keyring, who.tenant_id)
-    account = choose(usable, channel=Channel.CREDIT_CARD, provider=forced)
+    need = Need(Channel.CREDIT_CARD, provider=forced, keep_method=True)
+    account = choose(candidates_of(usable, psp_for, none_heard(usable)), need).best
     if account is None:
         path = "paymentMethod.providerIdentifier" if forced else "paymentMethod.paymentChannel"
         raise ProviderNotAvailable(f"{path}: no PSP of this tenant takes cards under it")

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection, any_, func, literal, select
+from sqlalchemy import Connection, any_, func, literal, select, text
 
 from shared.domain import refusals as r
 from shared.domain.offers import CartLine, Offer, Presentation
 from shared.store import methods, offers
-from shared.store.admission import Candidate
+from shared.store.admission import TAKES_CURRENCY, Candidate
 from shared.store.methods import MethodState
 from shared.store.tables import offer_holds, psp_accounts, stored_methods
+
+_TAKES_CURRENCY: Final = text(TAKES_CURRENCY.format(account="psp_accounts", currency="cast(:currency AS text)"))
 
 
 def reason(conn: Connection, candidate: Candidate, cart: Sequence[CartLine]) -> r.Refusal | None:
     """The refusal of contract section 2 that fits, in its order; None if nothing stands in the way any more."""
     try:
-        _judge_offer(conn, candidate, cart)
+        offer = _judge_offer(conn, candidate, cart)
         _judge_method(conn, candidate)
-        _judge_provider(conn, candidate)
+        _judge_provider(conn, candidate, offer.currency)
     except r.Refusal as refusal:
         return refusal
     return None
 
 
-def _judge_offer(conn: Connection, candidate: Candidate, cart: Sequence[CartLine]) -> None:
+def _judge_offer(conn: Connection, candidate: Candidate, cart: Sequence[CartLine]) -> Offer:
     offer = offers.get(conn, candidate.tenant_id, candidate.offer)
     if offer is None or offer.customer_urn not in (None, candidate.customer):
         raise r.OfferNotFound("order.offerIdentifier: no such offer for this customer; resolve one")
@@ -36,6 +39,7 @@ def _judge_offer(conn: Connection, candidate: Candidate, cart: Sequence[CartLine
     offer.price(cart, candidate.installment)
     if offer.single_use and _is_held(conn, candidate, offer):
         raise r.OfferAlreadyOrdered("order.offerIdentifier: another order holds this offer; resolve a new one")
+    return offer
 
 
 def _is_held(conn: Connection, candidate: Candidate, offer: Offer) -> bool:
@@ -56,11 +60,12 @@ def _judge_method(conn: Connection, candidate: Candidate) -> None:
         raise r.PaymentMethodInactive(f"{field}: activate the method first")
 
 
-def _judge_provider(conn: Connection, candidate: Candidate) -> None:
+def _judge_provider(conn: Connection, candidate: Candidate, currency: str) -> None:
     usable = select(psp_accounts.c.provider).where(
         psp_accounts.c.tenant_id == candidate.tenant_id,
         psp_accounts.c.enabled,
         literal(candidate.channel) == any_(psp_accounts.c.channels),
+        _TAKES_CURRENCY.bindparams(currency=currency),
     )
     if candidate.provider is not None:
         usable = usable.where(psp_accounts.c.provider == candidate.provider)

@@ -23,6 +23,8 @@ from shared.key_service import KeysAway
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE
 from shared.psp import router
 from shared.psp.port import TOTAL_TIMEOUT_S, Account, Channel, ChargeRequest
+from shared.psp.router import Route
+from shared.routing import need_of
 from shared.settle import News, failure_of, settle
 from shared.store import attempts, leases, methods, orders
 from shared.store.attempts import UNSETTLED, Attempt, AttemptState, KeyTaken
@@ -51,8 +53,13 @@ class _Plan:
     card: Card | None
     token: StoredToken | None
     names_stored_method: bool
-    repeats: bool
-    """Whether the attempt may have been sent before, by a worker that never told what became of it."""
+    route: Route | None
+    """Why it is asked of this account; None where nobody chose, for it is asked of it again."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the attempt may have been sent before, by a worker that never told what became of it."""
+        return self.route is None
 
     @property
     def has_instrument(self) -> bool:
@@ -106,20 +113,16 @@ def _plan(run: Runtime, order: Order, earlier: list[Attempt]) -> _Plan | str:
         log.warning("velocity.blocked", tracking_number=order.tracking_number)
         return failure_of(order, DeclineReason.GENERIC)
     channel = Channel(order.channel)
-    account = (
-        run.account_at(order.tenant_id, unsettled.provider)
-        if unsettled
-        else router.choose(
-            run.accounts_of(order.tenant_id),
-            channel=channel,
-            provider=token.provider if token else order.forced_provider,
-        )
-    )
-    if account is None:
-        return failure_of(order, DeclineReason.NO_PROVIDER)
-    attempt = unsettled or _next_attempt(run, order, earlier, account)
     names_stored = order.stored_method_urn is not None
-    return _Plan(account, attempt, channel, card, token, names_stored, repeats=unsettled is not None)
+    if unsettled is not None:
+        account = run.account_at(order.tenant_id, unsettled.provider)
+        return _Plan(account, unsettled, channel, card, token, names_stored, route=None)
+    need = need_of(order, earlier, token_at=token.provider if token else None)
+    route = router.choose(run.candidates_of(order.tenant_id), need)
+    if route.best is None:
+        return failure_of(order, DeclineReason.NO_PROVIDER)
+    attempt = _next_attempt(run, order, earlier, route.best)
+    return _Plan(route.best, attempt, channel, card, token, names_stored, route)
 
 
 def _has_waited_too_long(run: Runtime, order: Order) -> bool:
@@ -164,7 +167,7 @@ def _claim(run: Runtime, order: Order, plan: _Plan) -> Order | None:
     with run.engine.begin() as conn:
         claimed = leases.claim(conn, order, owner=run.owner, terms=run.lease, attempt_no=plan.attempt.attempt_no)
         if claimed is not None:
-            attempts.write_ahead(conn, plan.attempt)
+            attempts.write_ahead(conn, plan.attempt, route=plan.route.document() if plan.route else None)
         reach(Failpoint.PAY_BEFORE_CLAIM_COMMIT)
     reach(Failpoint.PAY_AFTER_CLAIM_COMMIT)
     return claimed
@@ -210,6 +213,7 @@ def _made_no_charge(outcome: PaymentOutcome) -> bool:
 
 def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:
     state = return_state(run.keyring, order.tenant_id, order.tracking_number, plan.attempt.attempt_no)
+    keeps = order.keeps_method and plan.token is None and run.psp_for(plan.account).capabilities.keeps_methods
     base = f"{run.settings.public_url}/api/v1/c2a/offer/checkout/{order.tracking_number}"
     return ChargeRequest(
         psp_key=plan.attempt.psp_key,
@@ -220,7 +224,7 @@ def _request(run: Runtime, order: Order, plan: _Plan) -> ChargeRequest:
         return_url=f"{base}/return?state={state}",
         card=plan.card,
         token=plan.token.token if plan.token else None,
-        keep_method=order.keeps_method and plan.token is None,
+        keep_method=keeps,
         ip_address=order.request["order"]["customer"].get("ipAddress"),
     )
 

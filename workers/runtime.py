@@ -21,6 +21,9 @@ from shared.doorbell import Doorbell
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, Psp
+from shared.psp.record import Records, none_heard
+from shared.psp.router import Candidate
+from shared.routing import candidates_of
 from shared.settle import Terms
 from shared.store import accounts
 from shared.store.engine import create_engine, statements
@@ -46,6 +49,7 @@ class Runtime:
     doorbell: Doorbell
     heartbeat: Heartbeat
     psp_for: Callable[[Account], Psp] = psp_for
+    records: Records = none_heard
 
     @cached_property
     def depths(self) -> Depths:
@@ -90,10 +94,11 @@ class Runtime:
         if order.carries_card and order.needs_no_card:
             self.vault.forget(order.tenant_id, order.tracking_number)
 
-    def accounts_of(self, tenant_id: UUID) -> list[Account]:
-        """The PSP accounts this tenant may be charged through, best first."""
+    def candidates_of(self, tenant_id: UUID) -> list[Candidate]:
+        """The PSP accounts this tenant may be charged through, in its own order."""
         with statements(self.engine) as conn:
-            return accounts.for_tenant(conn, self.keyring, tenant_id)
+            enabled = accounts.for_tenant(conn, self.keyring, tenant_id)
+        return candidates_of(enabled, self.psp_for, self.records(enabled))
 
     def account_at(self, tenant_id: UUID, provider: str) -> Account:
         """The account money of an earlier attempt is at, even if it was disabled since."""

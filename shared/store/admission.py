@@ -75,6 +75,9 @@ _CLAIM: Final = """
     RETURNING tracking_number, digest
 """
 
+TAKES_CURRENCY: Final = "coalesce(nullif({account}.terms -> 'currencies', 'null') @> to_jsonb({currency}), true)"
+"""Whether an account takes a currency: where its terms (shared/psp/port.py: AccountTerms) name none, it takes all."""
+
 ADMIT: Final = text(f"""
 WITH payable AS (
     SELECT FROM offers AS offer
@@ -92,6 +95,7 @@ WITH payable AS (
           SELECT FROM psp_accounts AS account
           WHERE account.tenant_id = :tenant_id AND account.enabled AND :channel = ANY (account.channels)
             AND (:provider IS NULL OR account.provider = :provider)
+            AND {TAKES_CURRENCY.format(account="account", currency="offer.currency")}
             AND (:method IS NULL OR EXISTS (
                 SELECT FROM stored_methods AS method
                 WHERE method.tenant_id = :tenant_id AND method.method_urn = :method

@@ -190,28 +190,28 @@ class KeyTaken(RuntimeError):
     """Another order's attempt has this key at this PSP: the transaction is lost, the order needs a key of its own."""
 
 
-def write_ahead(conn: Connection, attempt: Attempt) -> None:
+def write_ahead(conn: Connection, attempt: Attempt, *, route: dict[str, Any] | None = None) -> None:
     """Record that *attempt* is about to be made, or made again under its old key; each time is one to reckon from.
 
-    Raises KeyTaken.
+    *route*: why its PSP was chosen (shared/psp/router.py); None where nobody chose: it is asked again. Raises KeyTaken.
     """
     try:
-        _write(conn, attempt)
+        _write(conn, attempt, route)
     except IntegrityError as error:
         if isinstance(error.orig, UniqueViolation) and error.orig.diag.constraint_name == _ONE_PER_KEY:
             raise KeyTaken(f"attempt {attempt.attempt_no} at {attempt.provider}") from error
         raise
 
 
-def _write(conn: Connection, attempt: Attempt) -> None:
-    values = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
+def _write(conn: Connection, attempt: Attempt, route: dict[str, Any] | None) -> None:
+    values: dict[str, Any] = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
     del values["started_at"], values["asked_at"]
+    writing = insert(payment_attempts).values(values | {"route": route})
     conn.execute(
-        insert(payment_attempts)
-        .values(values)
-        .on_conflict_do_update(
+        writing.on_conflict_do_update(
             index_elements=["tenant_id", "tracking_number", "attempt_no"],
             set_={
+                "route": func.coalesce(writing.excluded.route, payment_attempts.c.route),
                 "outcome": AttemptState.OPEN,
                 "looks": 0,
                 "settled_at": None,

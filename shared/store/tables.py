@@ -262,7 +262,9 @@ payment_attempts: Final = Table(
     Column("psp_reference", Text),
     Column("kept_token", LargeBinary),  # Sealed: what the PSP kept for us, until tokenize makes it a stored method.
     Column("looks", SmallInteger, nullable=False, server_default=text("0")),  # Look-ups since it became unclear.
-    Column("route", JSONB),  # Why this PSP: the scores as they stood when it was chosen (shared/psp/router.py).
+    Column(
+        "route", JSONB(none_as_null=True)
+    ),  # Why this PSP: the scores as they stood when it was chosen (shared/psp/router.py).
     _now("started_at"),  # When its key was first used: the PSP's key lifetime counts from here.
     _now("asked_at"),  # When it was last asked for: only long after it "no such charge" is proof.
     _time("due_at"),  # When money that is being returned must be asked for again.

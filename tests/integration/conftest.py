@@ -10,6 +10,7 @@ from shared.config import Settings
 from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import Sandbox, sandbox
+from tests.support.two_psps import TwoPsps, two_psps
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,24 @@ def shared_psp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One sandbox process; its webhooks have no address, so nothing moves behind a test's back."""
     with sandbox(tmp_path_factory.mktemp("engine-room-psp") / "ledger.jsonl") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def other_psp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A second sandbox process, with books of its own."""
+    with sandbox(tmp_path_factory.mktemp("other-psp") / "ledger.jsonl") as running:
+        yield running
+
+
+@pytest.fixture
+def both(settings: Settings, vault_url: str, shared_psp: Sandbox, other_psp: Sandbox) -> Iterator[TwoPsps]:
+    """A new tenant with an account at either PSP, both healthy before and after."""
+    for one in (shared_psp, other_psp):
+        one.heal()
+    with two_psps(settings, vault_url, shared_psp, other_psp) as made:
+        yield made
+    for one in (shared_psp, other_psp):
+        one.heal()
 
 
 @pytest.fixture(scope="module")
