@@ -36,14 +36,17 @@ def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str
         account = accounts.by_account_id(conn, parts.keyring, account_id)
     if account is None or account.provider != provider:
         raise NotFound
+    psp = psp_for(account)
     try:
-        event = psp_for(account).read_event(headers, raw, now=parts.clock())
+        event = psp.read_event(headers, raw, now=parts.clock())
     except BadSignature as error:
         raise InvalidRequest("the signature or its time stamp does not verify") from error
     tenant_id = UUID(account.tenant_id)
     reach(Failpoint.WEBHOOK_BEFORE_TRANSACTION)
     with acting_for(tenant_id), parts.engine.begin() as conn:
-        moved = _settle_once(parts, conn, tenant_id, provider, event)
+        moved = _settle_once(
+            parts, conn, tenant_id, provider, event, remembers_declines=psp.capabilities.remembers_declines
+        )
         reach(Failpoint.WEBHOOK_BEFORE_COMMIT)
     reach(Failpoint.WEBHOOK_AFTER_COMMIT)
     if moved is not None:
@@ -52,7 +55,7 @@ def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str
 
 
 def _settle_once(
-    parts: Parts, conn: Connection, tenant_id: UUID, provider: str, event: PspEvent
+    parts: Parts, conn: Connection, tenant_id: UUID, provider: str, event: PspEvent, *, remembers_declines: bool
 ) -> tuple[Order, Order] | None:
     """Settle *event* unless it was; the order before and after."""
     if not inbox.keep(conn, parts.keyring, tenant_id, provider, event):
@@ -67,7 +70,8 @@ def _settle_once(
         return None
     before = orders.lock(conn, tenant_id, attempt.tracking_number)
     assert before is not None, "an attempt has an order"
-    after = settle(conn, News(attempt, event.outcome, actor="webhook"), parts.terms)
+    news = News(attempt, event.outcome, actor="webhook", remembers_declines=remembers_declines)
+    after = settle(conn, news, parts.terms)
     inbox.settled(conn, name)
     return before, after
 

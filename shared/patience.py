@@ -26,9 +26,18 @@ PSP_AWAY_SHARE: Final = 0.25
 LONGEST_PSP_AWAY: Final = timedelta(seconds=60)
 """After that a quarter of the time it has waited already, a minute at most: a PSP that is away for a day, or an account
 that was closed, does not cost each order two moves every five seconds."""
+NO_IN_HAND: Final = timedelta(seconds=60)
+"""How long after its admission an order that one PSP said no to waits for others that are away: as long as a storefront
+of the published API polls (30 times 2 s). Then its shopper hears the no, and may pay in another way."""
 RETURN_AGAIN: Final = timedelta(seconds=30)
 """How long money that has to go back waits before its PSP is asked again."""
 KEEP_TRIES: Final = 3
 """How often the PSP is asked for a method it was to keep, before the order is done without it (design)."""
 CRASHES_TO_PARK: Final = 5
 """A poison order may take five workers down, then nobody charges it any more (design)."""
+
+
+def away_for(waited: timedelta) -> timedelta:
+    """How long an order that has *waited* since its admission is put off while no PSP takes its request: ever longer,
+    within bounds."""
+    return min(max(PSP_AWAY, PSP_AWAY_SHARE * waited), LONGEST_PSP_AWAY)

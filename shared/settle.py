@@ -37,21 +37,11 @@ from shared.domain.states import PAID_OR_ENDED, OrderEvent, OrderState, may
 from shared.kept import seal_kept
 from shared.key_service import KeysAway
 from shared.keyring import Keyring
-from shared.patience import (
-    FIRST_LOOK,
-    JITTER,
-    LONGEST_PSP_AWAY,
-    LOOK_AGAIN,
-    NOT_YET_PROOF,
-    PENDING_LOOK,
-    PSP_AWAY,
-    PSP_AWAY_SHARE,
-    STEP_PATIENCE,
-)
+from shared.patience import FIRST_LOOK, JITTER, LOOK_AGAIN, NOT_YET_PROOF, PENDING_LOOK, STEP_PATIENCE, away_for
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
 from shared.store import orders as order_store
-from shared.store.attempts import UNSETTLED, Attempt, AttemptState
+from shared.store.attempts import NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
 from shared.store.orders import Order
 
 log = structlog.get_logger(__name__)
@@ -73,6 +63,8 @@ class News:
     outcome: PaymentOutcome | LookUpOutcome
     actor: str
     fence: int | None = None
+    remembers_declines: bool = False
+    """Whether its PSP is known to answer a repeat under the key of a declined charge with that decline."""
 
     @property
     def reference(self) -> str | None:
@@ -247,8 +239,25 @@ def _captured_again(case: _Case, outcome: Captured) -> Order:
 def _declined(case: _Case, outcome: Declined) -> Order:
     if case.is_stale or case.attempt.outcome not in UNSETTLED:
         return case.order
+    goes_on = _may_go_on(case, outcome)
     case.mark(AttemptState.DECLINED, reference=outcome.reference, reason=outcome.reason)
+    if goes_on:
+        return case.move(OrderEvent.PAYMENT_DECLINED_SOFT, due_in=STEP_PATIENCE)
     return case.move(OrderEvent.PAYMENT_DECLINED, failure=failure_of(case.order, outcome.reason))
+
+
+def _may_go_on(case: _Case, outcome: Declined) -> bool:
+    """Whether another PSP may be asked after *outcome*: it might say yes, nothing binds the order to this one, and this
+    one provably holds nothing and never will.
+
+    A no proves that only where it answers the one request that was ever sent under its key, or where the PSP would
+    answer any other with the same no. Whoever was sent to their bank and came back with a no is not asked twice, and
+    their card is gone.
+    """
+    is_proof = case.news.remembers_declines or case.attempt.was_asked_once
+    was_asked_only = case.attempt.outcome is AttemptState.OPEN
+    is_open = may(case.order.state, OrderEvent.PAYMENT_DECLINED_SOFT)
+    return outcome.soft and not case.order.is_bound and was_asked_only and is_open and is_proof
 
 
 def failure_of(order: Order, reason: DeclineReason) -> str:
@@ -324,13 +333,8 @@ def _next_look(case: _Case, outcome: Unanswered) -> timedelta:
 def _not_made(case: _Case) -> Order:
     if case.is_stale or case.attempt.outcome is not AttemptState.OPEN:
         return case.order
-    case.mark(AttemptState.ABSENT)
-    return case.move(OrderEvent.PAYMENT_NOT_MADE, due_in=_away(case.order))
-
-
-def _away(order: Order) -> timedelta:
-    """How long *order* waits for a PSP that would not take its request: ever longer, within bounds."""
-    return min(max(PSP_AWAY, PSP_AWAY_SHARE * (order.seen_at - order.admitted_at)), LONGEST_PSP_AWAY)
+    case.mark(AttemptState.ABSENT, reason=NOT_SENT if isinstance(case.news.outcome, NotSent) else NOT_FOUND)
+    return case.move(OrderEvent.PAYMENT_NOT_MADE, due_in=away_for(case.order.seen_at - case.order.admitted_at))
 
 
 def _returned(case: _Case, outcome: Returned) -> Order:

@@ -52,11 +52,16 @@ def look_up(run: Runtime, tracking_number: str) -> None:
     if outcome is None:
         return
     with run.engine.begin() as conn:
-        now = settle(conn, News(attempt, outcome, actor="look_up", fence=order.fence), run.terms)
+        now = settle(conn, _news(psp, attempt, outcome, fence=order.fence), run.terms)
         reach(Failpoint.LOOK_UP_BEFORE_COMMIT)
     reach(Failpoint.LOOK_UP_AFTER_COMMIT)
     log.info("payment.looked_up", tracking_number=tracking_number, outcome=type(outcome).__name__, state=now.state)
     _go_on(run, order, now)
+
+
+def _news(psp: Psp, attempt: Attempt, outcome: LookUpOutcome, *, fence: int) -> News:
+    remembers = psp.capabilities.remembers_declines
+    return News(attempt, outcome, actor="look_up", fence=fence, remembers_declines=remembers)
 
 
 def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcome | None:

@@ -29,6 +29,7 @@ class Trouble(StrEnum):
     TIMEOUT_AFTER = "timeoutAfter"
     SLOW = "slow"
     DECLINE = "decline"
+    DECLINE_SOFT = "declineSoft"
     OTHER_AMOUNT = "otherAmount"
     OTHER_CURRENCY = "otherCurrency"
     OTHER_REFERENCE = "otherReference"
@@ -143,6 +144,11 @@ CANARY_BIN: Final = "40000099"
 _FIRST_AMOUNT: Final = 7_700_000
 
 BY_NAME: Final = {behaviour.name: behaviour for behaviour in BEHAVIOURS}
+REFUSALS: Final = {
+    Trouble.DECLINE: BY_NAME["generic_decline"],
+    Trouble.DECLINE_SOFT: BY_NAME["do_not_honor"],
+}
+"""What a charge meets whatever its card would do."""
 _BY_CARD: Final = {number: behaviour for behaviour in BEHAVIOURS for number in behaviour.cards}
 _BY_AMOUNT: Final = {behaviour.amount: behaviour for behaviour in BEHAVIOURS if behaviour.amount is not None}
 _MISTYPED: Final = Behaviour("invalid_card", "the check digit is wrong", decline=No.INVALID_CARD, keepable=False)

@@ -66,11 +66,12 @@ class Till:
         return method_of(ask.card) if ask.card else Method(SUCCESS.name)
 
     def open(
-        self, account: PspAccount, ask: AskedCharge, under: KeyUse, *, base_url: str, refuse: bool = False
+        self, account: PspAccount, ask: AskedCharge, under: KeyUse, *, base_url: str, refuse: Behaviour | None = None
     ) -> Charge:
-        """A new charge, at its first verdict; *refuse* declines whatever the card would do."""
+        """A new charge, at its first verdict; *refuse*: the no it gets, whatever the card would do."""
         method = self.method_for(account, ask)
         behaviour = behaviour_for(ask, method)
+        no = refuse or behaviour
         now = time.time()
         reference = f"sb_{token_urlsafe(18)}"
         charge = Charge(
@@ -90,8 +91,8 @@ class Till:
         )
         if method is None:
             charge = replace(charge, decline_reason=DeclineReason.METHOD_GONE)
-        elif refuse or behaviour.decline:
-            charge = replace(charge, decline_reason=behaviour.decline or DeclineReason.GENERIC, soft=behaviour.soft)
+        elif no.decline:
+            charge = replace(charge, decline_reason=no.decline, soft=no.soft)
         else:
             charge = self._first_verdict(charge, behaviour, by_token=bool(ask.token))
         forgetful = self._faults.now.memory == "successes" and charge.state == "declined"

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from deploy.sandbox.asks import AskedCharge, AskedRefund, AskedToken, BadAsk, read
 from deploy.sandbox.books import KeyUse
-from deploy.sandbox.cards import Trouble
+from deploy.sandbox.cards import REFUSALS, Trouble
 from deploy.sandbox.desk import desk_of
 from deploy.sandbox.faults import Operation
 from deploy.sandbox.keys import InProgress, KeyReused, body_of, digest_of
@@ -74,7 +74,8 @@ async def charge(request: web.Request) -> web.StreamResponse:
         return desk.faults.strike(behaviour, account.account_id, ask.merchant_reference)
 
     def act(under: KeyUse, trouble: Trouble | None) -> dict[str, Any]:
-        return desk.till.open(account, ask, under, base_url=base_url, refuse=trouble == Trouble.DECLINE).shown()
+        refuse = REFUSALS.get(trouble) if trouble else None
+        return desk.till.open(account, ask, under, base_url=base_url, refuse=refuse).shown()
 
     return await _once(request, "charge", ask.comparable(), act, strike)
 

@@ -39,6 +39,7 @@ class OrderEvent(StrEnum):
     PAYMENT_PENDING = "payment_pending"  # The PSP will know later (SEPA, bank transfer).
     PAYMENT_CAPTURED = "payment_captured"
     PAYMENT_DECLINED = "payment_declined"
+    PAYMENT_DECLINED_SOFT = "payment_declined_soft"  # Another PSP may say yes, and this one provably holds nothing.
     SHOPPER_CHALLENGED = "shopper_challenged"
     CHALLENGE_EXPIRED = "challenge_expired"  # The PSP proved that what was given up, or cancelled, holds no money.
     CARD_LOST = "card_lost"  # The vault no longer has the card and no attempt is open.
@@ -66,7 +67,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.OFFER_LOCKED, E.NOTHING_TO_PAY): S.CAPTURED,
     (S.OFFER_LOCKED, E.PAYMENT_STARTED): S.PAYING,
     (S.OFFER_LOCKED, E.PAYMENT_CAPTURED): S.CAPTURED,  # An earlier attempt, told by a late webhook.
-    (S.OFFER_LOCKED, E.PAYMENT_DECLINED): S.FAILED,  # No PSP may take it.
+    (S.OFFER_LOCKED, E.PAYMENT_DECLINED): S.FAILED,  # No PSP may take it, or none but those that said no.
     (S.OFFER_LOCKED, E.CARD_LOST): S.FAILED,
     (S.OFFER_LOCKED, E.CANCELLED): S.FAILED,
     (S.PAYING, E.PAYMENT_RESUMED): S.PAYING,
@@ -75,6 +76,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.PAYING, E.PAYMENT_PENDING): S.CONFIRMING,
     (S.PAYING, E.PAYMENT_CAPTURED): S.CAPTURED,
     (S.PAYING, E.PAYMENT_DECLINED): S.FAILED,
+    (S.PAYING, E.PAYMENT_DECLINED_SOFT): S.OFFER_LOCKED,
     (S.PAYING, E.SHOPPER_CHALLENGED): S.CHALLENGE,
     (S.PAYING, E.CHALLENGE_EXPIRED): S.FAILED,  # Its money was given back at the PSP while it was being paid.
     (S.PAYING, E.CARD_LOST): S.FAILED,
@@ -84,6 +86,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.CONFIRMING, E.PAYMENT_PENDING): S.CONFIRMING,
     (S.CONFIRMING, E.PAYMENT_CAPTURED): S.CAPTURED,
     (S.CONFIRMING, E.PAYMENT_DECLINED): S.FAILED,
+    (S.CONFIRMING, E.PAYMENT_DECLINED_SOFT): S.OFFER_LOCKED,
     (S.CONFIRMING, E.SHOPPER_CHALLENGED): S.CHALLENGE,
     (S.CONFIRMING, E.CHALLENGE_EXPIRED): S.FAILED,
     (S.CHALLENGE, E.PAYMENT_UNANSWERED): S.CONFIRMING,

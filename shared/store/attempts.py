@@ -63,6 +63,13 @@ class Attempt:
     """When its key was first used."""
     asked_at: datetime
     """When the PSP was last asked for it: a request may be on its way for a while after."""
+    reason: str | None = None
+    """Why it was declined (DeclineReason), or how it is known that there is no charge (NOT_SENT, NOT_FOUND)."""
+
+    @property
+    def was_asked_once(self) -> bool:
+        """Whether one request at most was ever sent under its key: each one more would have moved `asked_at` on."""
+        return self.asked_at == self.started_at
 
     @property
     def money(self) -> Money:
@@ -79,6 +86,11 @@ class Attempt:
         """How its PSP is asked about it."""
         return ChargeQuery(self.key_at_psp, self.merchant_reference, self.psp_reference)
 
+
+NOT_SENT: Final = "not_sent"
+"""Nothing reached the PSP. Proof, whatever the PSP."""
+NOT_FOUND: Final = "not_found"
+"""The PSP knows of no charge. As good a proof as its index is (Capabilities.proves_absence)."""
 
 _SECOND: Final = "#"
 """Between a key and the reference of another charge under it; no key of ours (shared/ids.py: hex) holds it."""
@@ -193,7 +205,8 @@ class KeyTaken(RuntimeError):
 def write_ahead(conn: Connection, attempt: Attempt, *, route: dict[str, Any] | None = None) -> None:
     """Record that *attempt* is about to be made, or made again under its old key; each time is one to reckon from.
 
-    *route*: why its PSP was chosen (shared/psp/router.py); None where nobody chose: it is asked again. Raises KeyTaken.
+    *route*: why its PSP was chosen (shared/psp/router.py); None where nobody chose: it is asked again, and its key is
+    as old as it was. Raises KeyTaken.
     """
     try:
         _write(conn, attempt, route)
@@ -213,11 +226,12 @@ def _write(conn: Connection, attempt: Attempt, route: dict[str, Any] | None) -> 
             set_={
                 "route": func.coalesce(writing.excluded.route, payment_attempts.c.route),
                 "outcome": AttemptState.OPEN,
+                "reason": None,
                 "looks": 0,
                 "settled_at": None,
                 "asked_at": func.now(),
                 "started_at": case(
-                    (payment_attempts.c.outcome == AttemptState.ABSENT, func.now()),
+                    (writing.excluded.route.is_not(None), func.now()),
                     else_=payment_attempts.c.started_at,
                 ),
             },

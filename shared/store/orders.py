@@ -86,6 +86,11 @@ class Order:
         return self.state is OrderState.CONFIRMING and self.deadline_at is not None
 
     @property
+    def is_bound(self) -> bool:
+        """Whether one PSP alone may take its payment: it was forced, or has the token of the stored method."""
+        return self.forced_provider is not None or self.stored_method_urn is not None
+
+    @property
     def needs_no_card(self) -> bool:
         """Whether no further attempt can need the shopper's card: a pending payment is never sent again, either."""
         return self.is_pending or self.state in NEEDS_NO_CARD

@@ -32,6 +32,7 @@ P = Failpoint
 
 KEPT: Final[Document] = {"storeMethodSuccessPayment": "always"}
 DECLINED_CARD: Final = "4000000000000002"
+SOFT_CARD: Final = "4000007700000018"
 CHALLENGED_CARD: Final = "4000002760003184"
 ABANDONED_CARD: Final = "4000007700000034"
 ANSWER_LOST_CARD: Final = "4000007700000141"
@@ -118,6 +119,18 @@ def paying(case: Case, point: Failpoint) -> int:
 def declined(case: Case, point: Failpoint) -> int:
     """The worker that hears a no dies."""
     return case.working(Step.PAY, locked(case, DECLINED_CARD), point).ended()
+
+
+def declined_softly(case: Case, point: Failpoint) -> int:
+    """The worker that hears a soft no, and finds nobody else to ask, dies."""
+    return case.working(Step.PAY, locked(case, SOFT_CARD), point).ended()
+
+
+def going_on(case: Case, point: Failpoint) -> int:
+    """The worker dies over the second PSP, after the first softly said no."""
+    case.open_second_account()
+    case.floor.sandbox.set_faults(next=[{"kind": "declineSoft"}])
+    return case.working(Step.PAY, locked(case), f"{point}#2").ended()
 
 
 def paying_slowly(case: Case, point: Failpoint) -> int:

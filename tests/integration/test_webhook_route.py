@@ -195,6 +195,22 @@ def test_a_decline_told_after_the_capture_changes_nothing(psp: Psp) -> None:
     assert attempt_now(psp, attempt) is AttemptState.CAPTURED
 
 
+@pytest.mark.parametrize("soft", [True, False])
+def test_only_a_soft_no_lets_the_order_go_on_to_another_psp(psp: Psp, parts: Parts, soft: bool) -> None:
+    """Though it was asked for twice: this PSP answers any other request with the same no. The card is still needed."""
+    order, attempt = an_attempt(psp, OrderState.CONFIRMING, carries_card=True)
+    with psp.engine.begin() as conn:
+        attempts.write_ahead(conn, attempt)
+    parts.vault.put(order.tenant_id, order.tracking_number, CARD)
+
+    assert psp.tell(attempt, "declined", declineReason="do_not_honor", soft=soft).status_code == 200
+
+    now = again(psp.engine, order.tracking_number)
+    assert now.state is (OrderState.OFFER_LOCKED if soft else OrderState.FAILED)
+    assert attempt_now(psp, attempt) is AttemptState.DECLINED
+    assert (parts.vault.get(order.tenant_id, order.tracking_number) is not None) is soft
+
+
 def test_a_capture_of_another_amount_is_not_taken_for_ours(psp: Psp) -> None:
     order, attempt = an_attempt(psp, OrderState.CONFIRMING)
     assert psp.tell(attempt, "captured", amountMinor=1).status_code == 200

@@ -37,10 +37,10 @@ def in_worker() -> None:
     """A card in the text of an exception, as a library makes it that quotes what it was given."""
     asked: Any = workers.pay._ask
 
-    def ask(run: Any, order: Any, plan: Any, lease_ends_at: float) -> PaymentOutcome:
-        if plan.card is not None:
-            raise ValueError(f"invalid literal: {plan.card.number!r}")
-        outcome: PaymentOutcome = asked(run, order, plan, lease_ends_at)
+    def ask(run: Any, order: Any, planned: Any, lease_ends_at: float) -> PaymentOutcome:
+        if planned.card is not None:
+            raise ValueError(f"invalid literal: {planned.card.number!r}")
+        outcome: PaymentOutcome = asked(run, order, planned, lease_ends_at)
         return outcome
 
     workers.pay._ask = ask

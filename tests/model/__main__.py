@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--faults", type=int, default=2)
-    parser.add_argument("--reroutes", action="store_true", help="the router may come to prefer another PSP")
+    parser.add_argument("--psps", type=int, default=2, help="how many the order may be paid at")
     parser.add_argument("--slips", action="store_true", help="a request may leave after its sender's last look")
     parser.add_argument("--bug", action="append", default=[], choices=[bug.name for bug in Bug], help="plant a bug")
     asked = parser.parse_args()
@@ -28,7 +28,7 @@ def main() -> int:
             remembers_declines=remembers,
             workers=asked.workers,
             faults=asked.faults,
-            reroutes=asked.reroutes,
+            psps=asked.psps,
             slips=asked.slips,
             bugs=frozenset(Bug[name] for name in asked.bug),
         )

@@ -33,6 +33,9 @@ class Bug(StrEnum):
     PENDING_FOR_EVER = "a pending payment has no deadline"
     LOST_CARD_FAILS_OPEN = "a card gone from the vault fails the order though an attempt is open"
 
+    FAILOVER_ON_SILENCE = "an order whose PSP did not answer goes on to another"
+    FAILOVER_WITHOUT_PROOF = "an order goes on to another PSP though a request may still be on its way to the first"
+
     NEWS_OF_ANOTHER_CHARGE = "a no to one charge is settled for an attempt that holds another"
     PASSED_CHALLENGE_SHOWN = "a late challenge is shown though its payment is pending at the bank"
     PROOF_FROM_FIRST_REQUEST = "the time that makes absence a proof counts from the attempt's first request"
@@ -53,8 +56,9 @@ class Setting:
     workers: int = 2
     faults: int = 2
     crashes_to_park: int = 2
-    reroutes: bool = False
-    """Whether the router may come to prefer another PSP, as when an operator switches an account off."""
+    psps: int = 1
+    """How many the order may be paid at. With more than one the router may choose as it likes among those that did not
+    say no, and a no may be soft: whoever hears it is told that another PSP might say yes."""
     costs_nothing: bool = False
     slips: bool = False
     """Whether a worker may be stopped between its last look at the clock and the socket, so that a request leaves later

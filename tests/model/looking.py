@@ -14,7 +14,7 @@ from tests.model import psp
 from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import is_rung, rung, rung_for_state, taken
-from tests.model.settling import marked, moved, settled
+from tests.model.settling import marked, moved, settled, tones
 from tests.model.world import IDLE, UNCLEAR, Charge, News, Slot, Task, World, with_attempt, with_slot
 
 READS_OF: Final = {
@@ -26,7 +26,11 @@ READS_OF: Final = {
 }
 LEARNS: Final = {news: Step(Kind.PROMISED, "The look-up asks the PSP and learns: {}.", (news,)) for news in News}
 NOT_ANSWERED: Final = Step(Kind.FAULT, "The PSP does not answer the look-up.")
-SETTLES: Final = {news: Step(Kind.PROMISED, "The look-up settles: {}.", (news,)) for news in News}
+SETTLES: Final = {
+    (news, soft): Step(Kind.PROMISED, "The look-up settles: {}{}.", (news, ", softly" * soft))
+    for news in News
+    for soft in (False, True)
+}
 GIVES_UP: Final = Step(Kind.PROMISED, "The look-up gives the payment up: it writes down that the charge is to go back.")
 CANCELLED: Final = Step(Kind.PROMISED, "The PSP takes the look-up's void and says so.")
 CANCEL_UNKNOWN: Final = Step(Kind.FAULT, "The look-up's void gets no answer and is still on the way.")
@@ -44,7 +48,8 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
     if slot.task is Task.LOOKING:
         yield from _asks(world, which, slot, setting)
     elif slot.task is Task.LOOKED:
-        yield SETTLES[slot.news], with_slot(_settles(world, slot, setting), which, IDLE)
+        for soft in tones(slot.news, setting):
+            yield SETTLES[slot.news, soft], with_slot(_settles(world, slot, setting, soft=soft), which, IDLE)
     elif slot.task is Task.GIVING_UP:
         if Bug.VOID_BEFORE_COMMIT in setting.bugs:
             yield from _voids(world, which, slot)
@@ -103,9 +108,9 @@ def _concluded(slot: Slot, answer: News) -> Slot:
     return Slot(Task.LOOKED, slot.attempt, holds=slot.holds, news=answer)
 
 
-def _settles(world: World, slot: Slot, setting: Setting) -> World:
+def _settles(world: World, slot: Slot, setting: Setting, *, soft: bool) -> World:
     stale = not slot.holds and Bug.LOOK_UP_NOT_FENCED not in setting.bugs
-    after = settled(world, slot.attempt, slot.news, setting.bugs, stale=stale, earlier=slot.earlier)
+    after = settled(world, slot.attempt, slot.news, setting, stale=stale, earlier=slot.earlier, soft=soft)
     if after.state is S.PAYING and Bug.LATE_LOOK_UP_DROPS_CARD in setting.bugs:
         return after._replace(broken=CARD_DROPPED)
     if after.state is world.state or after.state in UNCLEAR:

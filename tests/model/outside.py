@@ -14,7 +14,7 @@ from tests.model import psp
 from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import rung_for_state
-from tests.model.settling import advanced, marked, settled
+from tests.model.settling import advanced, marked, settled, tones
 from tests.model.world import (
     BIT,
     UNCLEAR,
@@ -35,7 +35,6 @@ TIME_UP: Final = Step(Kind.PROMISED, "The time the shopper, or the PSP with a pe
 AGED: Final = Step(Kind.PROMISED, "So much time passes that 'no such charge' now counts as proof.")
 SLIPS: Final = Step(Kind.OPEN, "Its sender was stopped so late that a request may still arrive after that time.")
 CARD_GONE: Final = Step(Kind.FAULT, "The vault loses the card.")
-REROUTED: Final = Step(Kind.OPEN, "An operator makes the router prefer another PSP.")
 SAYS: Final = {
     charge: Step(Kind.OPEN, "The shopper acts; the challenge becomes: {}.", (charge,)) for charge in psp.SHOPPERS_WORD
 }
@@ -51,7 +50,11 @@ ARRIVES: Final = {
 }
 VANISHES: Final = Step(Kind.PROMISED, "A request that was long on its way is lost.")
 VOID_ARRIVES: Final = Step(Kind.OPEN, "A void that was long on its way reaches the PSP.")
-TELLS: Final = {charge: Step(Kind.OPEN, "A webhook arrives: {}.", (charge,)) for charge in Charge}
+TELLS: Final = {
+    (charge, soft): Step(Kind.OPEN, "A webhook arrives: {}{}.", (charge, ", softly" * soft))
+    for charge in Charge
+    for soft in (False, True)
+}
 TELLS_AGAIN: Final = {charge: Step(Kind.OPEN, "The same webhook arrives again: {}.", (charge,)) for charge in Charge}
 RECONCILES: Final = Step(Kind.PROMISED, "Reconciliation finds a capture that our attempt does not know of.")
 BESIDE: Final = Step(Kind.PROMISED, "Reconciliation settles an attempt that nobody looks up: its order is paid.")
@@ -64,8 +67,6 @@ def steps(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
     yield from _time(world, setting)
     if world.faults and world.card and world.state is not S.ADMITTED:
         yield CARD_GONE, world._replace(card=False, faults=world.faults - 1)
-    if setting.reroutes and world.route == 0 and world.state is S.OFFER_LOCKED and world.attempts:
-        yield REROUTED, world._replace(route=1)  # It matters only here, between one attempt and the next.
     for index, attempt in enumerate(world.attempts):
         yield from _books(world, index, attempt, setting)
         if attempt.webhooks or attempt.delivered or attempt.earlier_no:
@@ -97,14 +98,14 @@ def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
 def _reconciled(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
     """What the comparison of our attempts with the PSP's books brings to light."""
     if attempt.charge is Charge.CAPTURED and attempt.outcome in (A.DECLINED, A.ABSENT):
-        after = settled(world, index, News.CAPTURED, setting.bugs, stale=False)
+        after = settled(world, index, News.CAPTURED, setting, stale=False)
         yield RECONCILES, rung_for_state(after, setting)
     is_beside = attempt.outcome in UNSETTLED and world.state in (S.CAPTURED, *TERMINAL)
     if is_beside and Bug.OPEN_BESIDE_DONE not in setting.bugs:
         if attempt.charge in (Charge.CHALLENGE, Charge.PENDING):
             yield BESIDE, marked(world, index, A.RETURNING)
         elif attempt.charge is not Charge.NONE or not in_flight(world, index):
-            yield BESIDE, settled(world, index, psp.NEWS_OF[attempt.charge], setting.bugs, stale=False)
+            yield BESIDE, settled(world, index, psp.NEWS_OF[attempt.charge], setting, stale=False)
 
 
 def _time_up(world: World, setting: Setting) -> World:
@@ -153,21 +154,25 @@ def _landed(attempt: Attempt) -> Iterator[Attempt]:
 def _webhooks(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
     if attempt.earlier_no:
         left = with_attempt(world, index, attempt._replace(earlier_no=False))
-        yield TELLS_OF_EARLIER, _told(left, index, Charge.DECLINED, setting, earlier=True)
+        for soft in tones(News.DECLINED, setting):
+            yield TELLS_OF_EARLIER, _told(left, index, Charge.DECLINED, setting, earlier=True, soft=soft)
     for charge, bit in BIT.items():
         if attempt.webhooks & bit:
             left = with_attempt(world, index, attempt._replace(webhooks=attempt.webhooks & ~bit))
-            after = _told(left, index, charge, setting)
-            if Bug.WEBHOOKS_NOT_ONCE in setting.bugs and after != left:
-                now = after.attempts[index]
-                after = with_attempt(after, index, now._replace(delivered=now.delivered | bit))
-            yield TELLS[charge], after
+            for soft in tones(psp.NEWS_OF[charge], setting):
+                after = _told(left, index, charge, setting, soft=soft)
+                if Bug.WEBHOOKS_NOT_ONCE in setting.bugs and after != left:
+                    now = after.attempts[index]
+                    after = with_attempt(after, index, now._replace(delivered=now.delivered | bit))
+                yield TELLS[charge, soft], after
         if attempt.delivered & bit:
             after = _told(world, index, charge, setting)
             if after != world:
                 yield TELLS_AGAIN[charge], after._replace(broken=TWICE)
 
 
-def _told(world: World, index: int, charge: Charge, setting: Setting, *, earlier: bool = False) -> World:
-    after = settled(world, index, psp.NEWS_OF[charge], setting.bugs, stale=False, earlier=earlier)
+def _told(
+    world: World, index: int, charge: Charge, setting: Setting, *, earlier: bool = False, soft: bool = False
+) -> World:
+    after = settled(world, index, psp.NEWS_OF[charge], setting, stale=False, earlier=earlier, soft=soft)
     return after if after.state is world.state else rung_for_state(after, setting)

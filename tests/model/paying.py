@@ -20,7 +20,7 @@ from tests.model import psp
 from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import chained, is_rung, taken
-from tests.model.settling import advanced, settled
+from tests.model.settling import advanced, settled, tones
 from tests.model.world import IDLE, Attempt, Charge, News, Slot, Task, World, charged, with_attempt, with_slot
 
 CLAIMS: Final = Step(Kind.PROMISED, "A worker claims the order, writes its attempt ahead and sends the request.")
@@ -30,6 +30,8 @@ FREE: Final = Step(Kind.PROMISED, "The order costs nothing: it is paid as it sta
 PARKED: Final = Step(Kind.PROMISED, "Too many workers crashed over the order and no attempt is open: it is cancelled.")
 WAITED: Final = Step(Kind.OPEN, "The order has waited for too long and no attempt is open: it is cancelled.")
 NO_CARD: Final = Step(Kind.PROMISED, "The card is gone from the vault: the order fails.")
+NOBODY_LEFT: Final = Step(Kind.PROMISED, "No PSP is left that did not say no: the order fails.")
+GIVES_UP: Final = Step(Kind.OPEN, "An order with a no in hand waits no longer for a PSP that takes nothing: it fails.")
 ANSWERS: Final = {
     charge: Step(Kind.PROMISED, "The PSP takes the request and answers: {}.", (charge,)) for charge in Charge
 }
@@ -39,8 +41,9 @@ INVALID: Final = Step(Kind.FAULT, "The PSP finds the request invalid and makes n
 DIES_CALLING: Final = Step(Kind.FAULT, "The worker dies in the call; its request is still on the way.")
 DIES_TOLD: Final = Step(Kind.FAULT, "The worker dies with the PSP's answer in its memory.")
 SETTLES: Final = {
-    (news, holds): Step(Kind.PROMISED, "A worker {} settles its answer: {}.", (lease, news))
+    (news, soft, holds): Step(Kind.PROMISED, "A worker {} settles its answer: {}{}.", (lease, news, ", softly" * soft))
     for news in News
+    for soft in (False, True)
     for holds, lease in ((True, "that holds the order"), (False, "that lost its lease"))
 }
 SECOND_KEY: Final = "never a second key while the verdict on one is out"
@@ -54,37 +57,58 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
             heard = taken(world, Message.PAY, setting)
             if not setting.costs_nothing and not any(one.outcome in UNSETTLED for one in world.attempts):
                 yield WAITED, advanced(heard, E.CANCELLED)
-            yield _starts(heard, which, setting)
+            yield from _starts(heard, which, setting)
     elif slot.task is Task.CALLING:
         yield from _calling(world, which, slot, setting)
     elif slot.task is Task.TOLD:
-        after = settled(world, slot.attempt, slot.news, setting.bugs, stale=not slot.holds, earlier=slot.earlier)
-        if after.state is S.CAPTURED:
-            after = chained(after, Message.PAY, setting)
-        yield SETTLES[slot.news, slot.holds], with_slot(after, which, IDLE)
+        stale, earlier = not slot.holds, slot.earlier
+        for soft in tones(slot.news, setting):
+            after = settled(world, slot.attempt, slot.news, setting, stale=stale, earlier=earlier, soft=soft)
+            if after.state is S.CAPTURED:
+                after = chained(after, Message.PAY, setting)
+            yield SETTLES[slot.news, soft, slot.holds], with_slot(after, which, IDLE)
         if world.faults:
             yield DIES_TOLD, with_slot(_faulty(world), which, IDLE)
 
 
-def _starts(world: World, which: int, setting: Setting) -> tuple[Step, World]:
+def _starts(world: World, which: int, setting: Setting) -> Iterator[tuple[Step, World]]:
     unsettled = next((n for n, one in enumerate(world.attempts) if one.outcome in UNSETTLED), None)
-    if unsettled is None:
-        if setting.costs_nothing:
-            return FREE, chained(advanced(world, E.NOTHING_TO_PAY), Message.PAY, setting)
-        if world.crashes >= setting.crashes_to_park:
-            return PARKED, advanced(world, E.CANCELLED)
-    if not world.card and (unsettled is None or Bug.LOST_CARD_FAILS_OPEN in setting.bugs):
-        return NO_CARD, advanced(world, E.CARD_LOST)
-    return _claims(world, which, unsettled, setting)
+    if unsettled is None and setting.costs_nothing:
+        yield FREE, chained(advanced(world, E.NOTHING_TO_PAY), Message.PAY, setting)
+    elif unsettled is None and world.crashes >= setting.crashes_to_park:
+        yield PARKED, advanced(world, E.CANCELLED)
+    elif not world.card and (unsettled is None or Bug.LOST_CARD_FAILS_OPEN in setting.bugs):
+        yield NO_CARD, advanced(world, E.PAYMENT_DECLINED if _was_declined(world) else E.CARD_LOST)
+    elif unsettled is not None:
+        yield _claims(world, which, unsettled, world.attempts[unsettled].provider, setting)
+    else:
+        yield from _chooses(world, which, setting)
 
 
-def _claims(world: World, which: int, unsettled: int | None, setting: Setting) -> tuple[Step, World]:
+def _chooses(world: World, which: int, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """The router, as it may choose with any records: of those that did not say no."""
+    said_no = {one.provider for one in world.attempts if one.outcome is not A.ABSENT}
+    asked = {one.provider for one in world.attempts}
+    left = set(range(min(setting.psps, len(asked) + 1))) - said_no  # Those not asked yet are alike: one speaks for all.
+    for provider in sorted(left):
+        yield _claims(world, which, None, provider, setting)
+    if not left:
+        yield NOBODY_LEFT, advanced(world, E.PAYMENT_DECLINED)
+    elif said_no:
+        yield GIVES_UP, advanced(world, E.PAYMENT_DECLINED)
+
+
+def _was_declined(world: World) -> bool:
+    return any(one.outcome is A.DECLINED for one in world.attempts)
+
+
+def _claims(world: World, which: int, unsettled: int | None, provider: int, setting: Setting) -> tuple[Step, World]:
     resumes = world.state is S.PAYING
     covered = not (unsettled is not None and Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs)
     after = advanced(world, E.PAYMENT_RESUMED if resumes else E.PAYMENT_STARTED, leased=True)
     unfenced = tuple(slot._replace(holds=False) if slot.holds else slot for slot in after.slots)
     after = after._replace(slots=unfenced, crashes=after.crashes + resumes)
-    after, index = _written_ahead(after, unsettled, setting)
+    after, index = _written_ahead(after, unsettled, provider, setting)
     slot = Slot(Task.CALLING, index, holds=True, repeats=unsettled is not None, covered=covered)
     may_send = world.card and after.crashes < setting.crashes_to_park
     if not may_send:
@@ -93,23 +117,24 @@ def _claims(world: World, which: int, unsettled: int | None, setting: Setting) -
     return step, with_slot(after, which, slot)
 
 
-def _written_ahead(world: World, unsettled: int | None, setting: Setting) -> tuple[World, int]:
+def _written_ahead(world: World, unsettled: int | None, provider: int, setting: Setting) -> tuple[World, int]:
     if unsettled is not None and Bug.NEW_KEY_ON_RETRY not in setting.bugs:
         if Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs:
             return world, unsettled
-        return with_attempt(world, unsettled, world.attempts[unsettled]._replace(aged=False)), unsettled
-    last = len(world.attempts) - 1
-    if last >= 0 and world.attempts[last].outcome is A.ABSENT and world.attempts[last].provider == world.route:
-        return with_attempt(world, last, _reopened(world.attempts[last])), last
+        asked = world.attempts[unsettled]._replace(aged=False, again=not setting.remembers_declines)
+        return with_attempt(world, unsettled, asked), unsettled
+    for index, one in enumerate(world.attempts):
+        if one.outcome is A.ABSENT and one.provider == provider:
+            return with_attempt(world, index, _reopened(one)), index
     broken = SECOND_KEY if unsettled is not None else world.broken
-    fresh = Attempt(provider=world.route)
-    return world._replace(attempts=(*world.attempts, fresh), broken=broken), last + 1
+    fresh = Attempt(provider=provider)
+    return world._replace(attempts=(*world.attempts, fresh), broken=broken), len(world.attempts)
 
 
 def _reopened(attempt: Attempt) -> Attempt:
     """One that was proven absent opens again under its own key, and its time counts from now."""
     return attempt._replace(
-        outcome=A.OPEN, aged=False, astray=attempt.astray + attempt.astray_uncovered, astray_uncovered=0
+        outcome=A.OPEN, aged=False, again=False, astray=attempt.astray + attempt.astray_uncovered, astray_uncovered=0
     )
 
 

@@ -40,7 +40,7 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
     if slot.task in ASKING:
         yield from _asking(world, which, slot, setting)
     elif slot.task is Task.RETURNED:
-        after = settled(world, slot.attempt, News.RETURNED, setting.bugs, stale=False)
+        after = settled(world, slot.attempt, News.RETURNED, setting, stale=False)
         yield SETTLES, with_slot(after, which, IDLE)
     else:
         return

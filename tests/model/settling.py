@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.domain.states import OrderEvent, OrderState, may, next_state
 from shared.store.attempts import UNSETTLED, AttemptState
-from tests.model.bugs import Bug
+from tests.model.bugs import Bug, Setting
 from tests.model.world import Attempt, Charge, News, World, with_attempt
 
 E, S, A = OrderEvent, OrderState, AttemptState
@@ -38,9 +38,24 @@ def moved(world: World, event: OrderEvent) -> World:
     return advanced(world, event) if may(world.state, event) else world
 
 
-def settled(world: World, index: int, news: News, bugs: frozenset[Bug], *, stale: bool, earlier: bool = False) -> World:
+def tones(news: News, setting: Setting) -> tuple[bool, ...]:
+    """Whether *news* may be a soft no, and a hard one."""
+    return (False, True) if news is News.DECLINED and setting.psps > 1 else (False,)
+
+
+def settled(
+    world: World,
+    index: int,
+    news: News,
+    setting: Setting,
+    *,
+    stale: bool,
+    earlier: bool = False,
+    soft: bool = False,
+) -> World:
     """settle(): make *news* of one attempt true, in one transaction. *stale*: its bringer's fence is past; *earlier*:
-    it is of a charge before the attempt's present one."""
+    it is of a charge before the attempt's present one; *soft*: it is a no that another PSP may not give."""
+    bugs = setting.bugs
     if stale and Bug.NO_FENCING in bugs:
         stale = False
     attempt = world.attempts[index]
@@ -48,7 +63,7 @@ def settled(world: World, index: int, news: News, bugs: frozenset[Bug], *, stale
         case News.CAPTURED:
             return _captured(world, index, attempt, bugs)
         case News.DECLINED:
-            return _declined(world, index, attempt, bugs, stale=stale, earlier=earlier)
+            return _declined(world, index, attempt, setting, stale=stale, earlier=earlier, soft=soft)
         case News.CHALLENGED:
             return _challenged(world, index, attempt, bugs)
         case News.PENDING:
@@ -79,15 +94,20 @@ def _captured(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug]) 
     return advanced(marked(world, index, A.CAPTURED), E.PAYMENT_CAPTURED)
 
 
-def _declined(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug], *, stale: bool, earlier: bool) -> World:
+def _declined(
+    world: World, index: int, attempt: Attempt, setting: Setting, *, stale: bool, earlier: bool, soft: bool
+) -> World:
     if stale or attempt.outcome not in UNSETTLED:
         return world
     names_its_charge = attempt.outcome is not A.OPEN
-    if earlier and names_its_charge and Bug.NEWS_OF_ANOTHER_CHARGE not in bugs:
+    if earlier and names_its_charge and Bug.NEWS_OF_ANOTHER_CHARGE not in setting.bugs:
         return world
     if names_its_charge and attempt.charge in LIVE:
         world = world._replace(broken=ANOTHERS_NO)
-    return moved(marked(world, index, A.DECLINED), E.PAYMENT_DECLINED)
+    goes_on = soft and not names_its_charge and may(world.state, E.PAYMENT_DECLINED_SOFT)
+    is_proof = setting.remembers_declines or not attempt.again or Bug.FAILOVER_WITHOUT_PROOF in setting.bugs
+    event = E.PAYMENT_DECLINED_SOFT if goes_on and is_proof else E.PAYMENT_DECLINED
+    return moved(marked(world, index, A.DECLINED), event)
 
 
 def _challenged(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug]) -> World:
@@ -107,6 +127,8 @@ def _pending(world: World, index: int, attempt: Attempt) -> World:
 def _unanswered(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug], *, stale: bool) -> World:
     if stale or attempt.outcome not in UNSETTLED:
         return world
+    if Bug.FAILOVER_ON_SILENCE in bugs:
+        return moved(marked(world, index, A.ABSENT), E.PAYMENT_NOT_MADE)
     if Bug.TIMEOUT_IS_FAILURE in bugs:
         return moved(marked(world, index, A.DECLINED), E.PAYMENT_DECLINED)
     if world.state is S.CONFIRMING:

@@ -16,11 +16,20 @@ Rows = frozenset[tuple[OrderState, OrderEvent]]
 
 STICKY: Final = "payment, sticky PSP"
 FORGETFUL: Final = "payment, forgetful PSP"
+TWO_STICKY: Final = "payment, two sticky PSPs"
+TWO_FORGETFUL: Final = "payment, two forgetful PSPs"
+BOTH_MEMORIES: Final = (STICKY, FORGETFUL, TWO_STICKY, TWO_FORGETFUL)
+_SHOPPER: Final = (Charge.CAPTURED, Charge.DECLINED, Charge.CHALLENGE)
+_BANK: Final = (Charge.CAPTURED, Charge.DECLINED, Charge.PENDING)
 SETTINGS: Final = {
-    STICKY: Setting(reroutes=True),
-    FORGETFUL: Setting(remembers_declines=False, reroutes=True),
+    STICKY: Setting(),
+    FORGETFUL: Setting(remembers_declines=False),
+    # All verdicts at once are a million states with two PSPs: those are for the long run (python -m tests.model).
+    TWO_STICKY: Setting(psps=2, verdicts=_SHOPPER),
+    TWO_FORGETFUL: Setting(remembers_declines=False, psps=2, verdicts=_SHOPPER),
+    "payment, two PSPs that take days": Setting(remembers_declines=False, psps=2, verdicts=_BANK),
     "payment, requests slip through the proof of absence": Setting(
-        verdicts=(Charge.CAPTURED, Charge.CHALLENGE, Charge.PENDING), faults=1, reroutes=True, slips=True
+        verdicts=(Charge.CAPTURED, Charge.CHALLENGE, Charge.PENDING), faults=1, psps=2, slips=True
     ),
     "payment, the cart costs nothing": Setting(costs_nothing=True),
 }

@@ -12,7 +12,7 @@ from tests.model import admission, looking, offer_lock, outside, paying, payment
 from tests.model.bugs import Bug, Setting
 from tests.model.graph import GOOD_END, Report, explore
 from tests.model.sound import SETTINGS
-from tests.model.world import Charge
+from tests.model.world import Charge, World
 
 FEWEST: Final = 8
 """Planted protocol bugs that must be found for a green run to mean anything."""
@@ -20,6 +20,8 @@ FEWEST: Final = 8
 STICKY: Final = Setting(faults=1)
 FORGETFUL: Final = Setting(faults=1, remembers_declines=False)
 TWO_FAULTS: Final = Setting(faults=2)
+TWO_PSPS: Final = Setting(faults=1, psps=2)
+TWO_FORGETFUL: Final = replace(TWO_PSPS, remembers_declines=False)
 SLIPPING: Final = SETTINGS["payment, requests slip through the proof of absence"]
 
 PAYMENT: Final[dict[Bug, tuple[Setting, str]]] = {
@@ -39,6 +41,8 @@ PAYMENT: Final[dict[Bug, tuple[Setting, str]]] = {
     Bug.EXPIRY_FAILS_UNASKED: (STICKY, payment.RETURNED_TOO_SOON),
     Bug.PENDING_FOR_EVER: (STICKY, GOOD_END),
     Bug.LOST_CARD_FAILS_OPEN: (TWO_FAULTS, payment.OPEN_BESIDE),
+    Bug.FAILOVER_ON_SILENCE: (TWO_PSPS, payment.ABSENT_TOO_SOON),
+    Bug.FAILOVER_WITHOUT_PROOF: (TWO_FORGETFUL, payment.OPEN_BESIDE),
     Bug.NEWS_OF_ANOTHER_CHARGE: (FORGETFUL, settling.ANOTHERS_NO),
     Bug.PASSED_CHALLENGE_SHOWN: (STICKY, settling.SENT_BACK),
     Bug.PROOF_FROM_FIRST_REQUEST: (TWO_FAULTS, payment.ABSENT_TOO_SOON),
@@ -76,6 +80,17 @@ def test_a_bug_in_the_offer_lock_is_found(bug: offer_lock.Bug, say: Callable[[st
 def test_enough_bugs_are_planted() -> None:
     assert set(PAYMENT) == set(Bug)
     assert len(Bug) >= FEWEST
+
+
+def test_a_failover_without_proof_ends_in_two_captures_at_once(say: Callable[[str], None]) -> None:
+    """Another promise breaks as early; looked at alone, the one about the shopper's money breaks, too."""
+    setting = replace(TWO_FORGETFUL, bugs=frozenset({Bug.FAILOVER_WITHOUT_PROOF}))
+
+    def taken_twice(world: World) -> str:
+        return payment.TWO_CAPTURES if payment.broken(world, setting) == payment.TWO_CAPTURES else ""
+
+    report = explore(replace(payment.model(setting), broken=taken_twice))
+    _found(report, Bug.FAILOVER_WITHOUT_PROOF, payment.TWO_CAPTURES, say)
 
 
 def test_a_psp_that_remembers_needs_no_reconciliation() -> None:

@@ -80,6 +80,8 @@ class Attempt(NamedTuple):
 
     outcome: AttemptState = AttemptState.OPEN
     provider: int = 0
+    again: bool = False
+    """Whether it was asked for more than once since it was opened. Kept only where the PSP forgets what it declined."""
     aged: bool = False
     """Whether so much time passed since the row's asked_at that "no such charge" proves there will be none."""
     charge: Charge = Charge.NONE
@@ -108,8 +110,6 @@ class World(NamedTuple):
     """The shopper's time is up, or the PSP's with a pending payment; kept while the order is confirming after that."""
     crashes: int = 0
     card: bool = True
-    route: int = 0
-    """Which PSP the router prefers for a fresh attempt."""
     rings: int = 0
     """Messages in the broker; kept only without a rescuer, for with one a ring may come at any moment."""
     attempts: tuple[Attempt, ...] = ()
@@ -191,8 +191,8 @@ def _settled_down(world: World, index: int, attempt: Attempt) -> Attempt:
         attempt = attempt._replace(webhooks=telling)
     if attempt.earlier_no and outcome not in UNSETTLED:
         attempt = attempt._replace(earlier_no=False)
-    if attempt.aged and outcome is not AttemptState.OPEN:
-        attempt = attempt._replace(aged=False)
+    if (attempt.aged or attempt.again) and outcome is not AttemptState.OPEN:
+        attempt = attempt._replace(aged=False, again=False)
     if attempt.first_answer is not Charge.NONE and world.state in TERMINAL and not in_flight(world, index):
         attempt = attempt._replace(first_answer=Charge.NONE)
     return attempt

@@ -28,6 +28,7 @@ from shared.doctor.examination import Scope
 from shared.domain.offers import Offer
 from shared.messages import Step
 from shared.psp.port import Account
+from shared.store import accounts
 from shared.store.engine import statements
 from tests.support import children, crash_jobs, planted
 from tests.support.children import Child
@@ -97,11 +98,20 @@ class Case:
     polls: list[Poll] = field(default_factory=list)
     bug: str = ""
     """Planted in every child (tests/support/planted.py)."""
+    others: list[Account] = field(default_factory=list)
+    """Its further accounts at the PSP, each under a name of its own."""
 
     @property
     def drain(self) -> Drain:
         """The engine room that ends the story."""
         return Drain(self.floor.run, self.floor.broker, self.seller.shop.tenant_id)
+
+    def open_second_account(self) -> None:
+        """Give the tenant another account, asked after its first."""
+        account = replace(self.floor.sandbox.account(), tenant_id=str(self.seller.shop.tenant_id), provider="second")
+        with self.floor.run.engine.begin() as conn:
+            accounts.save(conn, self.floor.parts.keyring, account, rank=accounts.RANK + 1)
+        self.others.append(account)
 
     def document(self, payment: Document, *, offer: Offer | None = None, key: str | None = "new") -> Document:
         """An order of one bundle; under a new correlationId unless *key* says otherwise."""
@@ -255,7 +265,9 @@ class Case:
         return Records(
             calls=self.calls,
             polls=self.polls,
-            charges=gather.charges(self.floor.sandbox.charges(self.account)),
+            charges=gather.charges(
+                [row for account in (self.account, *self.others) for row in self.floor.sandbox.charges(account)]
+            ),
             database=_of_tenant(found, tenant),
             cards=[card for card in gather.cards(self.floor.parts.redis) if card.tenant == tenant],
             vault_ttl_s=self.floor.settings.vault_ttl_s,

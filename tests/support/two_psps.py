@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from shared.config import Settings
-from shared.psp.port import Account
+from shared.domain.cards import Card
+from shared.domain.outcomes import PaymentOutcome
+from shared.psp.factory import psp_for
+from shared.psp.port import Account, Channel, ChargeRequest, Psp
 from shared.store import accounts
+from shared.store.attempts import Attempt
 from tests.support import engine_room
-from tests.support.engine_room import EngineRoom
+from tests.support.engine_room import EngineRoom, Killed
 from tests.support.psp import Sandbox
 from tests.support.wire import Document
+from workers.pay import pay
+from workers.return_money import return_money
+from workers.runtime import Runtime
 
 FIRST: Final = "sandbox"
 """Stands first in the tenant's order."""
@@ -42,11 +49,72 @@ class TwoPsps:
         """The order's attempts: who was asked, and what is known of it."""
         return [(one.provider, one.outcome.value) for one in self.room.attempts(number)]
 
+    def add(self, account: Account) -> None:
+        """Keep another account of the tenant, behind its two."""
+        with self.room.run.engine.begin() as conn:
+            accounts.save(conn, self.room.run.keyring, account)
+
+    def charge(self, provider: str, attempt: Attempt) -> PaymentOutcome:
+        """What the PSP answers to a request under the key of *attempt*, from nobody of ours."""
+        asked = ChargeRequest(
+            psp_key=attempt.psp_key,
+            merchant_reference=attempt.merchant_reference,
+            money=attempt.money,
+            channel=Channel.CREDIT_CARD,
+            customer_urn="cu.00.482",
+            return_url="http://127.0.0.1/return",
+            card=Card("Jane Doe", "4111111111111111", "2029", "12", "123", None),
+        )
+        return psp_for(self.accounts[provider]).charge(asked)
+
+    def asking(self, provider: str, meanwhile: Callable[[Account], None]) -> Runtime:
+        """The engine room where *meanwhile* happens between the request to *provider* and its answer."""
+
+        def made(account: Account) -> Psp:
+            real = psp_for(account)
+            return real if account.provider != provider else cast("Psp", _Watched(real, account, meanwhile))
+
+        return replace(self.room.run, psp_for=made)
+
+    def dies_while_asking(self, provider: str, number: str) -> None:
+        """Run the pay step in a worker that dies once *provider* has its request."""
+
+        def die(_: Account) -> None:
+            raise Killed
+
+        try:
+            pay(self.asking(provider, die), number)
+        except Killed:
+            return
+        raise AssertionError(f"{provider} was not asked")
+
+    def give_back(self, number: str) -> None:
+        """Run the step that returns money."""
+        return_money(self.room.run, number)
+
     def keep(self, provider: str, *, enabled: bool = True, **changed: Any) -> None:
         """Keep the account at *provider*, with what is *changed* of it."""
         account = replace(self.accounts[provider], **changed)
         with self.room.run.engine.begin() as conn:
             accounts.save(conn, self.room.run.keyring, account, rank=RANKS[provider], enabled=enabled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A PSP of which the test knows when it has been asked."""
+
+    psp: Psp
+    account: Account
+    meanwhile: Callable[[Account], None]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.psp, name)
+
+    def charge(self, request: ChargeRequest) -> PaymentOutcome:
+        """Ask, then let the test have its moment."""
+        outcome = self.psp.charge(request)
+        self.meanwhile(self.account)
+        return outcome
 
 
 @contextmanager
