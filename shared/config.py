@@ -72,6 +72,18 @@ class Settings(BaseSettings):
     """The same for an address, behind which an office or a mobile network's many shoppers may be."""
     declines_window_s: int = 3_600
     """How long after the first decline they are counted together, and so the longest anybody is kept out."""
+    breaker_calls: int = Field(default=20, ge=1)
+    """So many calls to an account must have ended within breaker_window_s before its breaker may open, at half of them
+    failed: with fewer, one bad minute of one shopper's line would close a shop's PSP."""
+    breaker_window_s: float = Field(default=60.0, gt=0)
+    """Long enough to hold so many calls of a small shop, short enough that a PSP that fell is noticed while it lies.
+    The router's record of an account is fifteen times as long."""
+    breaker_open_s: float = Field(default=30.0, gt=0)
+    """How long an open breaker keeps new payments away before one of them may try: most restarts and switch-overs of a
+    PSP are over by then. Where money is in doubt somebody may try every 5 s."""
+    psp_calls_at_once: int = Field(default=220, ge=1)
+    """Calls to one account that a process has in hand, waiting for their slot or out. A PSP that hangs holds each for
+    up to 15 s: a worker's pool needs more threads than this, or one account's trouble is everybody's."""
     lease_s: int = 4
     """A step's claim on an order; renewed by its process every lease_s / 3, never past lease_limit_s. What a killed
     worker held is taken over 2.7 to 4 s later and at the rescuer's next look: half of it within 5 s."""

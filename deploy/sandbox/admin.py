@@ -61,6 +61,12 @@ async def ledger(request: web.Request) -> web.Response:
     return web.json_response({"charges": rows})
 
 
+@routes.get("/traffic/{account_id}")
+async def traffic(request: web.Request) -> web.Response:
+    """How often an account called: in all, in its busiest second, and how often it was refused for it."""
+    return web.json_response(desk_of(request).traffic.shown(request.match_info["account_id"]))
+
+
 @routes.get("/faults")
 async def show_faults(request: web.Request) -> web.Response:
     """The settings in force."""

@@ -15,6 +15,7 @@ from deploy.sandbox.desk import DESK, Desk
 from deploy.sandbox.faults import FaultBoard
 from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.till import Till
+from deploy.sandbox.traffic import Traffic
 from deploy.sandbox.webhooks import Outbox
 
 BODY_LIMIT: Final = 64 << 10
@@ -39,7 +40,7 @@ async def serve(host: str, port: int, ledger_path: Path, public_url: str | None)
     writer.add_done_callback(lambda _: stopping.set())
     till.resume()
     outbox.resume()
-    desk = Desk(books, faults, till, outbox, stopping, public_url)
+    desk = Desk(books, faults, till, outbox, Traffic(), stopping, public_url)
     runner = web.AppRunner(_app(desk), access_log=None, shutdown_timeout=GRACE_S, keepalive_timeout=KEEPALIVE_S)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1_024)

@@ -11,6 +11,7 @@ from deploy.sandbox.books import Books
 from deploy.sandbox.cards import Trouble
 from deploy.sandbox.faults import FaultBoard, Operation
 from deploy.sandbox.till import Till
+from deploy.sandbox.traffic import Traffic
 from deploy.sandbox.troubles import answer
 from deploy.sandbox.webhooks import Outbox
 
@@ -23,6 +24,7 @@ class Desk:
     faults: FaultBoard
     till: Till
     outbox: Outbox
+    traffic: Traffic
     stopping: asyncio.Event
     public_url: str | None
 

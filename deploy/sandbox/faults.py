@@ -66,6 +66,8 @@ class Faults(_Part):
     auto_seconds: float = Field(default=1.0, ge=0, le=86_400)
     """When the self-driving challenges decide."""
     down: Literal["no", "503", "closed"] = "no"
+    calls_per_second: int | None = Field(default=None, ge=1, le=100_000)
+    """Calls of one account in any second; one more is 429. None: as many as come."""
     memory: Literal["everything", "successes"] = "everything"
     """Which answers an idempotency key remembers; "successes" forgets declines."""
     key_lifetime_seconds: float = Field(default=86_400.0, ge=0, le=31 * 86_400)

@@ -50,6 +50,8 @@ async def guard_v1(request: web.Request, handler: Handler) -> web.StreamResponse
     if account is None:
         return refusal(401, "unauthorized")
     request[ACCOUNT] = account
+    if desk.traffic.is_too_much(account.account_id, desk.faults.now.calls_per_second):
+        return refusal(429, "too_many_requests")
     try:
         return await handler(request)
     except BadAsk as error:

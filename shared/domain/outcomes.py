@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from shared.domain.money import Money
 
@@ -90,6 +91,10 @@ class Pending:
     patience: timedelta
 
 
+PACED: Final = "paced"
+"""Why a PSP did nothing that it may do later: it said 429, or we kept the call back before it could."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unanswered:
     """Nobody told us: the PSP may or may not hold money."""
@@ -97,6 +102,8 @@ class Unanswered:
     why: str
     known_in: timedelta | None = None
     """When asking again will tell for certain, where that is known: no silence, so it is not asked ever more slowly."""
+    retry_after: timedelta | None = None
+    """When there will be an answer to the question, where anybody knows: it was put off and not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,8 @@ class NotSent:
     """Proof that nothing reached the PSP (its address refused the connection, or it refused to start: 429)."""
 
     why: str
+    retry_after: timedelta | None = None
+    """When it may be sent, where anybody knows: the PSP said so, or it has a place in the row of its account."""
 
 
 @dataclass(frozen=True, slots=True)

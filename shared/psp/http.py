@@ -22,6 +22,7 @@ from concurrent.futures import TimeoutError as NoNameInTime
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -56,6 +57,9 @@ class Answer:
 
     status: int
     body: bytes
+    retry_after: timedelta | None = None
+    """How long it asks to be left alone, in whole seconds (RFC 9110, Retry-After); one that names a date is not read:
+    it would be by their clock."""
 
 
 class Http:
@@ -121,7 +125,13 @@ class Http:
                 collected += chunk
                 if len(collected) > patience.answer_limit:
                     return Unanswered("answer too large")
-            return Answer(response.status, bytes(collected))
+            return Answer(response.status, bytes(collected), _retry_after(response.headers))
+
+
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> timedelta | None:
+    told = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
+    # A day has five digits of seconds; isdigit of bytes knows ASCII alone.
+    return timedelta(seconds=int(told)) if told.isdigit() and len(told) <= 5 else None
 
 
 def _left(timeout: float | None) -> float:

@@ -62,6 +62,8 @@ class Capabilities:
     """Whether a capture can be cancelled for nothing before it is settled; else it is refunded."""
     keeps_methods: bool = True
     """Whether it keeps a card for the shopper's next order."""
+    calls_per_s: float | None = None
+    """Calls a second it lets an account make unless agreed otherwise (AccountTerms); None: it set no limit."""
 
 
 @dataclass(frozen=True, slots=True)

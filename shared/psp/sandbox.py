@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from shared.domain.cards import Card
 from shared.domain.money import Money
 from shared.domain.outcomes import (
+    PACED,
     Absent,
     Captured,
     Declined,
@@ -85,7 +86,7 @@ class SandboxPsp:
         asked = {"createdSince": since.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}
         reply = self._call("GET", f"/v1/charges?{urlencode(asked | ({'after': after} if after else {}))}")
         found = parsed(PageDocument, reply.body) if isinstance(reply, Answer) and reply.status == 200 else None
-        return Unanswered("listing got no answer") if found is None else found.page()
+        return _silence(reply, "listing got no answer") if found is None else found.page()
 
     def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
         """Cancel an open or captured charge; Captured when it is too late and only a refund helps."""
@@ -137,7 +138,7 @@ class SandboxPsp:
             return Absent()
         charge = parsed(ChargeDocument, reply.body) if isinstance(reply, Answer) and reply.status == 200 else None
         if charge is None:
-            return Unanswered("look-up got no answer")
+            return _silence(reply, "look-up got no answer")
         same = charge.psp_reference == reference and charge.merchant_reference == query.merchant_reference
         return charge.verdict() if same else MISMATCH
 
@@ -145,7 +146,7 @@ class SandboxPsp:
         reply = self._call("GET", f"/v1/charges?{urlencode({'merchantReference': query.merchant_reference})}")
         found = parsed(ChargesDocument, reply.body) if isinstance(reply, Answer) and reply.status == 200 else None
         if found is None:
-            return Unanswered("look-up got no answer")
+            return _silence(reply, "look-up got no answer")
         if any(charge.merchant_reference != query.merchant_reference for charge in found.charges):
             return MISMATCH
         attempts = [charge for charge in found.charges if charge.idempotency_key == query.psp_key]
@@ -184,9 +185,16 @@ def _not_done(reply: _Reply) -> Declined | NotSent | Unanswered:
         case 422, _:
             return Unanswered("key used with other parameters")
         case 429, "too_many_requests":
-            return NotSent("paced")
+            return NotSent(PACED, reply.retry_after)
         case status, _:
             return Unanswered(f"status {status}")
+
+
+def _silence(reply: _Reply, why: str) -> Unanswered:
+    """What an answer that tells nothing is: put off where the sandbox said so, else *why*."""
+    if isinstance(reply, Answer) and reply.status == 429 and _code(reply) == "too_many_requests":
+        return Unanswered(PACED, reply.retry_after)
+    return Unanswered(why)
 
 
 def _is_about(charge: ChargeDocument, merchant_reference: str, psp_key: str) -> bool:
@@ -210,7 +218,7 @@ def _went_back(reply: _Reply, reference: str, amount_minor: int | None = None) -
         charge = _refused_charge(reply)
         given = charge is not None and _gave_back(charge, None)
     if charge is None or charge.psp_reference != reference:
-        return Unanswered("got no verdict")
+        return _silence(reply, "got no verdict")
     if given:
         return Returned(reference)
     return Captured(reference, charge.money()) if charge.state == "captured" else Unanswered("not done")

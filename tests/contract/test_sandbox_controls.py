@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -15,10 +15,10 @@ from deploy.sandbox.cards import BEHAVIOURS, CANARY_BIN, Trouble, of_card
 from deploy.sandbox.faults import LONGEST_PROCESSING_S, Faults, WebhookFaults
 from shared.domain.cards import passes_luhn
 from shared.domain.money import Money
-from shared.domain.outcomes import Captured, Declined, DeclineReason, Unanswered
+from shared.domain.outcomes import PACED, Absent, Captured, Declined, DeclineReason, Unanswered
 from shared.psp.port import Channel
 from shared.psp.sandbox import LONGEST_PROCESSING
-from tests.contract.subject import SandboxSubject, a_request
+from tests.contract.subject import SandboxSubject, a_request, query_of
 from tests.support.psp import ROOT, Sandbox
 
 README = (ROOT / "deploy" / "sandbox" / "README.md").read_text()
@@ -34,6 +34,7 @@ README = (ROOT / "deploy" / "sandbox" / "README.md").read_text()
         ({"latencyMs": 20_000}, "latencyMs"),
         ({"latencyMs": "5"}, "latencyMs"),
         ({"memory": "some"}, "memory"),
+        ({"callsPerSecond": 0}, "callsPerSecond"),
         ({"rates": {"typo": 0.5}}, "rates"),
         ({"rates": {"http500": 0.6, "http429": 0.6}}, "rates"),
         ({"next": [{"kind": "drop", "on": "everything"}]}, "next.0.on"),
@@ -177,3 +178,20 @@ def test_a_body_that_is_too_large_or_no_json_is_refused(psp_process: Sandbox) ->
     del headers["Idempotency-Key"]
     charge = {"merchantReference": "m", "amountMinor": 1, "currency": "EUR", "channel": "SEPA"}
     assert httpx.post(url, json=charge, headers=headers, trust_env=False).status_code == 400
+
+
+def test_an_account_above_its_calls_a_second_is_told_429_and_counted(
+    sandbox_subject: SandboxSubject, psp_process: Sandbox
+) -> None:
+    counted = f"/traffic/{sandbox_subject.account.account_id}"
+    psp_process.set_faults(callsPerSecond=2)
+    query = query_of(a_request())
+
+    said = [sandbox_subject.psp.look_up(query) for _ in range(4)]
+
+    assert said == [Absent(), Absent(), *[Unanswered(PACED, timedelta(seconds=1))] * 2]
+    told = psp_process.get(counted)
+    assert (told["calls"], told["busiestSecond"], told["refused"]) == (4, 4, 2)
+    psp_process.set_faults(callsPerSecond=None)
+    assert sandbox_subject.psp.look_up(query) == Absent()
+    assert psp_process.get("/traffic/nobody")["calls"] == 0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.outcomes import Absent, Captured, Declined, DeclineReason, NotSent, Unanswered
+from shared.domain.money import Money
+from shared.domain.outcomes import PACED, Absent, Captured, Declined, DeclineReason, NotSent, Unanswered
 from shared.psp.http import Http
-from shared.psp.port import Account, ChargeQuery
+from shared.psp.port import Account, ChargeQuery, Psp
 from shared.psp.sandbox import SandboxPsp
 from tests.contract.subject import SandboxSubject, a_request, card, query_of
 from tests.support import evil
@@ -50,8 +53,28 @@ def test_a_charge_that_was_never_made_is_unanswered_and_may_be_sent_again(
 
 def test_a_paced_charge_was_not_sent(sandbox_subject: SandboxSubject) -> None:
     request = a_request("4000007700000117")
-    assert sandbox_subject.psp.charge(request) == NotSent("paced")
+    assert sandbox_subject.psp.charge(request) == NotSent(PACED, timedelta(seconds=1))
     assert isinstance(sandbox_subject.psp.charge(request), Captured)
+
+
+@pytest.mark.parametrize(
+    ("operation", "ask"),
+    [
+        ("lookUp", lambda psp, reference: psp.look_up(ChargeQuery("", "", reference))),
+        ("lookUp", lambda psp, _: psp.look_up(ChargeQuery("key", "order"))),
+        ("lookUp", lambda psp, _: psp.charges_since(datetime(2026, 1, 1, tzinfo=UTC))),
+        ("void", lambda psp, reference: psp.void(reference, psp_key="v")),
+        ("refund", lambda psp, reference: psp.refund(reference, Money(1499, "EUR"), psp_key="r")),
+    ],
+    ids=["by reference", "by our key", "listing", "void", "refund"],
+)
+def test_a_paced_question_says_when_to_ask_it(
+    sandbox_subject: SandboxSubject, operation: str, ask: Callable[[Psp, str], object]
+) -> None:
+    captured = sandbox_subject.psp.charge(a_request())
+    assert isinstance(captured, Captured)
+    sandbox_subject.sandbox.set_faults(next=[{"kind": "http429", "on": operation}])
+    assert ask(sandbox_subject.psp, captured.reference) == Unanswered(PACED, timedelta(seconds=1))
 
 
 @pytest.mark.parametrize("how", ["503", "closed"])

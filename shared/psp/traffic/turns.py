@@ -1,0 +1,153 @@
+"""Gives the calls to PSPs their turn: paced for their account, kept off a PSP that is away, a few threads an account.
+
+Every process asks the shared gate, which judges by the clock of its Redis at the moment of the call. A turn that is
+near is waited for here, in the caller's thread; any other is told as Later, a place in the row, so that no thread,
+lease or attempt is held meanwhile. While that Redis is away each process paces by itself (local_gate.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.domain.outcomes import PACED
+from shared.psp.traffic.gate import Ended, Gate, News, SharedGate, Told
+from shared.psp.traffic.hands import Hands
+from shared.psp.traffic.lane import LATE_S, NEAR_S, Errand, Lane, Later
+from shared.psp.traffic.local_gate import LocalGate
+from shared.psp.traffic.terms import Terms
+
+log = structlog.get_logger(__name__)
+
+AWAY: Final = "breaker open"
+"""Why a call was not made to a PSP that gives no answers."""
+PAUSE_S: Final = 1.0
+"""How long a Redis that failed is left alone: one slow call a second and process, not each."""
+_HELD: ContextVar[Turn | None] = ContextVar("psp_turn", default=None)
+
+
+@dataclass(slots=True)
+class Turn:
+    """Somebody's turn to call, now. Within its `with` the first call to its account is the one it was given for."""
+
+    lane: Lane
+    is_probe: bool
+    good_until: float
+    """The monotonic time after which the call would come too late."""
+    _let_go: Callable[[], None]
+    _token: Token[Turn | None] | None = field(default=None, init=False)
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether its call may still leave: always where calls are not paced, or where there is no other beside it."""
+        return self.is_probe or self.lane.interval_s == 0 or time.monotonic() <= self.good_until
+
+    def __enter__(self) -> Self:
+        self._token = _HELD.set(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert self._token is not None, "it was entered"
+        _HELD.reset(self._token)
+        self._let_go()
+
+
+def held(lane: Lane) -> Turn | None:
+    """The turn this caller holds for *lane*, once: the call after it needs one of its own."""
+    turn = _HELD.get()
+    if turn is None or turn.lane.name != lane.name:
+        return None
+    _HELD.set(None)
+    return turn
+
+
+class Turns:
+    """The turns of one process. Safe to use from any thread or greenlet; waits are sleeps of the standard library."""
+
+    def __init__(self, redis: Redis, terms: Terms, on_back: Callable[[Lane], None] = lambda _: None) -> None:
+        """*on_back* hears of a PSP that answers again, in the thread of the call that met it."""
+        self._shared: Gate = SharedGate(redis, terms)
+        self._local: Gate = LocalGate()
+        self._hands = Hands(terms.calls_at_once)
+        self._on_back = on_back
+        self._away_until = 0.0
+
+    def turn(self, lane: Lane, errand: Errand) -> Turn | Later:
+        """A turn to call through *lane*, waited for where it is near; else a place in the row."""
+        if not self._hands.take(lane.name):
+            told = self._ask(lane, errand, near_s=-1.0)
+            return _later(told)
+        came = None
+        try:
+            came = self._come(lane, errand)
+        finally:
+            if not isinstance(came, Turn):
+                self._hands.let_go(lane.name)
+        return came
+
+    def in_time(self, turn: Turn) -> Turn | Later:
+        """*turn*, or another if its holder was held up: a call that leaves late would meet those of later slots."""
+        if turn.is_in_time:
+            return turn
+        return self._come(turn.lane, Errand.PLACED)
+
+    def ended(self, lane: Lane, ended: Ended) -> timedelta:
+        """Note how a call ended; where it met 429, when it has its next turn."""
+        news, place_s = self._end(lane, ended)
+        if news is News.AWAY:
+            log.error("psp.away", tenant=lane.tenant_id, provider=lane.provider)
+        if news is News.BACK:
+            log.warning("psp.back", tenant=lane.tenant_id, provider=lane.provider)
+            self._on_back(lane)
+        return timedelta(seconds=place_s)
+
+    def _come(self, lane: Lane, errand: Errand) -> Turn | Later:
+        for _ in range(2):  # Who is held up once may be so twice; then the row is the better place to wait.
+            asked_at = time.monotonic()
+            told = self._ask(lane, errand, near_s=NEAR_S[errand])
+            if not told.goes:
+                return _later(told)
+            time.sleep(told.after_s)
+            let_go = partial(self._hands.let_go, lane.name)
+            turn = Turn(lane, told.is_probe, asked_at + told.after_s + LATE_S, let_go)
+            if turn.is_in_time:
+                return turn
+            errand = Errand.PLACED if errand is Errand.NEW else errand
+        return _later(self._ask(lane, errand, near_s=-1.0))
+
+    def _ask(self, lane: Lane, errand: Errand, *, near_s: float) -> Told:
+        if self._is_shared():
+            try:
+                return self._shared.ask(lane, errand, near_s=near_s)
+            except RedisError as error:
+                self._leave_alone(error)
+        return self._local.ask(lane, errand, near_s=near_s)
+
+    def _end(self, lane: Lane, ended: Ended) -> tuple[News, float]:
+        if self._is_shared():
+            try:
+                return self._shared.ended(lane, ended)
+            except RedisError as error:
+                self._leave_alone(error)
+        return self._local.ended(lane, ended)
+
+    def _is_shared(self) -> bool:
+        return time.monotonic() >= self._away_until
+
+    def _leave_alone(self, error: RedisError) -> None:
+        self._away_until = time.monotonic() + PAUSE_S
+        log.error("psp.paced_alone", error=type(error).__name__)  # The alarm; a traceback adds nothing.
+
+
+def _later(told: Told) -> Later:
+    return Later(AWAY if told.is_away else PACED, timedelta(seconds=told.after_s))

@@ -1,0 +1,217 @@
+"""Calls to a PSP account leave at its rate, whoever makes them; who waits keeps its place (a real Redis)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from deploy.stack import redis as servers
+from shared import vault
+from shared.psp.traffic.gate import Ended, SharedGate
+from shared.psp.traffic.lane import HEADROOM, NEAR_S, Errand, Lane, Later
+from shared.psp.traffic.scripts import HALVINGS, End
+from shared.psp.traffic.terms import Terms
+from shared.psp.traffic.turns import PAUSE_S, Turn, Turns
+from tests.support import children
+from tests.support.lanes import IMPATIENT, a_lane, busiest, calls_of, is_sent, turns_of
+from tests.support.own_redis import own_redis
+
+RATE = 25.0
+PAST = timedelta(milliseconds=1)
+
+
+@pytest.fixture(scope="module")
+def redis(vault_url: str) -> Iterator[Redis]:
+    """The volatile Redis, as the product connects to it."""
+    with vault.connect(vault_url) as client:
+        yield client
+
+
+@pytest.fixture
+def turns(redis: Redis) -> Turns:
+    """The turns of a process."""
+    return turns_of(redis)
+
+
+@pytest.fixture
+def gate(redis: Redis) -> SharedGate:
+    """The shared gate itself, which makes nobody wait."""
+    return SharedGate(redis, IMPATIENT)
+
+
+def crowd(gate: SharedGate, lane: Lane, errand: Errand = Errand.NEW) -> list[float]:
+    """Callers of one kind until one finds no slot near any more: the waits of those who found one, and its place."""
+    waits = []
+    while (told := gate.ask(lane, errand, near_s=NEAR_S[errand])).goes:
+        waits.append(told.after_s)
+    return [*waits, told.after_s]
+
+
+def place_of(gate: SharedGate, lane: Lane) -> float:
+    """The place of somebody new who has to stand in the row."""
+    told = gate.ask(lane, Errand.NEW, near_s=0.0)
+    assert not told.goes
+    return told.after_s
+
+
+def test_two_processes_together_never_call_more_often_than_the_psp_allows(vault_url: str) -> None:
+    lane, ends_at = a_lane(RATE), time.monotonic() + 6.0
+    processes = [children.start(calls_of, vault_url, lane, 4, ends_at) for _ in range(2)]
+    made: list[float] = []
+    for process in processes:
+        assert process.ended() == 0
+        made += process.answer()
+
+    assert busiest(made) <= RATE
+    lasted = max(made) - min(made)
+    assert len(made) >= 0.8 * RATE * lasted, "it is slowed no further than that"
+
+
+def test_a_psp_without_a_limit_is_called_at_once(turns: Turns) -> None:
+    lane, began = a_lane(), time.monotonic()
+    assert all(is_sent(turns, lane) for _ in range(100))
+    assert time.monotonic() - began < 2.0
+
+
+def test_who_finds_no_slot_near_stands_in_a_row_that_moves_at_the_rate(gate: SharedGate) -> None:
+    lane = a_lane(RATE)
+    waits = crowd(gate, lane)
+    places = [place_of(gate, lane) for _ in range(100)]
+
+    assert len(waits) == pytest.approx(NEAR_S[Errand.NEW] * HEADROOM * RATE + 1, abs=2)
+    assert waits == sorted(waits)
+    assert places[0] > waits[-1]
+    # Each is told from its own moment on, so all of them from about the same.
+    assert places[-1] - places[0] == pytest.approx(99 / (HEADROOM * RATE), abs=0.3)
+    assert places == sorted(places)
+
+
+def test_whose_place_came_up_goes_before_newcomers_and_takes_no_second_place(gate: SharedGate) -> None:
+    lane = a_lane(4.0)
+    crowd(gate, lane)
+    before = place_of(gate, lane)
+
+    assert gate.ask(lane, Errand.PLACED, near_s=NEAR_S[Errand.PLACED]).goes
+    assert not gate.ask(lane, Errand.NEW, near_s=NEAR_S[Errand.NEW]).goes
+    assert place_of(gate, lane) - before == pytest.approx(2 * lane.interval_s, abs=0.1), "the newcomer and this one"
+
+
+def test_who_comes_back_and_finds_no_slot_near_goes_behind_those_like_it_and_before_newcomers(gate: SharedGate) -> None:
+    lane = a_lane(4.0)
+    crowd(gate, lane)
+    last = [place_of(gate, lane) for _ in range(40)][-1]
+    again = crowd(gate, lane, Errand.PLACED)[-1]
+    told = gate.ask(lane, Errand.PLACED, near_s=NEAR_S[Errand.PLACED])
+    assert again < told.after_s < last
+    assert told.after_s - again == pytest.approx(lane.interval_s, abs=0.1)
+
+
+def test_money_in_doubt_finds_a_slot_where_payments_find_none_and_counts_in_the_row(gate: SharedGate) -> None:
+    lane = a_lane(4.0)
+    crowd(gate, lane)
+    crowd(gate, lane, Errand.PLACED)
+    before = place_of(gate, lane)
+    assert gate.ask(lane, Errand.AT_ONCE, near_s=NEAR_S[Errand.AT_ONCE]).goes
+    assert place_of(gate, lane) - before == pytest.approx(2 * lane.interval_s, abs=0.1)
+
+
+def test_a_call_that_was_held_up_asks_for_another_slot(turns: Turns) -> None:
+    lane = a_lane(RATE)
+    turn = turns.turn(lane, Errand.NEW)
+    assert isinstance(turn, Turn)
+    assert turns.in_time(turn) is turn
+    time.sleep(0.2)
+
+    again = turns.in_time(turn)
+
+    assert isinstance(again, Turn)
+    assert again is not turn
+    assert again.is_in_time
+
+
+def test_429_stops_all_calls_for_as_long_as_the_psp_says_and_halves_the_rate(gate: SharedGate, turns: Turns) -> None:
+    lane = a_lane(20.0)
+    place = turns.ended(lane, Ended(End.PACED, 5, retry_after_s=5.0))
+
+    assert timedelta(seconds=4.9) < place <= timedelta(seconds=5)
+    first, second = place_of(gate, lane), place_of(gate, lane)
+    assert first > 4
+    assert second - first == pytest.approx(2 * lane.interval_s, abs=0.02)
+
+
+def test_many_429_at_once_halve_the_rate_once_and_it_never_falls_below_a_quarter(redis: Redis, turns: Turns) -> None:
+    lane = a_lane(1.0)
+    for _ in range(10):
+        turns.ended(lane, Ended(End.PACED, 5, retry_after_s=1.0))
+    assert redis.hget(f"{lane.name}:gate", "slow") == b"1"
+    for _ in range(5):
+        redis.hincrby(f"{lane.name}:gate", "slow_at", -2_000_000)  # Two seconds later it says so again, and again.
+        turns.ended(lane, Ended(End.PACED, 5, retry_after_s=1.0))
+    assert redis.hget(f"{lane.name}:gate", "slow") == str(HALVINGS).encode()
+
+
+def test_a_psp_without_a_limit_that_says_429_is_called_half_as_often_as_it_was(gate: SharedGate, turns: Turns) -> None:
+    lane, began = a_lane(), time.monotonic()
+    while time.monotonic() - began < 2.0:
+        is_sent(turns, lane)
+        turns.ended(lane, Ended(End.GOOD, 1))
+        time.sleep(0.05)
+    turns.ended(lane, Ended(End.PACED, 5, retry_after_s=3.0))
+
+    first, second = place_of(gate, lane), place_of(gate, lane)
+
+    assert 0.05 < second - first < 1.5, "about twice the 50 ms, as far as a slot of the ring can tell"
+
+
+def test_while_redis_is_away_a_process_paces_by_itself_and_nothing_is_refused(tmp_path: Path) -> None:
+    lane = a_lane(RATE)
+    with own_redis(tmp_path, servers.vault) as own, vault.connect(own.url) as client:
+        turns = turns_of(client)
+        assert is_sent(turns, lane)
+        own.kill()
+        made = []
+        for _ in range(30):
+            assert is_sent(turns, lane, Errand.AT_ONCE)
+            made.append(time.monotonic())
+            turns.ended(lane, Ended(End.GOOD, 1))
+        assert busiest(made) <= RATE
+        own.start()
+        time.sleep(PAUSE_S)
+        assert is_sent(turns, lane)
+        with own.client() as looking:
+            assert looking.exists(f"{lane.name}:gate"), "it is shared again"
+
+
+def test_an_account_with_its_share_of_a_process_in_hand_holds_up_no_other(redis: Redis) -> None:
+    turns = Turns(redis, Terms(calls_at_once=3))
+    slow, other = a_lane(), a_lane()
+    hanging = [turns.turn(slow, Errand.NEW) for _ in range(3)]
+    assert all(isinstance(one, Turn) for one in hanging)
+
+    for errand in Errand:
+        told = turns.turn(slow, errand)
+        assert isinstance(told, Later)
+        assert told.due_in > PAST
+    assert is_sent(turns, other)
+    for one in hanging:
+        assert isinstance(one, Turn)
+        with one:
+            pass
+    assert is_sent(turns, slow, Errand.PLACED), "one that ended makes room"
+
+
+def test_those_who_wait_for_a_slow_account_leave_the_threads_of_a_process_to_others(turns: Turns) -> None:
+    slow, quick = a_lane(2.0), a_lane()
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(turns.turn, slow, Errand.NEW) for _ in range(40)]
+        went = [threads.submit(is_sent, turns, quick) for _ in range(40)]
+        began = time.monotonic()
+        assert all(one.result() for one in went)
+        assert time.monotonic() - began < NEAR_S[Errand.NEW] + 1.0
+        assert sum(isinstance(one.result(), Later) for one in waiting) >= 36

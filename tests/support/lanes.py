@@ -1,0 +1,83 @@
+"""Lanes of nobody else, and what a test does with them; some of it runs in processes of its own (children.py)."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+from redis import Redis
+
+from shared import vault
+from shared.psp.traffic.gate import Ended
+from shared.psp.traffic.lane import Errand, Lane, Later
+from shared.psp.traffic.scripts import End
+from shared.psp.traffic.terms import Terms
+from shared.psp.traffic.turns import Turns
+
+IMPATIENT: Final = Terms(breaker_calls=20, breaker_window_s=6.0, breaker_open_s=0.6)
+"""The shipped breaker, ten times (its opening fifty times) as quick."""
+
+
+def a_lane(calls_per_s: float | None = None) -> Lane:
+    """A lane nobody has called through."""
+    return Lane(str(uuid.uuid4()), "sandbox", calls_per_s)
+
+
+def turns_of(redis: Redis, terms: Terms = IMPATIENT) -> Turns:
+    """The turns of one more process."""
+    return Turns(redis, terms)
+
+
+def ends(turns: Turns, lane: Lane, *how: End, took_ms: int = 10) -> None:
+    """Calls that ended like that."""
+    for end in how:
+        turns.ended(lane, Ended(end, took_ms))
+
+
+def opens(turns: Turns, lane: Lane) -> None:
+    """Have the breaker of *lane* open."""
+    ends(turns, lane, *[End.UNANSWERED] * IMPATIENT.breaker_calls)
+
+
+def is_sent(turns: Turns, lane: Lane, errand: Errand = Errand.NEW) -> bool:
+    """Whether a call may go now."""
+    turn = turns.turn(lane, errand)
+    if isinstance(turn, Later):
+        return False
+    with turn:
+        return True
+
+
+def calls_of(vault_url: str, lane: Lane, threads: int, until_s: float) -> list[float]:
+    """When a process of *threads* made its calls through *lane*, until the system's monotonic time *until_s*."""
+    made: list[float] = []
+    with vault.connect(vault_url) as redis:
+        turns = turns_of(redis)
+
+        def call() -> None:
+            while time.monotonic() < until_s:
+                turn = turns.turn(lane, Errand.AT_ONCE)
+                if not isinstance(turn, Later):
+                    with turn:
+                        made.append(time.monotonic())
+                        turns.ended(lane, Ended(End.GOOD, 1))
+
+        callers = [threading.Thread(target=call) for _ in range(threads)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    return made
+
+
+def busiest(times: Sequence[float], window_s: float = 1.0) -> int:
+    """The most of *times* in any window of that length."""
+    every, most, first = sorted(times), 0, 0
+    for last, time_of_last in enumerate(every):
+        while every[first] <= time_of_last - window_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
