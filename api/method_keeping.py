@@ -7,6 +7,7 @@ stored method would then point at nothing.
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Final
 
@@ -16,9 +17,7 @@ from api.schemas.methods import AddMethodRequest
 from shared.domain.outcomes import Declined, KeptMethod, NotSent, Unanswered
 from shared.domain.refusals import CardDeclined, PaymentMethodNotFound, ProviderNotAvailable, PspUnavailable
 from shared.failpoints import Failpoint, reach
-from shared.psp.factory import psp_for
 from shared.psp.port import Account, Channel
-from shared.psp.record import none_heard
 from shared.psp.router import Need, choose
 from shared.routing import candidates_of
 from shared.store import accounts, methods
@@ -44,7 +43,7 @@ def add(parts: Parts, who: Caller, request: AddMethodRequest) -> StoredMethod:
     card = request.card()
     reach(Failpoint.KEEPING_BEFORE_CALL)
     name = f"keep_{secrets.token_urlsafe(16)}"
-    kept = psp_for(account).keep_card(card, customer_urn=request.customer_urn, psp_key=name)
+    kept = parts.psp_for(account).keep_card(card, customer_urn=request.customer_urn, psp_key=name)
     reach(Failpoint.KEEPING_AFTER_CALL)
     match kept:
         case KeptMethod():
@@ -54,7 +53,7 @@ def add(parts: Parts, who: Caller, request: AddMethodRequest) -> StoredMethod:
                 parts.velocity.count(shopper, name)
             raise CardDeclined(kept.reason.value)
         case Unanswered() | NotSent():
-            raise PspUnavailable("the PSP did not answer; nothing was stored", retry_after_s=PSP_BACK_S)
+            raise PspUnavailable("the PSP did not answer; nothing was stored", retry_after_s=_back_s(kept))
 
 
 def forget(parts: Parts, who: Caller, method_urn: str) -> StoredMethod:
@@ -64,7 +63,7 @@ def forget(parts: Parts, who: Caller, method_urn: str) -> StoredMethod:
     """
     token, account = _kept_at(parts, who, method_urn)
     reach(Failpoint.DELETION_BEFORE_CALL)
-    if not psp_for(account).forget_token(token.token):
+    if not parts.psp_for(account).forget_token(token.token):
         raise PspUnavailable("the PSP did not answer; the method is as it was", retry_after_s=PSP_BACK_S)
     reach(Failpoint.DELETION_AFTER_CALL)
     with statements(parts.engine) as conn:
@@ -79,11 +78,16 @@ def _account_for(parts: Parts, who: Caller, forced: str | None) -> Account:
     with statements(parts.engine) as conn:
         usable = accounts.for_tenant(conn, parts.keyring, who.tenant_id)
     need = Need(Channel.CREDIT_CARD, provider=forced, keep_method=True)
-    account = choose(candidates_of(usable, psp_for, none_heard(usable)), need).best
+    account = choose(candidates_of(usable, parts.psp_for, parts.records(usable)), need).best
     if account is None:
         path = "paymentMethod.providerIdentifier" if forced else "paymentMethod.paymentChannel"
         raise ProviderNotAvailable(f"{path}: no PSP of this tenant takes cards under it")
     return account
+
+
+def _back_s(kept: Unanswered | NotSent) -> int:
+    """When the PSP may be tried again: as its gate says, else as an outage usually takes."""
+    return PSP_BACK_S if kept.retry_after is None else math.ceil(kept.retry_after.total_seconds()) or 1
 
 
 def _kept_at(parts: Parts, who: Caller, method_urn: str) -> tuple[StoredToken, Account]:

@@ -13,6 +13,13 @@ from sqlalchemy import Engine
 from shared.config import Settings
 from shared.doorbell import Doorbell
 from shared.keyring import Keyring
+from shared.psp.factory import psp_for
+from shared.psp.port import Account, Psp
+from shared.psp.record import Records
+from shared.psp.traffic import records
+from shared.psp.traffic.guarded import guarding
+from shared.psp.traffic.terms import terms_of
+from shared.psp.traffic.turns import Turns
 from shared.settle import Terms
 from shared.vault import Vault
 from shared.velocity import Velocity, limit_of
@@ -37,6 +44,16 @@ class Parts:
     def velocity(self) -> Velocity:
         """How often cards were declined, and for whom."""
         return Velocity(self.redis, limit_of(self.settings))
+
+    @cached_property
+    def psp_for(self) -> Callable[[Account], Psp]:
+        """The PSP of an account, behind the gate that the whole installation calls it through."""
+        return guarding(psp_for, Turns(self.redis, terms_of(self.settings)))
+
+    @cached_property
+    def records(self) -> Records:
+        """How a tenant's accounts did of late."""
+        return records.Records(self.redis, terms_of(self.settings)).of
 
     @cached_property
     def doorbell(self) -> Doorbell:

@@ -333,8 +333,16 @@ def _next_look(case: _Case, outcome: Unanswered) -> timedelta:
 def _not_made(case: _Case) -> Order:
     if case.is_stale or case.attempt.outcome is not AttemptState.OPEN:
         return case.order
-    case.mark(AttemptState.ABSENT, reason=NOT_SENT if isinstance(case.news.outcome, NotSent) else NOT_FOUND)
-    return case.move(OrderEvent.PAYMENT_NOT_MADE, due_in=away_for(case.order.seen_at - case.order.admitted_at))
+    told = case.news.outcome
+    refused = told if isinstance(told, NotSent) else None
+    case.mark(AttemptState.ABSENT, reason=NOT_SENT if refused else NOT_FOUND)
+    due_in = away_for(case.order.seen_at - case.order.admitted_at)
+    if refused is None:
+        return case.move(OrderEvent.PAYMENT_NOT_MADE, due_in=due_in)
+    place = refused.retry_after
+    return case.move(
+        OrderEvent.PAYMENT_NOT_MADE, due_in=due_in if place is None else place, waits_for=case.attempt.provider
+    )
 
 
 def _returned(case: _Case, outcome: Returned) -> Order:

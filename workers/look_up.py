@@ -51,6 +51,10 @@ def look_up(run: Runtime, tracking_number: str) -> None:
     reach(Failpoint.LOOK_UP_AFTER_CALL)
     if outcome is None:
         return
+    if isinstance(outcome, Unanswered) and outcome.retry_after is not None:
+        with statements(run.engine) as conn:  # Nobody was asked: that is no look-up, and no reason for a longer pause.
+            orders.look_again(conn, order, due_in=outcome.retry_after)
+        return
     with run.engine.begin() as conn:
         now = settle(conn, _news(psp, attempt, outcome, fence=order.fence), run.terms)
         reach(Failpoint.LOOK_UP_BEFORE_COMMIT)
@@ -67,7 +71,8 @@ def _news(psp: Psp, attempt: Attempt, outcome: LookUpOutcome, *, fence: int) -> 
 def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcome | None:
     """The PSP's word, or None if it changes nothing: a shopper who still has time is not hurried."""
     answer = psp.look_up(attempt.query)
-    run.outages.heard(run.engine, attempt, answer)
+    if isinstance(answer, Unanswered) and answer.retry_after is not None:
+        return answer
     if time_is_over(order, attempt):
         if isinstance(answer, STILL_OUT[attempt.outcome]):
             _give_up(run, order, attempt)

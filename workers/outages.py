@@ -1,51 +1,44 @@
-"""Notices that a PSP is back after it took no request or gave no answer, and makes those who wait for it due.
+"""Hears that a PSP is back after it took no request or gave no answer, and lets those who wait for it move up.
 
-Each of them would come back by its own pause, up to a minute or five; the first good answer is the news they wait for.
-At most a batch is made due at a time, and the rescuer rings for no more than its queues take: a PSP that has just come
-back is not met by all its waiters at once. A process knows what it saw itself, which is enough: every process of the
-engine room soon meets the PSP.
+Each of them would come back by its own pause, up to minutes from now; the first good answer is the news they wait for.
+They come due one after the other, as far apart as their account's calls may be (shared/psp/traffic/), and the gate lets
+no more through however many come: a PSP that has just come back is not met by all its waiters at once.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from shared.domain.outcomes import LookUpOutcome, NotSent, PaymentOutcome, Unanswered
+from shared.psp.traffic.lane import Lane
 from shared.store import overdue
-from shared.store.attempts import Attempt
 from shared.store.engine import statements
 
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 200
-"""Waiters made due at once; the next good answer after another bad one brings the next."""
-
-AWAY_AFTER: Final = 5
-"""Calls in a row without an answer that make an outage; one that got lost is looked up by its own pause."""
+BATCH: Final = 1_000
+"""Waiters that move up, at most 20 s of them; those behind have their own place by then."""
 
 
 class Outages:
-    """What one process heard of each account lately. Safe to use from any thread."""
+    """What the engine room does about the end of one."""
 
-    def __init__(self) -> None:
-        self._unheard: Counter[tuple[UUID, str]] = Counter()
-        self._lock = threading.Lock()
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
-    def heard(self, engine: Engine, attempt: Attempt, outcome: PaymentOutcome | LookUpOutcome) -> None:
-        """Note what came of a call just now; if its PSP is back, make its waiters due."""
-        account = attempt.tenant_id, attempt.provider
-        with self._lock:
-            if isinstance(outcome, NotSent | Unanswered):
-                self._unheard[account] += 1
-                return
-            was_away = self._unheard.pop(account, 0) >= AWAY_AFTER
-        if was_away:
-            with statements(engine) as conn:
-                waiters = overdue.make_due(conn, *account, limit=BATCH)
-            log.info("psp.back", provider=attempt.provider, tenant=str(attempt.tenant_id), waiters=waiters)
+    def over(self, lane: Lane) -> None:
+        """The PSP of *lane* answers again: let its waiters move up. It is told in the middle of somebody's call, so a
+        database that is away is logged; then they come by their own pauses."""
+        try:
+            with statements(self._engine) as conn:
+                apart = timedelta(seconds=lane.apart_s)
+                waiters = overdue.move_up(conn, UUID(lane.tenant_id), lane.provider, apart=apart, limit=BATCH)
+        except SQLAlchemyError as error:
+            log.warning("psp.waiters_not_told", provider=lane.provider, error=type(error).__name__)
+            return
+        log.info("psp.waiters_told", provider=lane.provider, tenant=lane.tenant_id, waiters=waiters)

@@ -21,6 +21,8 @@ from shared.ids import psp_key, return_state
 from shared.key_service import KeysAway
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE, away_for
 from shared.psp.port import TOTAL_TIMEOUT_S, ChargeRequest
+from shared.psp.traffic.lane import LONGEST_WAIT_S, Errand, Later
+from shared.psp.traffic.turns import AWAY
 from shared.routing import MOST_PSPS
 from shared.settle import News, settle
 from shared.store import attempts, leases, orders
@@ -46,7 +48,7 @@ def pay(run: Runtime, tracking_number: str) -> bool:
     for _ in range(MOST_PSPS + 1):  # The last turn asks nobody: it says how the order goes on.
         with statements(run.engine) as conn:
             order = orders.get(conn, tracking_number)
-            if order is None or order.state not in PAYABLE or order.is_leased:
+            if order is None or order.state not in PAYABLE or order.is_leased or _stands(order, asked_now):
                 return order is not None and order.state is OrderState.CAPTURED
             earlier = attempts.of_order(conn, order.tenant_id, order.tracking_number)
         if order.amount_minor == 0:
@@ -60,11 +62,38 @@ def pay(run: Runtime, tracking_number: str) -> bool:
         if isinstance(planned, Waits):
             # Whoever was asked in this visit has put it off already.
             return False if asked_now else _wait(run, order, away_for(order.seen_at - order.admitted_at))
-        state = _carry_out(run, order, planned)
+        state = _in_turn(run, order, planned)
         if state is not OrderState.OFFER_LOCKED:
             return state is OrderState.CAPTURED
         asked_now |= {planned.account.provider}
     return False
+
+
+def _stands(order: Order, asked_now: frozenset[str]) -> bool:
+    """Whether *order* waits in a PSP's row for its place to come up; not in the row that this very visit put it in,
+    for somebody else may take it now."""
+    return order.stands_in_row and order.waits_for not in asked_now
+
+
+def _in_turn(run: Runtime, order: Order, planned: Plan) -> OrderState | None:
+    """Carry *planned* out when it is its turn at the PSP; where the order stands then, None if nobody is to be asked
+    now: its place in the PSP's row comes up later, or somebody else has the order."""
+    if not planned.has_instrument:
+        return _carry_out(run, order, planned)  # Nobody is going to be called.
+    turn = run.turn(planned.account, _errand(order, planned))
+    if isinstance(turn, Later):
+        _stand_in_row(run, order, planned.account.provider, turn)
+        # Who is full has its row; of who is away somebody else may take the payment.
+        return OrderState.OFFER_LOCKED if turn.why == AWAY and not planned.repeats else None
+    with turn:
+        return _carry_out(run, order, planned)
+
+
+def _errand(order: Order, planned: Plan) -> Errand:
+    """What is asked for goes first where money may be out already, and behind nobody who came later."""
+    if planned.repeats:
+        return Errand.AT_ONCE
+    return Errand.PLACED if order.waits_for == planned.account.provider else Errand.NEW
 
 
 def _carry_out(run: Runtime, order: Order, planned: Plan) -> OrderState | None:
@@ -109,7 +138,6 @@ def _charge(run: Runtime, order: Order, planned: Plan, claimed_at: float) -> Ord
         reach(Failpoint.PAY_AFTER_COMMIT)
     run.velocity.note(now)
     run.forget_spent_card(now)
-    run.outages.heard(run.engine, planned.attempt, outcome)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
     reach(Failpoint.PAY_BEFORE_CHAIN)
     return now.state
@@ -122,7 +150,7 @@ def _ask(run: Runtime, order: Order, planned: Plan, lease_ends_at: float) -> Pay
     # Under this lease the request may reach the PSP until the lease's limit.
     if order.seen_at + run.lease.limit - planned.attempt.started_at > psp.capabilities.key_lifetime:
         return Unanswered("the PSP may have forgotten the key; only a look-up is safe")
-    if time.monotonic() + TOTAL_TIMEOUT_S > lease_ends_at:
+    if time.monotonic() + LONGEST_WAIT_S + TOTAL_TIMEOUT_S > lease_ends_at:
         return Unanswered("this worker was held up for so long that its lease may end within the call")
     reach(Failpoint.PAY_BEFORE_CALL)
     outcome = psp.charge(_request(run, order, planned))
@@ -172,6 +200,16 @@ def _wait(run: Runtime, order: Order, due_in: timedelta) -> bool:
         orders.look_again(conn, order, due_in=due_in)
     reach(Failpoint.PAY_AFTER_WAIT)
     return False
+
+
+def _stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> None:
+    """Give up thread and lease until its place at its PSP comes up: no attempt was begun."""
+    reach(Failpoint.PAY_BEFORE_WAIT)
+    with statements(run.engine) as conn:
+        orders.stand_in_row(conn, order, provider, due_in=turn.due_in)
+    reach(Failpoint.PAY_AFTER_WAIT)
+    due_in_ms = round(turn.due_in.total_seconds() * 1_000)
+    log.info("payment.in_row", tracking_number=order.tracking_number, why=turn.why, due_in_ms=due_in_ms)
 
 
 def _fail(run: Runtime, order: Order, end: Ends) -> bool:

@@ -18,6 +18,7 @@ from shared.failpoints import Failpoint, reach
 from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Lane, Step
 from shared.store import housekeeping, overdue
 from shared.store.engine import statements
+from shared.store.overdue import Due
 from workers import pacing, spent_cards
 from workers.pacing import LEAVING, TURN_WAITERS, Pace
 from workers.release import release
@@ -61,39 +62,46 @@ def rescue(run: Runtime) -> int:
 def _rescue_orders(run: Runtime) -> int:
     with statements(run.engine) as conn:
         due = overdue.due(conn)
-    return sum(_ring_for(run, state, due[state]) for state in _most_urgent_first(due))
+    return sum(_ring_for(run, kind) for kind in sorted(due, key=_urgency))
 
 
-def _most_urgent_first(due: dict[OrderState, int]) -> list[OrderState]:
-    """What was claimed and dropped before all else."""
-    return sorted(due, key=lambda state: (state is not OrderState.PAYING, state))
+def _urgency(due: Due) -> tuple[bool, bool, OrderState]:
+    """What was claimed and dropped before all else, then those whose place in a PSP's row has come up."""
+    return due.state is not OrderState.PAYING, not due.in_row, due.state
 
 
-def _ring_for(run: Runtime, state: OrderState, due: int) -> int:
-    pace = _pace(run, state)
+def _goes_first(due: Due) -> bool:
+    """Whether it is rung for ahead of the backlog: what was dropped, and whose turn it is at its PSP."""
+    return due.state is OrderState.PAYING or due.in_row
+
+
+def _ring_for(run: Runtime, due: Due) -> int:
+    pace = _pace(run, due)
     if pace.limit == 0:
-        log.info("rescue.waits_its_turn", state=state, due=due)
+        log.info("rescue.waits_its_turn", state=due.state, due=due.count)
         return 0
     with statements(run.engine) as conn:
-        late = overdue.put_off(conn, state, limit=pace.limit, late_s=pace.late_s)
+        late = overdue.put_off(conn, due.state, limit=pace.limit, late_s=pace.late_s, in_row=due.in_row)
     reach(Failpoint.RESCUER_BEFORE_RINGING)
     for tracking_number, takeovers in late.items():
-        run.doorbell.ring(STEP_FOR[state], tracking_number, _lane(state, takeovers))
+        run.doorbell.ring(STEP_FOR[due.state], tracking_number, _lane(due, takeovers))
     return len(late)
 
 
-def _lane(state: OrderState, takeovers: int) -> Lane:
+def _lane(due: Due, takeovers: int) -> Lane:
     """An order that was taken over before and dropped again may be what takes its workers down."""
-    if state is not OrderState.PAYING:
-        return Lane.TURN
-    return Lane.ALONE if takeovers else Lane.FRONT
+    if due.state is OrderState.PAYING and takeovers:
+        return Lane.ALONE
+    return Lane.FRONT if _goes_first(due) else Lane.TURN
 
 
-def _pace(run: Runtime, state: OrderState) -> Pace:
-    """How many orders in *state* may be rung for now. Raises BrokerAway."""
-    step = STEP_FOR[state]
+def _pace(run: Runtime, due: Due) -> Pace:
+    """How many orders of this kind may be rung for now. Raises BrokerAway."""
+    state, step = due.state, STEP_FOR[due.state]
+    if _goes_first(due):
+        return pacing.for_clock(depth=run.depths.of(FRONT_OF[step]))
     if state not in TURN_WAITERS:
-        return pacing.for_clock(depth=run.depths.of(FRONT_OF[step] if state is OrderState.PAYING else QUEUE_OF[step]))
+        return pacing.for_clock(depth=run.depths.of(QUEUE_OF[step]))
     with statements(run.engine) as conn:
         waiting = overdue.waiting(conn, state)
         moves_per_s = overdue.moves_per_s(conn, LEAVING[state])

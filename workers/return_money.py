@@ -39,7 +39,8 @@ def _return(run: Runtime, attempt: Attempt) -> None:
         if isinstance(outcome, Returned):
             now = settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
         else:
-            attempts.put_off_return(conn, attempt, due_in=RETURN_AGAIN)
+            place = outcome.retry_after if isinstance(outcome, Unanswered) else None
+            attempts.put_off_return(conn, attempt, due_in=place or RETURN_AGAIN)
         reach(Failpoint.RETURN_BEFORE_COMMIT)
     reach(Failpoint.RETURN_AFTER_COMMIT)
     if now is not None:

@@ -21,8 +21,13 @@ from shared.doorbell import Doorbell
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, Psp
-from shared.psp.record import Records, none_heard
+from shared.psp.record import Records
 from shared.psp.router import Candidate
+from shared.psp.traffic import records
+from shared.psp.traffic.guarded import guarding
+from shared.psp.traffic.lane import Errand, Lane, Later
+from shared.psp.traffic.terms import terms_of
+from shared.psp.traffic.turns import Turn, Turns
 from shared.routing import candidates_of
 from shared.settle import Terms
 from shared.store import accounts
@@ -48,18 +53,16 @@ class Runtime:
     vault: Vault
     doorbell: Doorbell
     heartbeat: Heartbeat
-    psp_for: Callable[[Account], Psp] = psp_for
-    records: Records = none_heard
+    turns: Turns
+    psp_for: Callable[[Account], Psp]
+    """A PSP behind its gate: every call of every step takes its turn there."""
+    records: Records
+    """How a tenant's accounts did of late."""
 
     @cached_property
     def depths(self) -> Depths:
         """How deep the queues are; for the rescuer's thread alone."""
         return Depths(self.settings.broker_url.get_secret_value())
-
-    @cached_property
-    def outages(self) -> Outages:
-        """Which PSPs gave this process no answer lately."""
-        return Outages()
 
     @cached_property
     def owner(self) -> str:
@@ -80,6 +83,10 @@ class Runtime:
     def terms(self) -> Terms:
         """What settling needs to know."""
         return Terms(self.keyring, timedelta(seconds=self.settings.challenge_life_s))
+
+    def turn(self, account: Account, errand: Errand) -> Turn | Later:
+        """A turn to call the PSP of *account*, or when to come back for it; waits for one that is near."""
+        return self.turns.turn(Lane.of(account, self.psp_for(account).capabilities), errand)
 
     def warm_up(self) -> None:
         """Open what the first order would otherwise wait for; what is away now is reached when it is needed."""
@@ -113,12 +120,22 @@ def build(settings: Settings) -> Runtime:
     failpoints.arm(settings.failpoints, settings.mode)
     engine = create_engine(settings, role=Role.ENGINE_ROOM)
     keyring = keyrings.of(settings)
+    cards = Vault(vault.connect(settings.vault_url.get_secret_value()), keyring, settings.vault_ttl_s)
+    return assembled(settings, engine, keyring, cards, Doorbell(settings.broker_url.get_secret_value()))
+
+
+def assembled(settings: Settings, engine: Engine, keyring: Keyring, cards: Vault, doorbell: Doorbell) -> Runtime:
+    """A process's parts, of those that reach out."""
     lease = LeaseTerms(timedelta(seconds=settings.lease_s), timedelta(seconds=settings.lease_limit_s))
+    turns = Turns(cards.redis, terms_of(settings), Outages(engine).over)
     return Runtime(
         settings=settings,
         engine=engine,
         keyring=keyring,
-        vault=Vault(vault.connect(settings.vault_url.get_secret_value()), keyring, settings.vault_ttl_s),
-        doorbell=Doorbell(settings.broker_url.get_secret_value()),
+        vault=cards,
+        doorbell=doorbell,
         heartbeat=Heartbeat(engine, lease),
+        turns=turns,
+        psp_for=guarding(psp_for, turns),
+        records=records.Records(cards.redis, terms_of(settings)).of,
     )

@@ -1,7 +1,7 @@
 """How a command reaches the database: one transaction, and a plain sentence when there is none.
 
 A command touches no broker and no vault: they are none of its business. (`c2a keys revoke` alone tells the vault's
-Redis, after its transaction.)
+Redis, after its transaction, and `c2a doctor` takes its turns at PSPs there.)
 """
 
 from __future__ import annotations

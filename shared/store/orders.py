@@ -56,7 +56,9 @@ class Order:
     redirect: dict[str, Any] | None
     fence: int
     lease_until: datetime | None
+    due_at: datetime | None
     deadline_at: datetime | None
+    waits_for: str | None
     rings: int
     crashes: int
     parked: bool
@@ -78,6 +80,12 @@ class Order:
     def is_leased(self) -> bool:
         """Whether somebody's lease on it ran when it was read."""
         return self.lease_until is not None and self.lease_until > self.seen_at
+
+    @property
+    def stands_in_row(self) -> bool:
+        """Whether its place at its PSP was still to come when it was read; once it is rung for, it has come."""
+        is_placed = self.waits_for is not None and self.rings == 0
+        return is_placed and self.due_at is not None and self.due_at > self.seen_at
 
     @property
     def is_pending(self) -> bool:
@@ -204,9 +212,10 @@ _AT_REST: Final[dict[str, Any]] = {
     "lease_until": None,
     "lease_limit": None,
     "redirect": None,
+    "waits_for": None,
     "rings": 0,
 }
-"""What every move resets unless it says otherwise: nobody works on the order, nobody has been rung."""
+"""What every move resets unless it says otherwise: nobody works on the order, it stands in no row, nobody was rung."""
 
 
 def _is(order: Order) -> list[Any]:
@@ -266,6 +275,20 @@ def look_again(
         .returning(orders.c.version)
     )
     return conn.execute(set_to).one_or_none() is not None
+
+
+def stand_in_row(conn: Connection, order: Order, provider: str, *, due_in: timedelta) -> bool:
+    """Have *order* wait for its place at *provider*, if it still stands where its reader saw it; whether it does.
+
+    No back-off grows with it: whoever has a place is rung for when it comes up, however often it was before.
+    """
+    placed = (
+        update(orders)
+        .where(*_is(order), orders.c.finished_at.is_(None))
+        .values(due_at=func.now() + literal(due_in, Interval), waits_for=provider, rings=0)
+        .returning(orders.c.version)
+    )
+    return conn.execute(placed).one_or_none() is not None
 
 
 NOBODY_RANG: Final = orders.c.rings == 0

@@ -1,16 +1,19 @@
 """Finds what is overdue: orders whose next step never came, and money that waits to be returned.
 
-Each state is asked for by itself, so that a backlog of one never hides the others. A row that is rung for is put off
-in the same statement, longer each time, so that two rescuers never ring for one order (SKIP LOCKED).
+Each state is asked for by itself, so that a backlog of one never hides the others; and so are, of those that may be
+paid, the ones that wait for a message and the ones that stand in the row of a PSP. A row that is rung for is put off in
+the same statement, longer each time, so that two rescuers never ring for one order (SKIP LOCKED).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Text, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Connection, Interval, Text, Uuid, bindparam, text
 
 from shared.domain.states import OrderEvent, OrderState
 
@@ -21,15 +24,15 @@ MEASURED_S: Final = 30
 """Over how long moves are counted: long enough to be steady, short enough to see that a queue stands still."""
 
 _DUE: Final = text("""
-    SELECT state, count(*) AS due FROM orders
-    WHERE state = ANY (:live) AND due_at <= now() GROUP BY state
+    SELECT state, state = 'offer_locked' AND waits_for IS NOT NULL AS in_row, count(*) AS due FROM orders
+    WHERE state = ANY (:live) AND due_at <= now() GROUP BY 1, 2
 """).bindparams(bindparam("live", type_=ARRAY(Text)))
 
-# An order that was claimed once and could not be paid (its PSP took nothing) waits for its own time, not for a message:
-# counted with the others, an outage would look like a queue that lost its messages, and be rung for as such.
+# An order that stands in a PSP's row waits for its own time, not for a message: counted with the others, an outage
+# would look like a queue that lost its messages, and be rung for as such.
 _WAITING: Final = text("""
     SELECT count(*) FROM orders
-    WHERE state = :state AND due_at IS NOT NULL AND (state <> 'offer_locked' OR fence = 0)
+    WHERE state = :state AND due_at IS NOT NULL AND (state <> 'offer_locked' OR waits_for IS NULL)
 """)
 
 _MOVES: Final = text("""
@@ -44,20 +47,28 @@ _PUT_OFF: Final = text("""
     WHERE (tracking_number, tenant_id) IN (
         SELECT tracking_number, tenant_id FROM orders
         WHERE state = :state AND due_at <= now() - make_interval(secs => :late)
+          AND (state <> 'offer_locked' OR (waits_for IS NOT NULL) = :in_row)
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
     RETURNING tracking_number, crashes
 """)
 
-_MAKE_DUE: Final = text("""
-    UPDATE orders SET due_at = now()
-    WHERE (tracking_number, tenant_id) IN (
-        SELECT tracking_number, tenant_id
-        FROM orders JOIN payment_attempts AS attempt USING (tracking_number, tenant_id)
-        WHERE tenant_id = :tenant AND attempt.provider = :provider AND orders.due_at > now()
-          AND (state, attempt.outcome) IN (('confirming', 'open'), ('offer_locked', 'absent'))
-        ORDER BY orders.due_at LIMIT :limit FOR UPDATE OF orders SKIP LOCKED)
-    RETURNING tracking_number
-""").bindparams(bindparam("tenant", type_=Uuid))
+# Money in doubt first, then payments in the order of their places; nobody is made to wait longer than before.
+_MOVE_UP: Final = text("""
+    WITH waiter AS MATERIALIZED (
+        SELECT tracking_number, tenant_id, state, due_at FROM orders
+        WHERE tenant_id = :tenant AND due_at > now() AND (
+            state IN ('offer_locked', 'paying') AND waits_for = :provider
+            OR state = 'confirming' AND EXISTS (
+                SELECT FROM payment_attempts AS attempt
+                WHERE attempt.tenant_id = orders.tenant_id AND attempt.tracking_number = orders.tracking_number
+                  AND attempt.provider = :provider AND attempt.outcome = 'open'))
+        ORDER BY state = 'offer_locked', due_at LIMIT :limit FOR UPDATE SKIP LOCKED),
+    placed AS (
+        SELECT *, row_number() OVER (ORDER BY state = 'offer_locked', due_at) - 1 AS place FROM waiter)
+    UPDATE orders SET due_at = least(orders.due_at, now() + placed.place * CAST(:apart AS interval))
+    FROM placed WHERE orders.tracking_number = placed.tracking_number AND orders.tenant_id = placed.tenant_id
+    RETURNING orders.tracking_number
+""").bindparams(bindparam("tenant", type_=Uuid), bindparam("apart", type_=Interval))
 
 _RETURNS: Final = text("""
     UPDATE payment_attempts SET due_at = now() + make_interval(secs => :longest)
@@ -68,10 +79,19 @@ _RETURNS: Final = text("""
 """)
 
 
-def due(conn: Connection) -> dict[OrderState, int]:
-    """How many orders are due in each state; states without any are left out."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Orders of one kind that are due: their state, and whether they stood in a PSP's row."""
+
+    state: OrderState
+    in_row: bool
+    count: int
+
+
+def due(conn: Connection) -> list[Due]:
+    """How many orders are due, kind by kind; kinds without any are left out."""
     live = [state.value for state in OrderState]
-    return {OrderState(row.state): row.due for row in conn.execute(_DUE, {"live": live})}
+    return [Due(OrderState(row.state), row.in_row, row.due) for row in conn.execute(_DUE, {"live": live})]
 
 
 def waiting(conn: Connection, state: OrderState) -> int:
@@ -85,18 +105,25 @@ def moves_per_s(conn: Connection, events: Iterable[OrderEvent]) -> float:
     return float(counted.scalar_one()) / MEASURED_S
 
 
-def put_off(conn: Connection, state: OrderState, *, limit: int, late_s: float = 0.0) -> dict[str, int]:
+def put_off(
+    conn: Connection, state: OrderState, *, limit: int, late_s: float = 0.0, in_row: bool = False
+) -> dict[str, int]:
     """At most *limit* orders that have been due in *state* for *late_s*, each put off until its ring had its chance;
-    and how many takeovers each has behind it."""
-    values = {"state": state, "limit": limit, "late": late_s, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
-    return {row.tracking_number: row.crashes for row in conn.execute(_PUT_OFF, values)}
+    and how many takeovers each has behind it.
+
+    *in_row*: of those that may be paid, the ones that stood in a PSP's row, or the others.
+    """
+    values = {"state": state, "limit": limit, "late": late_s, "in_row": in_row}
+    rung = conn.execute(_PUT_OFF, values | {"first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S})
+    return {row.tracking_number: row.crashes for row in rung}
 
 
-def make_due(conn: Connection, tenant_id: UUID, provider: str, *, limit: int) -> int:
-    """Make at most *limit* orders due now that wait for an answer of this PSP, or for it to take their payment at all;
-    how many they were. A payment that is pending, or a shopper's challenge, waits for somebody else."""
-    values = {"tenant": tenant_id, "provider": provider, "limit": limit}
-    return len(conn.execute(_MAKE_DUE, values).scalars().all())
+def move_up(conn: Connection, tenant_id: UUID, provider: str, *, apart: timedelta, limit: int) -> int:
+    """Make at most *limit* orders due from now on, *apart* from each other, that wait for an answer of this PSP or for
+    it to take their payment at all; how many they were. A payment that is pending, or a shopper's challenge, waits for
+    somebody else."""
+    values = {"tenant": tenant_id, "provider": provider, "apart": apart, "limit": limit}
+    return len(conn.execute(_MOVE_UP, values).scalars().all())
 
 
 def returns_overdue(conn: Connection, *, limit: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reads what a poller may see: one primary-key read of four columns."""
+"""Reads what a poller may see: one primary-key read of a few columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import Engine, Float, bindparam, case, func, select
 
 from shared.domain.states import CODE_OF, TERMINAL, CheckoutCode, OrderState
 from shared.store.direct import Direct
@@ -23,6 +23,8 @@ class Status:
     is_final: bool
     message: str | None
     redirect: dict[str, Any] | None
+    place_in_s: float | None = None
+    """Seconds until its place in the row of its PSP comes up, while it stands in one: nothing happens before."""
 
     @classmethod
     def fresh(cls, tracking_number: str) -> Status:
@@ -30,8 +32,16 @@ class Status:
         return cls(tracking_number, CheckoutCode.PROCESSING, 1, is_final=False, message=None, redirect=None)
 
 
+_PLACE_IN_S: Final = case(
+    (
+        orders.c.waits_for.is_not(None) & (orders.c.rings == 0),
+        func.extract("epoch", orders.c.due_at - func.clock_timestamp()).cast(Float),
+    )
+)
+"""As Order.stands_in_row: what was rung for is somebody's work already."""
+
 _READ: Final = Direct(
-    select(orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect).where(
+    select(orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect, _PLACE_IN_S).where(
         orders.c.tracking_number == bindparam("tracking_number"), orders.c.tenant_id == bindparam("tenant_id")
     )
 )
@@ -42,5 +52,15 @@ def read(engine: Engine, tenant_id: UUID, tracking_number: str) -> Status | None
     row = _READ.one_or_none(engine, {"tracking_number": tracking_number, "tenant_id": tenant_id})
     if row is None:
         return None
-    state, version, failure, redirect = OrderState(row[0]), *row[1:]
-    return Status(tracking_number, CODE_OF[state], version, state in TERMINAL, failure, redirect)
+    name, version, failure, redirect, place_in_s = row
+    state = OrderState(name)
+    is_ahead = place_in_s is not None and place_in_s > 0
+    return Status(
+        tracking_number,
+        CODE_OF[state],
+        version,
+        state in TERMINAL,
+        failure,
+        redirect,
+        place_in_s if is_ahead else None,
+    )

@@ -169,6 +169,8 @@ orders: Final = Table(
     _time("lease_limit"),
     # The next moment somebody must look at this row; the rescuer's only question.
     _time("due_at"),
+    # The provider in whose row it stands until due_at: its PSP takes no more calls now, or is away.
+    Column("waits_for", Text),
     # When the present state ends by itself (challenge, pending, admission patience).
     _time("deadline_at"),
     Column("rings", Integer, nullable=False, server_default=text("0")),  # Since the last move; sets the back-off.

@@ -49,5 +49,6 @@ def room_of_module(settings: Settings, vault_url: str, shared_psp: Sandbox) -> I
 def room(room_of_module: EngineRoom, shared_psp: Sandbox) -> Iterator[EngineRoom]:
     """The module's engine room, its PSP healthy before and after."""
     shared_psp.heal()
+    room_of_module.forget_traffic()
     yield room_of_module
     shared_psp.heal()

@@ -10,13 +10,10 @@ import pytest
 from shared.domain.states import OrderState
 from shared.keyring import CannotOpen
 from tests.support.engine_room import EngineRoom
-from tests.support.psp import Sandbox
 from tests.support.wire import channel
 from workers.pay import pay
 
 PATIENCE = timedelta(hours=24)
-REFUSES = [{"kind": "http429", "times": 1_000}]
-"""A PSP that starts nothing, and says so."""
 
 
 def admitted_ago(room: EngineRoom, number: str, ago: timedelta) -> None:
@@ -36,32 +33,30 @@ def keyless(room: EngineRoom) -> Iterator[EngineRoom]:
 
 
 @pytest.mark.parametrize(("age_s", "pause_s"), [(0, 5), (19, 5), (100, 25), (3_600, 60)])
-def test_a_psp_that_takes_no_request_is_asked_ever_more_slowly(
-    room: EngineRoom, shared_psp: Sandbox, age_s: int, pause_s: int
-) -> None:
+def test_a_psp_that_takes_no_request_is_asked_ever_more_slowly(room: EngineRoom, age_s: int, pause_s: int) -> None:
     number = room.locked(channel("SEPA"))
     admitted_ago(room, number, timedelta(seconds=age_s))
-    shared_psp.set_faults(next=REFUSES)
 
-    assert not pay(room.run, number)
+    with room.unreachable():
+        assert not pay(room.run, number)
 
     assert room.state(number) is OrderState.OFFER_LOCKED
     [(pause,)] = room.sql("SELECT extract(epoch FROM due_at - now()) FROM orders WHERE tracking_number = :n", n=number)
     assert float(pause) == pytest.approx(pause_s, abs=1.0)
 
 
-def test_after_a_day_without_a_request_that_was_taken_an_order_is_cancelled(
-    room: EngineRoom, shared_psp: Sandbox
-) -> None:
+def test_after_a_day_without_a_request_that_was_taken_an_order_is_cancelled(room: EngineRoom) -> None:
     number = room.locked(channel("SEPA"))
-    shared_psp.set_faults(next=REFUSES)
-    pay(room.run, number)
-    admitted_ago(room, number, PATIENCE - timedelta(minutes=1))
-    pay(room.run, number)
-    assert room.state(number) is OrderState.OFFER_LOCKED
+    with room.unreachable():
+        pay(room.run, number)
+        admitted_ago(room, number, PATIENCE - timedelta(minutes=1))
+        room.comes_up(number)
+        pay(room.run, number)
+        assert room.state(number) is OrderState.OFFER_LOCKED
 
-    admitted_ago(room, number, PATIENCE)
-    pay(room.run, number)
+        admitted_ago(room, number, PATIENCE)
+        room.comes_up(number)
+        pay(room.run, number)
 
     assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CANCELLED")
     assert room.events(number)[-1] == "cancelled"

@@ -218,12 +218,15 @@ def test_a_request_that_the_psp_finds_invalid_says_nothing_of_the_one_before_it(
 
 
 def test_a_psp_that_was_not_even_reached_is_asked_again_soon(room: EngineRoom, shared_psp: Sandbox) -> None:
-    number = room.locked(fresh_card("4000007700000117"))  # 429: nothing started, and that is proof.
-
-    least, most = pause_after(pay, room, number)
+    number = room.locked()
+    with room.unreachable():
+        least, most = pause_after(pay, room, number)
     assert room.state(number) is OrderState.OFFER_LOCKED
     assert least <= PSP_AWAY.total_seconds() <= most
+    assert not pay(room.run, number), "it is not its time yet, whoever rings"
+    assert room.state(number) is OrderState.OFFER_LOCKED
 
+    room.comes_up(number)
     assert pay(room.run, number)
     assert len(ledger(shared_psp, room, number)) == 1
 

@@ -8,33 +8,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from secrets import token_hex
 from typing import Any
 
 from redis import Redis
 from sqlalchemy import Engine, text
 
 from shared.config import Settings
-from shared.domain.outcomes import Captured, LookUpOutcome, PaymentOutcome
+from shared.domain.cards import Card
+from shared.domain.outcomes import Captured, KeptMethod, LookUpOutcome, PaymentOutcome
 from shared.domain.states import OrderState
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
-from shared.psp.port import Account, ChargeRequest, Psp
+from shared.psp.port import Account, AccountTerms, Channel, ChargeRequest, Psp
+from shared.psp.traffic.gate import gate_of, ring_of
+from shared.psp.traffic.lane import Lane
 from shared.settle import News, settle
-from shared.store import attempts, orders
+from shared.store import accounts, attempts, methods, orders
 from shared.store.attempts import Attempt
 from shared.store.engine import create_engine, statements
-from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
 from shared.store.row_security import Role
 from tests.support.front_door import parts_for
 from tests.support.psp import Sandbox, until
-from tests.support.selling import Seller, a_seller
-from tests.support.wire import Document
-from workers.heartbeat import Heartbeat
+from tests.support.selling import NOWHERE, Seller, a_seller
+from tests.support.wire import GOOD_CARD, Document
 from workers.lock_offer import lock_offer
 from workers.pay import pay
-from workers.runtime import Runtime
+from workers.runtime import Runtime, assembled
 
 
 class Killed(BaseException):
@@ -112,6 +113,50 @@ class EngineRoom:
             result = conn.execute(text(statement), values)
             return list(result) if result.returns_rows else []
 
+    @property
+    def lane(self) -> Lane:
+        """Its account's way to the PSP."""
+        return Lane.of(self.account, self.psp.capabilities)
+
+    def limited(self, calls_per_s: float) -> EngineRoom:
+        """The same room, its account agreed to take no more than *calls_per_s*."""
+        account = replace(self.account, terms=AccountTerms(calls_per_s=calls_per_s))
+        with self.owner.begin() as conn:
+            accounts.save(conn, self.run.keyring, account)
+        return replace(self, account=account)
+
+    def a_stored_card(self) -> str:
+        """The URN of a card that the PSP keeps for the shopper."""
+        card = Card(number=GOOD_CARD, holder_name="Jane Doe", expire_year="2029", expire_month="12", cvc="123")
+        kept = self.psp.keep_card(card, customer_urn="cu.00.482", psp_key=token_hex(8))
+        assert isinstance(kept, KeptMethod)
+        who = (self.seller.shop.tenant_id, "cu.00.482", Channel.CREDIT_CARD, self.account.provider)
+        with self.run.engine.begin() as conn:
+            return methods.store(conn, self.run.keyring, *who, kept, alias=None, tracking_number=None)
+
+    def due_in(self, number: str) -> float:
+        """In how many seconds somebody is to look at the order."""
+        [(left,)] = self.sql(
+            "SELECT extract(epoch FROM due_at - clock_timestamp()) FROM orders WHERE tracking_number = :n", n=number
+        )
+        return float(left)
+
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        """Nobody listens at the PSP's address within: what is sent there provably does not arrive."""
+        where = "UPDATE psp_accounts SET base_url = :url WHERE tenant_id = :tenant"
+        self.sql(where, url=NOWHERE.base_url, tenant=self.seller.shop.tenant_id)
+        yield
+        self.sql(where, url=self.account.base_url, tenant=self.seller.shop.tenant_id)
+
+    def comes_up(self, number: str) -> None:
+        """The order's place in the row of its PSP comes up, and it is rung for."""
+        self.sql("UPDATE orders SET due_at = now(), rings = 1 WHERE tracking_number = :number", number=number)
+
+    def forget_traffic(self) -> None:
+        """Let the calls to the PSP so far be nobody's memory: neither its breaker nor its pauses outlive a test."""
+        self.run.vault.redis.delete(gate_of(self.lane.name), ring_of(self.lane.name))
+
     def until_lease_ended(self, number: str) -> None:
         """Wait until the database's clock is past the order's lease."""
         until(lambda: not self.order(number).is_leased, seconds=10)
@@ -153,8 +198,7 @@ def opened(
         parts = parts_for(own, engine, redis, keyring)
         account = sandbox.account()
         seller = a_seller(parts, account)
-        terms = LeaseTerms(timedelta(seconds=own.lease_s), timedelta(seconds=own.lease_limit_s))
-        run = Runtime(own, engine, parts.keyring, parts.vault, parts.doorbell, Heartbeat(engine, terms))
+        run = assembled(own, engine, parts.keyring, parts.vault, parts.doorbell)
         yield EngineRoom(run, seller, replace(account, tenant_id=str(seller.shop.tenant_id)), owner)
         parts.doorbell.close()
         run.heartbeat.close()  # A connection it had in hand would be nobody's after the pool is gone.

@@ -6,7 +6,7 @@ A lane has two keys. Its gate is a hash of a dozen numbers, moments in microseco
     line     when whoever comes new would have its turn: behind all who were given a place
     again    the same for those who come back and find no slot near: ahead of all newcomers
     pause    before then nothing leaves: the PSP said 429
-    slow     how often the rate was halved for that, at slow_at; guess: the interval where the PSP set no limit
+    slow     how often the rate was halved as it said so again, at slow_at; guess: the interval where it set no limit
     open     0: closed; else the breaker is open, and from this moment on somebody may try
     probe    until then somebody tries; try: when money in doubt may try earlier than open
     since    slots up to this one tell nothing any more: the breaker closed in it
@@ -47,6 +47,10 @@ HALVINGS: Final = 2
 """The rate never falls below a quarter: a PSP that says 429 to that has another trouble, and its pauses still hold."""
 HALVED_US: Final = 30_000_000
 """How long a halving lasts; after a minute without 429 the full rate is tried again."""
+AGAIN_US: Final = 5_000_000
+"""A 429 so soon after the pause for another one is no chance: then the rate is halved."""
+SLOWEST_GUESS_US: Final = 100_000
+"""A PSP that set no limit is guessed to take ten calls a second at least, however few it was sent before its 429."""
 TRY_US: Final = 5_000_000
 """While a breaker is open, money in doubt may be asked about this often: an answer about it is worth a thread that
 hangs, and a PSP that is back is noticed sooner."""
@@ -163,12 +167,14 @@ redis.call('PEXPIRE', KEYS[2], string.format('%.0f', {SLOTS} * long / 1000))
 
 local told, due = 0, 0
 if what == {End.PACED} then
+  local told_just_now = g.pause > 0 and now >= g.pause and now - g.pause < {AGAIN_US}
   set('pause', math.max(g.pause, now + retry))
-  if halvings == 0 or now - g.slow_at > 1000000 then
+  if told_just_now then
     if unlimited and halvings == 0 then
       local calls, before = sum(counts_of(slot), 9), sum(counts_of(slot - 1), 9)
       local since = math.min(now - 1000000, (before > 0 and slot - 1 or slot) * long)
-      set('guess', math.min(1000000, math.max(tonumber(ARGV[2]), math.floor((now - since) / (calls + before)))))
+      local seen = math.floor((now - since) / (calls + before))
+      set('guess', math.min({SLOWEST_GUESS_US}, math.max(tonumber(ARGV[2]), seen)))
     end
     set('slow', math.min({HALVINGS}, halvings + 1))
     set('slow_at', now)
