@@ -54,6 +54,8 @@ class Failpoint(StrEnum):
     PAY_AFTER_SKIP = "pay.after_skip"
     PAY_BEFORE_WAIT = "pay.before_wait"
     PAY_AFTER_WAIT = "pay.after_wait"
+    PAY_BEFORE_ROW = "pay.before_row"
+    PAY_AFTER_ROW = "pay.after_row"
     PAY_BEFORE_FAILURE = "pay.before_failure"
     PAY_AFTER_FAILURE = "pay.after_failure"
     HEARTBEAT_BEFORE_RENEWAL = "heartbeat.before_renewal"  # The PSP has the call.

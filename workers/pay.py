@@ -204,10 +204,10 @@ def _wait(run: Runtime, order: Order, due_in: timedelta) -> bool:
 
 def _stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> None:
     """Give up thread and lease until its place at its PSP comes up: no attempt was begun."""
-    reach(Failpoint.PAY_BEFORE_WAIT)
+    reach(Failpoint.PAY_BEFORE_ROW)
     with statements(run.engine) as conn:
         orders.stand_in_row(conn, order, provider, due_in=turn.due_in)
-    reach(Failpoint.PAY_AFTER_WAIT)
+    reach(Failpoint.PAY_AFTER_ROW)
     due_in_ms = round(turn.due_in.total_seconds() * 1_000)
     log.info("payment.in_row", tracking_number=order.tracking_number, why=turn.why, due_in_ms=due_in_ms)
 

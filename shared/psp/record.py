@@ -38,11 +38,6 @@ Records: TypeAlias = Callable[[Sequence[Account]], Mapping[str, Record]]
 """How some accounts of one tenant did, by provider; one that is not there was not called."""
 
 
-def none_heard(_accounts: Sequence[Account]) -> Mapping[str, Record]:
-    """For a process that keeps no records: nothing is known of anybody."""
-    return {}
-
-
 def counts_for(outcome: PaymentOutcome) -> bool | None:
     """Whether a charge that was sent counts for its PSP (True), against it (False), or says nothing of it (None)."""
     match outcome:

@@ -24,6 +24,7 @@ from shared.psp.factory import psp_for
 from shared.psp.port import Channel, ChargeRequest
 from shared.store import attempts
 from shared.store.engine import statements
+from tests.support import lanes
 from tests.support.crash_case import Case
 from tests.support.wire import GOOD_CARD, Document, fresh_card
 
@@ -152,6 +153,15 @@ def paying_nothing(case: Case, point: Failpoint) -> int:
 def vault_away(case: Case, point: Failpoint) -> int:
     """The worker dies while it puts an order off whose card it cannot read now."""
     return case.working(Step.PAY, locked(case), point, vault_url=SecretStr(NOWHERE)).ended()
+
+
+def psp_away(case: Case, point: Failpoint) -> int:
+    """The worker dies while it gives an order its place in the row of a PSP that is away; then the PSP is back."""
+    number = locked(case)
+    lanes.opens(case.floor.run.turns, lanes.of(case.account))
+    code = case.working(Step.PAY, number, point).ended()
+    case.forget_traffic()
+    return code
 
 
 def card_lost(case: Case, point: Failpoint) -> int:

@@ -88,6 +88,7 @@ COMMITS: Final = (
 def test_a_worker_cut_off_at_a_commit_charges_once(case: Case, behind: Floor, cutter: Cutter, commit: Commit) -> None:
     for number in range(CUTS):
         order = commit.lead(case)
+        case.forget_traffic()  # So many answers that got lost would open the PSP's breaker.
         cutter.cut_at(commit.text, nth=commit.nth, late=number % 2 == 1)
         cut_off(STEPS[commit.step], behind.run, order)
         cutter.arrived()

@@ -30,7 +30,7 @@ from shared.messages import Step
 from shared.psp.port import Account
 from shared.store import accounts
 from shared.store.engine import statements
-from tests.support import children, crash_jobs, planted
+from tests.support import children, crash_jobs, lanes, planted
 from tests.support.children import Child
 from tests.support.crash_jobs import STEPS, Heard
 from tests.support.drain import Drain
@@ -69,7 +69,8 @@ class Floor:
     def case(self) -> Case:
         """A new tenant with an account at the PSP."""
         account = self.sandbox.account(self.hooks.url)
-        return Case(self, account, a_seller(self.parts, account, rows=self.run.engine))
+        seller = a_seller(self.parts, account, rows=self.run.engine)
+        return Case(self, replace(account, tenant_id=str(seller.shop.tenant_id)), seller)
 
 
 @contextmanager
@@ -233,6 +234,10 @@ class Case:
     def redirect(self, number: str) -> str:
         """Where the order's shopper was sent."""
         return str(self._one("SELECT redirect ->> 'redirectUrl' FROM orders", number))
+
+    def forget_traffic(self) -> None:
+        """Let the calls to the PSP so far be nobody's memory."""
+        lanes.forget(self.floor.run.vault.redis, self.account)
 
     def let_pass(self, seconds: float) -> None:
         """Make *seconds* of waiting pass."""

@@ -21,7 +21,6 @@ from shared.domain.states import OrderState
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, AccountTerms, Channel, ChargeRequest, Psp
-from shared.psp.traffic.gate import gate_of, ring_of
 from shared.psp.traffic.lane import Lane
 from shared.settle import News, settle
 from shared.store import accounts, attempts, methods, orders
@@ -29,6 +28,7 @@ from shared.store.attempts import Attempt
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from shared.store.row_security import Role
+from tests.support import lanes
 from tests.support.front_door import parts_for
 from tests.support.psp import Sandbox, until
 from tests.support.selling import NOWHERE, Seller, a_seller
@@ -116,7 +116,7 @@ class EngineRoom:
     @property
     def lane(self) -> Lane:
         """Its account's way to the PSP."""
-        return Lane.of(self.account, self.psp.capabilities)
+        return lanes.of(self.account)
 
     def limited(self, calls_per_s: float) -> EngineRoom:
         """The same room, its account agreed to take no more than *calls_per_s*."""
@@ -155,7 +155,7 @@ class EngineRoom:
 
     def forget_traffic(self) -> None:
         """Let the calls to the PSP so far be nobody's memory: neither its breaker nor its pauses outlive a test."""
-        self.run.vault.redis.delete(gate_of(self.lane.name), ring_of(self.lane.name))
+        lanes.forget(self.run.vault.redis, self.account)
 
     def until_lease_ended(self, number: str) -> None:
         """Wait until the database's clock is past the order's lease."""

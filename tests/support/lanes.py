@@ -11,7 +11,8 @@ from typing import Final
 from redis import Redis
 
 from shared import vault
-from shared.psp.traffic.gate import Ended
+from shared.psp.port import Account
+from shared.psp.traffic.gate import Ended, gate_of, ring_of
 from shared.psp.traffic.lane import Errand, Lane, Later
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.terms import Terms
@@ -24,6 +25,16 @@ IMPATIENT: Final = Terms(breaker_calls=20, breaker_window_s=6.0, breaker_open_s=
 def a_lane(calls_per_s: float | None = None) -> Lane:
     """A lane nobody has called through."""
     return Lane(str(uuid.uuid4()), "sandbox", calls_per_s)
+
+
+def of(account: Account) -> Lane:
+    """The lane of *account* at a PSP that set no limit of its own."""
+    return Lane(account.tenant_id, account.provider, account.terms.calls_per_s)
+
+
+def forget(redis: Redis, account: Account) -> None:
+    """Let the calls to *account* so far be nobody's memory."""
+    redis.delete(gate_of(of(account).name), ring_of(of(account).name))
 
 
 def turns_of(redis: Redis, terms: Terms = IMPATIENT) -> Turns:
