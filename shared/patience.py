@@ -18,6 +18,9 @@ NOT_YET_PROOF: Final = timedelta(seconds=15)
 again when absence is proof, and before that in case the request did arrive and its webhook got lost."""
 JITTER: Final = (0.8, 1.2)
 """What each of these pauses is multiplied by at random: orders that met one outage do not come back as one crowd."""
+LOOKS_WITH_BROUGHT: Final = 15
+"""How often a PSP that cannot be asked is told what the shopper brought back, once the shopper's time is over, before
+the payment is given up: an hour, in which an outage may end; then what it still captures goes back."""
 PENDING_LOOK: Final = timedelta(hours=1)
 """A payment that takes days is asked about by the hour; its webhook is faster."""
 PSP_AWAY: Final = timedelta(seconds=5)
@@ -29,6 +32,11 @@ that was closed, does not cost each order two moves every five seconds."""
 NO_IN_HAND: Final = timedelta(seconds=60)
 """How long after its admission an order that one PSP said no to waits for others that are away: as long as a storefront
 of the published API polls (30 times 2 s). Then its shopper hears the no, and may pay in another way."""
+RETURN_REFUSED: Final = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+"""How long it waits after its PSP said that it did not go back (a balance may have to fill up), the last pause for
+good."""
+TAKEN_LOOK: Final = timedelta(hours=1)
+"""How long it waits where the PSP took it in hand and will tell: the same request under its key changes nothing."""
 RETURN_AGAIN: Final = timedelta(seconds=30)
 """How long money that has to go back waits before its PSP is asked again."""
 KEEP_TRIES: Final = 3

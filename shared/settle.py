@@ -31,13 +31,24 @@ from shared.domain.outcomes import (
     PaymentOutcome,
     Pending,
     Returned,
+    StillHeld,
     Unanswered,
+    reference_of,
 )
 from shared.domain.states import PAID_OR_ENDED, OrderEvent, OrderState, may
 from shared.kept import seal_kept
 from shared.key_service import KeysAway
 from shared.keyring import Keyring
-from shared.patience import FIRST_LOOK, JITTER, LOOK_AGAIN, NOT_YET_PROOF, PENDING_LOOK, STEP_PATIENCE, away_for
+from shared.patience import (
+    FIRST_LOOK,
+    JITTER,
+    LOOK_AGAIN,
+    NOT_YET_PROOF,
+    PENDING_LOOK,
+    RETURN_REFUSED,
+    STEP_PATIENCE,
+    away_for,
+)
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
 from shared.store import orders as order_store
@@ -69,11 +80,7 @@ class News:
     @property
     def reference(self) -> str | None:
         """The charge it speaks of; None for silence, and for a no that made no charge."""
-        match self.outcome:
-            case Unanswered() | NotSent() | Absent():
-                return None
-            case outcome:
-                return outcome.reference
+        return reference_of(self.outcome)
 
 
 def settle(conn: Connection, news: News, terms: Terms) -> Order:
@@ -99,6 +106,8 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
             return _not_made(case)
         case Returned() as outcome:
             return _returned(case, outcome)
+        case StillHeld():
+            return _still_held(case)
         case _:
             assert_never(news.outcome)
 
@@ -111,23 +120,36 @@ def _meant(news: News, every: list[Attempt]) -> Attempt:
     return next((one for one in holders if one.psp_reference == news.reference), told_of)
 
 
-def abandon(conn: Connection, seen: Order, attempt: Attempt) -> bool:
-    """Give up a payment whose time is over; False if anything moved since *seen* was read.
+def abandon(conn: Connection, seen: Order, attempt: Attempt, *, provable: bool = True) -> Order | None:
+    """Give up a payment whose time is over; the order then, None if anything moved since *seen* was read.
 
-    Committed before the PSP is told to cancel, so that whatever it captures from now on has no right to stay.
+    Committed before the PSP is told to cancel, so that whatever it captures from now on has no right to stay. Where it
+    can prove that it holds nothing (*provable*), the order waits for that. Where it cannot be asked, the order ends
+    here: a charge that has a name is asked back, and one that turns up later has no right to stay, either.
     """
     order = order_store.lock(conn, seen.tenant_id, seen.tracking_number)
     assert order is not None, "an attempt has an order"
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
     now = next(one for one in every if one.attempt_no == attempt.attempt_no)
     if order.fence != seen.fence or not time_is_over(order, now):
-        return False
+        return None
+    if not provable:
+        return _given_up(conn, order, now)
     attempt_store.settle(conn, now, AttemptState.RETURNING)
-    if order.state is OrderState.CHALLENGE:
-        order_store.advance(
-            conn, order, OrderEvent.PAYMENT_UNANSWERED, actor="look_up", due_in=FIRST_LOOK, attempt_no=now.attempt_no
-        )
-    return True
+    if order.state is not OrderState.CHALLENGE:
+        return order
+    return order_store.advance(
+        conn, order, OrderEvent.PAYMENT_UNANSWERED, actor="look_up", due_in=FIRST_LOOK, attempt_no=now.attempt_no
+    )
+
+
+def _given_up(conn: Connection, order: Order, attempt: Attempt) -> Order | None:
+    is_named = attempt.psp_reference is not None
+    outcome = AttemptState.RETURNING if is_named else AttemptState.DECLINED
+    attempt_store.settle(conn, attempt, outcome, reason=None if is_named else DeclineReason.SHOPPER_CANCELLED)
+    failure = "CANCELLED" if order.is_pending else "CHALLENGE_EXPIRED"
+    event = OrderEvent.CHALLENGE_EXPIRED
+    return order_store.advance(conn, order, event, actor="look_up", attempt_no=attempt.attempt_no, failure=failure)
 
 
 def time_is_over(order: Order, attempt: Attempt) -> bool:
@@ -229,6 +251,9 @@ def _sealed_kept(case: _Case, kept: KeptMethod | None) -> bytes | None:
 def _captured_again(case: _Case, outcome: Captured) -> Order:
     """A capture of an attempt that has its charge: told twice, or a second charge that the PSP made under one key."""
     if any(one.psp_reference == outcome.reference for one in case.every):
+        kept = _sealed_kept(case, outcome.kept) if case.attempt.outcome is AttemptState.CAPTURED else None
+        if kept is not None:  # Told first by whoever did not know what was kept.
+            attempt_store.keep(case.conn, case.attempt, kept)
         return case.order
     log.error("payment.second_charge", tracking_number=case.order.tracking_number, attempt=case.attempt.attempt_no)
     number = max(one.attempt_no for one in case.every) + 1
@@ -237,7 +262,11 @@ def _captured_again(case: _Case, outcome: Captured) -> Order:
 
 
 def _declined(case: _Case, outcome: Declined) -> Order:
-    if case.is_stale or case.attempt.outcome not in UNSETTLED:
+    if case.is_stale:
+        return case.order
+    if case.attempt.outcome is AttemptState.RETURNING and outcome.reference is not None:
+        return _returned(case, Returned(outcome.reference))  # It was never taken, so nothing has to go back.
+    if case.attempt.outcome not in UNSETTLED:
         return case.order
     goes_on = _may_go_on(case, outcome)
     case.mark(AttemptState.DECLINED, reference=outcome.reference, reason=outcome.reason)
@@ -277,7 +306,7 @@ def _challenged(case: _Case, outcome: Challenged) -> Order:
         return case.order  # Told late: its shopper passed it since, or it is settled.
     if case.attempt.outcome is not AttemptState.CHALLENGED:
         case.mark(AttemptState.CHALLENGED, reference=outcome.reference)
-    life = case.terms.challenge_life
+    life = outcome.patience or case.terms.challenge_life
     return case.move(
         OrderEvent.SHOPPER_CHALLENGED, due_in=life, deadline_in=life, redirect=redirect_of(outcome.challenge)
     )
@@ -313,13 +342,21 @@ def _pending(case: _Case, outcome: Pending) -> Order:
 def _unanswered(case: _Case, outcome: Unanswered) -> Order:
     if case.is_stale or case.attempt.outcome not in UNSETTLED:
         return case.order
+    looks = case.attempt.looks
     if case.order.state is OrderState.CONFIRMING:
         order_store.look_again(case.conn, case.order, due_in=_next_look(case, outcome))
         return case.order
     if case.order.state is OrderState.CHALLENGE and not case.order.is_overdue:
         return case.order  # The shopper was sent there meanwhile and still has time.
     log.warning("payment.unanswered", tracking_number=case.order.tracking_number, provider=case.attempt.provider)
-    return case.move(OrderEvent.PAYMENT_UNANSWERED, due_in=FIRST_LOOK)
+    # An order that was confirming before, and was sent again because its PSP cannot be asked, waits on as it did.
+    is_again = case.order.state is OrderState.PAYING and looks > 0
+    return case.move(OrderEvent.PAYMENT_UNANSWERED, due_in=_pause(looks - 1) if is_again else FIRST_LOOK)
+
+
+def _pause(looks: int) -> timedelta:
+    """How long an order waits after that many look-ups in vain."""
+    return LOOK_AGAIN[min(looks, len(LOOK_AGAIN) - 1)] * random.uniform(*JITTER)  # noqa: S311
 
 
 def _next_look(case: _Case, outcome: Unanswered) -> timedelta:
@@ -327,7 +364,7 @@ def _next_look(case: _Case, outcome: Unanswered) -> timedelta:
     if outcome.known_in is not None:
         return min(outcome.known_in, NOT_YET_PROOF)
     attempt_store.looked(case.conn, case.attempt)
-    return LOOK_AGAIN[min(case.attempt.looks, len(LOOK_AGAIN) - 1)] * random.uniform(*JITTER)  # noqa: S311
+    return _pause(case.attempt.looks)
 
 
 def _not_made(case: _Case) -> Order:
@@ -348,9 +385,21 @@ def _not_made(case: _Case) -> Order:
 def _returned(case: _Case, outcome: Returned) -> Order:
     if case.attempt.outcome not in UNSETTLED | {AttemptState.RETURNING}:
         return case.order  # A refund of a done order, or told twice.
+    if outcome.money not in (None, case.attempt.money):
+        log.warning("payment.partly_returned", tracking_number=case.order.tracking_number)
+        return case.order  # What is left still has to go back.
     case.mark(AttemptState.RETURNED, reference=outcome.reference)
     if any(one.outcome in MAY_HOLD_MONEY for one in case.every if one is not case.attempt):
         return case.order  # Another attempt decides.
     was_challenge = case.attempt.outcome in GIVEN_UP and not case.order.is_pending
     failure = "CHALLENGE_EXPIRED" if was_challenge else "CANCELLED"
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)
+
+
+def _still_held(case: _Case) -> Order:
+    """A return that its PSP had taken in hand, or had said was done, failed: it is asked for again."""
+    if case.attempt.outcome in (AttemptState.RETURNING, AttemptState.RETURNED):
+        log.error("payment.not_returned", tracking_number=case.order.tracking_number, times=case.attempt.refusals + 1)
+        pause = RETURN_REFUSED[min(case.attempt.refusals, len(RETURN_REFUSED) - 1)]
+        attempt_store.not_returned(case.conn, case.attempt, due_in=pause)
+    return case.order

@@ -77,10 +77,12 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Challenged:
-    """The PSP waits for the shopper."""
+    """The PSP waits for the shopper: for *patience*, or None: as long as any challenge may stay open. Without a
+    reference: its PSP names the charge once the shopper has acted."""
 
-    reference: str
+    reference: str | None
     challenge: Challenge
+    patience: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +124,30 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The charge exists and its money went back: voided, cancelled or refunded."""
+    """The charge exists and its money went back, voided, cancelled or refunded: *money* of it, or None: all."""
+
+    reference: str
+    money: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StillHeld:
+    """The PSP did not give back what it was asked for, though it had taken that in hand or had said it was done."""
 
     reference: str
 
 
 PaymentOutcome = Captured | Declined | Challenged | Pending | Unanswered | NotSent
-LookUpOutcome = Captured | Declined | Challenged | Pending | Unanswered | Absent | Returned
-ReturnOutcome = Returned | Captured | Unanswered  # Of a void or refund; Captured: it could not be taken back (yet).
+LookUpOutcome = Captured | Declined | Challenged | Pending | Unanswered | Absent | Returned | StillHeld
+# Of a void or refund. Captured: it could not be taken back (yet). Pending: taken in hand, and told of later.
+ReturnOutcome = Returned | Captured | Pending | Unanswered
 KeepOutcome = KeptMethod | Declined | Unanswered | NotSent  # Of storing a card without a charge.
+
+
+def reference_of(outcome: PaymentOutcome | LookUpOutcome | None) -> str | None:
+    """The charge *outcome* speaks of; None for silence, and for a no that made no charge."""
+    match outcome:
+        case None | Unanswered() | NotSent() | Absent():
+            return None
+        case told:
+            return told.reference

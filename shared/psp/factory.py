@@ -7,12 +7,18 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from shared.psp.adyen import AdyenPsp
 from shared.psp.http import Http
 from shared.psp.port import Account, Psp
 from shared.psp.sandbox import SandboxPsp
 from shared.psp.stripe import StripePsp
 
-ADAPTERS: Final[Mapping[str, Callable[[Account, Http], Psp]]] = {"sandbox": SandboxPsp, "stripe": StripePsp}
+ADAPTERS: Final[Mapping[str, Callable[[Account, Http], Psp]]] = {
+    "sandbox": SandboxPsp,
+    "stripe": StripePsp,
+    "adyen": AdyenPsp,
+}
+"""By the name an account gives its adapter."""
 
 
 class UnknownAdapter(LookupError):

@@ -64,6 +64,11 @@ class Capabilities:
     """Whether it keeps a card for the shopper's next order."""
     calls_per_s: float | None = None
     """Calls a second it lets an account make unless agreed otherwise (AccountTerms); None: it set no limit."""
+    brings: frozenset[str] = frozenset()
+    """What a shopper's browser brings back from its page (names of query or form fields) without which the PSP does not
+    finish the payment; it is asked with them (ChargeQuery.brought)."""
+    acknowledges_with: str | None = None
+    """The body this PSP wants in the answer to a webhook; None: any answer with a 2xx will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class ChargeQuery:
     psp_key: str
     merchant_reference: str
     reference: str | None = None
+    brought: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the shopper's browser brought back for it (Capabilities.brings)."""
 
 
 @dataclass(frozen=True, slots=True)

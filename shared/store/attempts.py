@@ -65,6 +65,10 @@ class Attempt:
     """When the PSP was last asked for it: a request may be on its way for a while after."""
     reason: str | None = None
     """Why it was declined (DeclineReason), or how it is known that there is no charge (NOT_SENT, NOT_FOUND)."""
+    brought: bytes | None = None
+    """Sealed (shared/brought.py): what the shopper's browser brought back for its PSP."""
+    refusals: int = 0
+    """How often its PSP said that the money did not go back."""
 
     @property
     def was_asked_once(self) -> bool:
@@ -80,6 +84,10 @@ class Attempt:
     def key_at_psp(self) -> str:
         """The key its PSP was sent: a second charge under one key has a row, and so a `psp_key`, of its own."""
         return self.psp_key.partition(_SECOND)[0]
+
+    def return_key(self, verb: str) -> str:
+        """The key under which its money is asked back: another one after each refusal, which its old key repeats."""
+        return f"{self.psp_key}-{verb}" if not self.refusals else f"{self.psp_key}-{verb}-{self.refusals}"
 
     @property
     def query(self) -> ChargeQuery:
@@ -127,6 +135,39 @@ def by_key(conn: Connection, tenant_id: UUID, provider: str, psp_key: str) -> At
         )
     ).one_or_none()
     return None if row is None else _attempt(row)
+
+
+def told_of(
+    conn: Connection,
+    tenant_id: UUID,
+    provider: str,
+    *,
+    psp_key: str | None,
+    reference: str | None,
+    merchant_reference: str | None,
+) -> Attempt | None:
+    """The attempt a PSP's news is about: by our key, else by the charge it speaks of, else by the order's name.
+
+    Not every PSP signs the key it repeats, so a key counts only where the order's name agrees with it (one that is too
+    long to send goes by the key itself). By its name alone an order is found only if just one attempt, one whose charge
+    has no name yet, can be meant: an unsettled one before any other.
+    """
+    if psp_key is not None:
+        found = by_key(conn, tenant_id, provider, psp_key)
+        if found is not None and merchant_reference in (None, found.merchant_reference, psp_key):
+            return found
+    mine = (payment_attempts.c.tenant_id == tenant_id) & (payment_attempts.c.provider == provider)
+    if reference is not None:
+        row = conn.execute(select(*_COLUMNS).where(mine, payment_attempts.c.psp_reference == reference)).one_or_none()
+        if row is not None:
+            return _attempt(row)
+    if merchant_reference is None:
+        return None
+    named = payment_attempts.c.merchant_reference == merchant_reference
+    rows = conn.execute(select(*_COLUMNS).where(mine, named, payment_attempts.c.psp_reference.is_(None)))
+    every = [_attempt(row) for row in rows]
+    meant = [one for one in every if one.outcome in UNSETTLED] or every
+    return meant[0] if len(meant) == 1 else None
 
 
 def by_keys(conn: Connection, tenant_id: UUID, provider: str, psp_keys: Sequence[str]) -> dict[str, Attempt]:
@@ -220,6 +261,7 @@ def _write(conn: Connection, attempt: Attempt, route: dict[str, Any] | None) -> 
     values: dict[str, Any] = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
     del values["started_at"], values["asked_at"]
     writing = insert(payment_attempts).values(values | {"route": route})
+    is_new = writing.excluded.route.is_not(None)  # Chosen anew, after proof that it holds nothing; else sent again.
     conn.execute(
         writing.on_conflict_do_update(
             index_elements=["tenant_id", "tracking_number", "attempt_no"],
@@ -227,13 +269,10 @@ def _write(conn: Connection, attempt: Attempt, route: dict[str, Any] | None) -> 
                 "route": func.coalesce(writing.excluded.route, payment_attempts.c.route),
                 "outcome": AttemptState.OPEN,
                 "reason": None,
-                "looks": 0,
+                "looks": case((is_new, literal(0)), else_=payment_attempts.c.looks),
                 "settled_at": None,
                 "asked_at": func.now(),
-                "started_at": case(
-                    (writing.excluded.route.is_not(None), func.now()),
-                    else_=payment_attempts.c.started_at,
-                ),
+                "started_at": case((is_new, func.now()), else_=payment_attempts.c.started_at),
             },
             where=payment_attempts.c.outcome.in_([AttemptState.OPEN, AttemptState.ABSENT]),
         )
@@ -260,8 +299,31 @@ def settle(
             kept_token=kept_token or attempt.kept_token,
             settled_at=None if outcome in UNSETTLED else func.now(),
             due_at=func.now() if outcome is AttemptState.RETURNING else None,
+            brought=payment_attempts.c.brought if outcome is AttemptState.CHALLENGED else None,
         )
     )
+
+
+def keep(conn: Connection, attempt: Attempt, kept_token: bytes) -> None:
+    """Note what the PSP kept with *attempt*, if nobody did yet."""
+    conn.execute(
+        update(payment_attempts)
+        .where(*_is(attempt), payment_attempts.c.kept_token.is_(None))
+        .values(kept_token=kept_token)
+    )
+
+
+def bring(conn: Connection, attempt: Attempt, brought: bytes) -> bool:
+    """Note what a shopper's browser brought back for *attempt*, once and while it waits for its shopper; whether it
+    was."""
+    noted = (
+        update(payment_attempts)
+        .where(*_is(attempt), payment_attempts.c.outcome == AttemptState.CHALLENGED)
+        .where(payment_attempts.c.brought.is_(None))
+        .values(brought=brought)
+        .returning(payment_attempts.c.attempt_no)
+    )
+    return conn.execute(noted).one_or_none() is not None
 
 
 def looked(conn: Connection, attempt: Attempt) -> None:
@@ -269,12 +331,28 @@ def looked(conn: Connection, attempt: Attempt) -> None:
     conn.execute(update(payment_attempts).where(*_is(attempt)).values(looks=payment_attempts.c.looks + 1))
 
 
-def put_off_return(conn: Connection, attempt: Attempt, *, due_in: timedelta) -> None:
-    """Ask for the money of *attempt* again after *due_in*."""
+def put_off_return(conn: Connection, attempt: Attempt, *, due_in: timedelta, taken: bool = False) -> None:
+    """Ask for the money of *attempt* again after *due_in*. *taken*: its PSP took it in hand, and will tell."""
+    taken_at = func.coalesce(payment_attempts.c.taken_at, func.now())
     conn.execute(
         update(payment_attempts)
         .where(*_is(attempt), payment_attempts.c.outcome == AttemptState.RETURNING)
-        .values(due_at=func.now() + literal(due_in, Interval))
+        .where(payment_attempts.c.refusals == attempt.refusals)
+        .values(due_at=func.now() + literal(due_in, Interval), **({"taken_at": taken_at} if taken else {}))
+    )
+
+
+def not_returned(conn: Connection, attempt: Attempt, *, due_in: timedelta) -> None:
+    """Its PSP says that the money of *attempt* did not go back: ask again after *due_in*, under another key."""
+    conn.execute(
+        update(payment_attempts)
+        .where(*_is(attempt))
+        .values(
+            outcome=AttemptState.RETURNING,
+            refusals=payment_attempts.c.refusals + 1,
+            taken_at=None,
+            due_at=func.now() + literal(due_in, Interval),
+        )
     )
 
 

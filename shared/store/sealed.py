@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Column, Connection, literal, select, tuple_, update
 
-from shared import kept, told
+from shared import brought, kept, told
 from shared.keyring import sealed_under
 from shared.store import accounts, methods
 from shared.store.tables import payment_attempts, psp_accounts, psp_events, stored_methods
@@ -46,6 +46,7 @@ COLUMNS: Final = (
     SealedColumn(psp_accounts.c.credentials, accounts.bound_to),
     SealedColumn(stored_methods.c.token, methods.bound_to),
     SealedColumn(payment_attempts.c.kept_token, kept.bound_to),
+    SealedColumn(payment_attempts.c.brought, brought.bound_to),
     SealedColumn(psp_events.c.outcome, lambda tenant_id, _provider, event_id: told.bound_to(tenant_id, event_id)),
 )
 

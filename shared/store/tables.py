@@ -271,6 +271,9 @@ payment_attempts: Final = Table(
     _now("asked_at"),  # When it was last asked for: only long after it "no such charge" is proof.
     _time("due_at"),  # When money that is being returned must be asked for again.
     _time("settled_at"),
+    Column("brought", LargeBinary),  # Sealed: what the shopper's browser brought back for the PSP, until it was told.
+    Column("refusals", SmallInteger, nullable=False, server_default=text("0")),  # Returns that did not succeed.
+    _time("taken_at"),  # When its PSP took the return in hand: it tells later what came of it.
     PrimaryKeyConstraint("tenant_id", "tracking_number", "attempt_no"),
     UniqueConstraint("tenant_id", "provider", "psp_key", name="payment_attempts_one_per_key"),
     # A charge has one owner, whoever brings the news of it.
@@ -299,6 +302,8 @@ payment_attempts: Final = Table(
         postgresql_where=text("outcome = 'captured'"),
     ),
     Index("payment_attempts_due", "due_at", postgresql_where=text("outcome = 'returning'")),
+    # News that names neither our key nor a charge we know finds its attempt by the order's name.
+    Index("payment_attempts_by_merchant_reference", "tenant_id", "provider", "merchant_reference"),
     # Open money: what may be held at a PSP; must come back to empty but for captures of done orders.
     Index(
         "payment_attempts_open",
@@ -359,6 +364,7 @@ psp_events: Final = Table(
     Column("outcome", LargeBinary),  # What it told, in our shapes, sealed (it may name a token). Never the raw body.
     _now("received_at"),
     _time("settled_at"),  # NULL: parked, released by the commit that makes its charge known.
+    Column("psp_reference", Text),  # The charge it speaks of, as its PSP names it.
     PrimaryKeyConstraint("tenant_id", "provider", "event_id", name="psp_events_once"),
     Index(
         "psp_events_parked",

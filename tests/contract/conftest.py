@@ -11,11 +11,12 @@ import pytest
 
 from shared.psp.http import Http, Patience
 from shared.psp.sandbox import SandboxPsp
+from tests.contract.adyen_subject import _adyen_process, adyen_subject
 from tests.contract.stripe_subject import _stripe_process, stripe_process, stripe_subject
 from tests.contract.subject import SandboxSubject, Subject
 from tests.support.psp import Receiver, Sandbox, receiver, sandbox
 
-__all__ = ["_stripe_process", "stripe_process", "stripe_subject"]
+__all__ = ["_adyen_process", "_stripe_process", "adyen_subject", "stripe_process", "stripe_subject"]
 
 PATIENCE = Patience(connect_s=1.0, read_s=3.0, total_s=3.5)
 """Long enough for a local process on a busy machine, short enough to wait out."""

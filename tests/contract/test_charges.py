@@ -47,6 +47,7 @@ def test_a_wallet_waits_for_its_shopper_and_is_captured_once_approved(subject: S
     request = a_request(channel=channel)
     challenged = subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
+    assert challenged.reference is not None
     assert isinstance(subject.psp.look_up(query_of(request)), Challenged)
     assert subject.live_captures() == []
     # A PSP may add parameters of its own to where the browser comes back.
@@ -58,6 +59,7 @@ def test_a_bank_transfer_is_pending_after_its_page_and_captured_later(subject: S
     request = a_request(channel=Channel.BANK)
     challenged = subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
+    assert challenged.reference is not None
     subject.shopper(challenged.challenge, "approve")
     told = subject.psp.look_up(query_of(request))
     assert isinstance(told, Captured) or told == Pending(challenged.reference, timedelta(days=7))
@@ -103,6 +105,7 @@ def test_a_passed_3ds_challenge_is_captured(subject: Subject) -> None:
     request = a_request("4000002760003184")
     challenged = subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
+    assert challenged.reference is not None
     subject.shopper(challenged.challenge, "approve")
     assert subject.psp.look_up(query_of(request)) == Captured(challenged.reference, request.money)
 

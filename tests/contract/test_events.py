@@ -49,6 +49,7 @@ def test_every_move_of_a_charge_is_told(subject: Subject) -> None:
     challenged = subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
     assert told() == challenged
+    assert challenged.reference is not None
     subject.shopper(challenged.challenge, "approve")
     if subject.tells_pending_transfer:
         assert isinstance(told(), Pending)

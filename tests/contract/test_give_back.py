@@ -35,6 +35,7 @@ def test_a_void_ends_an_open_challenge_and_the_page_captures_nothing_after_it(su
     request = a_request("4000002760003184")
     challenged = subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
+    assert challenged.reference is not None
     assert subject.psp.void(challenged.reference, psp_key="void") == Returned(challenged.reference)
     subject.shopper(challenged.challenge, "approve")
     assert subject.psp.look_up(query_of(request)) == Returned(challenged.reference)

@@ -72,6 +72,7 @@ def test_who_passes_a_challenge_while_it_is_given_up_is_failed_and_keeps_their_m
 
     said = look_up_while(room, number, lambda: shared_psp.click(page, "approve"))
     assert isinstance(said, Challenged)
+    assert said.reference is not None
     room.tell(room.attempt(number), captured(room.attempt(number), said.reference), actor="webhook")
     return_money(room.run, number)
 

@@ -22,6 +22,7 @@ from shared.domain.outcomes import (
     LookUpOutcome,
     Pending,
     Returned,
+    StillHeld,
     Unanswered,
 )
 from shared.keyring import CannotOpen
@@ -39,7 +40,10 @@ TOLD: list[LookUpOutcome] = [
     Pending("sb_1", timedelta(days=14)),
     Unanswered("timed out"),
     Absent(),
+    Challenged(None, Challenge(None, "<dl></dl>"), timedelta(days=7)),
     Returned("sb_1"),
+    Returned("sb_1", Money(500, "EUR")),
+    StillHeld("sb_1"),
 ]
 
 
