@@ -124,12 +124,16 @@ class AdyenFake:
         self.postman.send(payment.merchant, body_of(payment.merchant, event, extra))
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # The default of 5 drops callers that come at once, as a server that is away would.
+
+
 @contextmanager
 def running() -> Iterator[AdyenFake]:
     """A fake on a free port of this machine, stopped at the end."""
     fake = AdyenFake()
     parts = {"books": fake.books, "till": fake.till, "troubles": fake.troubles, "calls": fake.calls}
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), parts)) as server:
+    with _Server(("127.0.0.1", 0), type("Handler", (Handler,), parts)) as server:
         server.daemon_threads = True
         fake.till.base_url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
