@@ -4,7 +4,8 @@ A webhook is verified as it was sent before anything of it is parsed, stored onc
 stores it. A returning shopper proves nothing about money: the signed state only says which order to ask the PSP
 about, and the asking is rung for. A state is good for one asking, of the attempt it was signed for, while that waits
 for its shopper: the order's row remembers that it was asked for. Whoever brings it a second time sees the same page and
-makes nothing happen.
+makes nothing happen, but for what their browser brought back from a PSP that wants it (Capabilities.brings): that is
+noted once, whoever came before it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from uuid import UUID
 
 import structlog
 from flask import Blueprint, Response, request
+from sqlalchemy import Connection, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import return_page
@@ -24,12 +26,15 @@ from api.limits import by_account, forget_polls
 from api.parts import Parts
 from api.strict_json import capped
 from api.webhooks import take
+from shared.brought import seal_brought, wanted
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.ids import attempt_of_state
+from shared.key_service import KeysAway
 from shared.messages import Step
-from shared.store import attempts, orders, tenants
-from shared.store.attempts import AttemptState
+from shared.psp.factory import psp_for
+from shared.store import accounts, attempts, orders, tenants
+from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.store.tenancy import acting_for
@@ -48,7 +53,9 @@ def blueprint(parts: Parts) -> Blueprint:
     @public
     @by_account
     def webhook(provider: str, account_id: str) -> Response:
-        take(parts, provider, account_id, dict(request.headers), capped())
+        acknowledgement = take(parts, provider, account_id, dict(request.headers), capped())
+        if acknowledgement is not None:
+            return Response(acknowledgement, content_type="text/plain")
         return answer({}, code="SUCCESS")
 
     @routes.route("/c2a/offer/checkout/<tracking_number>/return", methods=["GET", "POST"])
@@ -56,8 +63,8 @@ def blueprint(parts: Parts) -> Blueprint:
     def come_back(tracking_number: str) -> Response:
         try:
             return _welcome(parts, tracking_number)
-        except SQLAlchemyError as error:
-            log.warning("return.database_away", error=type(error).__name__)
+        except (SQLAlchemyError, KeysAway) as error:
+            log.warning("return.busy", error=type(error).__name__)
             return return_page.busy()
 
     return routes
@@ -96,14 +103,27 @@ def _ask_once(parts: Parts, order: Order, attempt_no: int) -> None:
     reach(Failpoint.BROWSER_BEFORE_STATEMENT)
     with statements(parts.engine) as conn:
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
-        waits = any(one.attempt_no == attempt_no and one.outcome is AttemptState.CHALLENGED for one in every)
-        if not waits or not orders.look_again(conn, order, due_in=LOOK_SOON, only_if=orders.NOBODY_RANG):
+        waits = next((o for o in every if o.attempt_no == attempt_no and o.outcome is AttemptState.CHALLENGED), None)
+        is_news = waits is not None and _bring(parts, conn, waits)
+        only_if = true() if is_news else orders.NOBODY_RANG
+        if waits is None or not orders.look_again(conn, order, due_in=LOOK_SOON, only_if=only_if):
             log.info("return.again", tracking_number=order.tracking_number)
             return
     reach(Failpoint.BROWSER_AFTER_STATEMENT)
     forget_polls(parts.redis, order.tenant_id, order.tracking_number)  # As a webhook does: the shopper has acted.
     parts.doorbell.ring(Step.LOOK_UP, order.tracking_number)
     reach(Failpoint.BROWSER_AFTER_RING)
+
+
+def _bring(parts: Parts, conn: Connection, attempt: Attempt) -> bool:
+    """Note what the browser brought back for *attempt*, if its PSP wants any of it; whether that is news."""
+    fields = request.values.to_dict()
+    if fields.keys() <= {"state"}:
+        return False
+    account = accounts.get(conn, parts.keyring, attempt.tenant_id, attempt.provider)
+    assert account is not None, "an account that was charged through is disabled, never deleted"
+    brought = wanted(fields, psp_for(account).capabilities.brings)
+    return bool(brought) and attempts.bring(conn, attempt, seal_brought(parts.keyring, attempt, brought))
 
 
 def _onward(parts: Parts, order: Order) -> Response:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from api.limits import forget_polls
 from api.parts import Parts
+from shared.domain.outcomes import reference_of
 from shared.domain.refusals import InvalidRequest
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
@@ -30,8 +31,11 @@ NOBODY_WALKS = frozenset({OrderState.CHALLENGE, OrderState.CONFIRMING})
 """States whose chain has ended: whoever moves an order out of them rings for the next step."""
 
 
-def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str], raw: bytes) -> None:
-    """Make the event in *raw* true, once. Raises NotFound (no such account) or InvalidRequest (bad signature)."""
+def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str], raw: bytes) -> str | None:
+    """Make the event in *raw* true, once; the body its PSP wants in the answer, None if it wants none of its own.
+
+    Raises NotFound (no such account) or InvalidRequest (bad signature).
+    """
     with statements(parts.engine) as conn:
         account = accounts.by_account_id(conn, parts.keyring, account_id)
     if account is None or account.provider != provider:
@@ -52,6 +56,7 @@ def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str
     if moved is not None:
         _go_on(parts, *moved)
     reach(Failpoint.WEBHOOK_BEFORE_ANSWER)
+    return psp.capabilities.acknowledges_with
 
 
 def _settle_once(
@@ -61,10 +66,17 @@ def _settle_once(
     if not inbox.keep(conn, parts.keyring, tenant_id, provider, event):
         return None
     name = EventName(tenant_id, provider, event.event_id)
-    if event.outcome is None or event.psp_key is None:
+    if event.outcome is None:
         inbox.settled(conn, name)
         return None
-    attempt = attempts.by_key(conn, tenant_id, provider, event.psp_key)
+    attempt = attempts.told_of(
+        conn,
+        tenant_id,
+        provider,
+        psp_key=event.psp_key,
+        reference=reference_of(event.outcome),
+        merchant_reference=event.merchant_reference,
+    )
     if attempt is None:
         log.warning("webhook.parked", provider=provider, event_id=event.event_id)
         return None

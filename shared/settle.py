@@ -175,7 +175,9 @@ def let_go(conn: Connection, attempt: Attempt, outcome: Challenged | Pending) ->
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
     now = next(one for one in every if one.attempt_no == attempt.attempt_no)
     if now.outcome in UNSETTLED and order.state in PAID_OR_ENDED:
-        attempt_store.settle(conn, now, AttemptState.RETURNING, reference=outcome.reference)
+        # Without a name it cannot be asked back: what it still brings is told then, and has no right to stay.
+        given_up = AttemptState.DECLINED if outcome.reference is None else AttemptState.RETURNING
+        attempt_store.settle(conn, now, given_up, reference=outcome.reference)
 
 
 MAY_HOLD_MONEY: Final = UNSETTLED | {AttemptState.CAPTURED}

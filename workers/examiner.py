@@ -44,7 +44,8 @@ def examine_alone(run: Runtime, scope: Scope = SCOPE) -> Report | None:
 def _examine(run: Runtime, scope: Scope) -> Report:
     started = time.monotonic()
     report = examine(run.engine, run.keyring, run.psp_for, scope)
-    for one in report.findings:
+    alarming = [one for one in report.findings if one.check.severity is not Severity.NOTE]
+    for one in alarming:
         log.error(
             "doctor.found",
             severity=one.check.severity,
@@ -56,7 +57,7 @@ def _examine(run: Runtime, scope: Scope) -> Report:
         if one.news is not None:
             reconcile.settle_found(run, *one.news)
     reconcile.settle_beside(run, scope.tenant_id, ends_at=started + scope.budget_s)
-    breaks = sum(one.check.severity is Severity.BREAK for one in report.findings)
+    breaks = sum(one.check.severity is Severity.BREAK for one in alarming)
     took_ms = round(1000 * (time.monotonic() - started))
-    log.info("doctor.examined", breaks=breaks, alarms=len(report.findings) - breaks, took_ms=took_ms)
+    log.info("doctor.examined", breaks=breaks, alarms=len(alarming) - breaks, took_ms=took_ms)
     return report

@@ -6,25 +6,33 @@ then cancelled at the PSP, and fails only on the PSP's proof that no money is he
 pending when its channel's days are over. Given up first: a shopper who
 passes it in the last moment would otherwise be told "done" with money that we gave back. What a look-up learned
 counts only while the order's fence is the one it read: by then somebody may have asked for the money again.
+
+A PSP that cannot be asked is asked by the payment's own request: the payment step is rung for, which alone sends it
+(pay.py), and if that cannot be either, the PSP's webhook is waited for. A challenge there is asked about with what the
+shopper's browser brought back, and given up without proof when its time is over.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from shared.brought import open_brought
 from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Pending, Returned, Unanswered
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
-from shared.messages import STEP_FOR
+from shared.messages import STEP_FOR, Lane, Step
+from shared.patience import LOOKS_WITH_BROUGHT
 from shared.psp.port import Psp
 from shared.settle import News, abandon, settle, time_is_over
 from shared.store import attempts, orders
 from shared.store.attempts import UNSETTLED, Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
+from workers.last_word import last_word
 from workers.return_money import return_money
 from workers.runtime import Runtime
 
@@ -47,7 +55,8 @@ def look_up(run: Runtime, tracking_number: str) -> None:
         return  # Its verdict came between the two reads, or its money is on its way back.
     psp = run.psp_for(run.account_at(order.tenant_id, attempt.provider))
     reach(Failpoint.LOOK_UP_BEFORE_CALL)
-    outcome = _ask(run, psp, order, attempt)
+    is_asked = psp.capabilities.looks_up or attempt.outcome is not AttemptState.OPEN
+    outcome = _ask(run, psp, order, attempt) if is_asked else Unanswered("it is sent again")
     reach(Failpoint.LOOK_UP_AFTER_CALL)
     if outcome is None:
         return
@@ -60,6 +69,10 @@ def look_up(run: Runtime, tracking_number: str) -> None:
         reach(Failpoint.LOOK_UP_BEFORE_COMMIT)
     reach(Failpoint.LOOK_UP_AFTER_COMMIT)
     log.info("payment.looked_up", tracking_number=tracking_number, outcome=type(outcome).__name__, state=now.state)
+    if not is_asked and now.version == order.version:
+        # It was claimed once and nobody told us: as urgent as what a worker dropped.
+        run.doorbell.ring(Step.PAY, tracking_number, Lane.FRONT)
+        return
     _go_on(run, order, now)
 
 
@@ -70,12 +83,12 @@ def _news(psp: Psp, attempt: Attempt, outcome: LookUpOutcome, *, fence: int) -> 
 
 def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcome | None:
     """The PSP's word, or None if it changes nothing: a shopper who still has time is not hurried."""
-    answer = psp.look_up(attempt.query)
+    answer = _answer(run, psp, attempt)
     if isinstance(answer, Unanswered) and answer.retry_after is not None:
         return answer
     if time_is_over(order, attempt):
         if isinstance(answer, STILL_OUT[attempt.outcome]):
-            _give_up(run, order, attempt)
+            _give_up(run, psp, order, attempt)
             return None
         if isinstance(answer, Absent) and attempt.psp_reference is not None:
             return Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
@@ -88,13 +101,27 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
     return None if has_time and isinstance(answer, Challenged | Unanswered) else answer
 
 
-def _give_up(run: Runtime, order: Order, attempt: Attempt) -> None:
-    """Give a payment up whose time is over, in our row before at the PSP; the return of its money ends the order."""
+def _answer(run: Runtime, psp: Psp, attempt: Attempt) -> LookUpOutcome:
+    """What the PSP says of *attempt*; of one that cannot be asked what it said last holds, until it says more."""
+    brought = open_brought(run.keyring, attempt)
+    if not psp.capabilities.looks_up and not brought:
+        return last_word(attempt)
+    answer = psp.look_up(replace(attempt.query, brought=brought))
+    if isinstance(answer, Unanswered) and answer.retry_after is not None:
+        return answer
+    is_silent = isinstance(answer, Unanswered) and (not brought or attempt.looks >= LOOKS_WITH_BROUGHT)
+    return last_word(attempt) if is_silent and not psp.capabilities.looks_up else answer
+
+
+def _give_up(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> None:
+    """Give a payment up whose time is over, in our row before at the PSP; the return of its money ends the order, if
+    its PSP can prove it."""
     with run.engine.begin() as conn:
-        given_up = abandon(conn, order, attempt)
+        now = abandon(conn, order, attempt, provable=psp.capabilities.looks_up)
         reach(Failpoint.ABANDON_BEFORE_COMMIT)
     reach(Failpoint.ABANDON_AFTER_COMMIT)
-    if given_up:
+    if now is not None:
+        run.forget_spent_card(now)
         return_money(run, order.tracking_number)
 
 

@@ -1,8 +1,9 @@
 """Takes the payment of an order: plan, claim, write ahead, call, settle; no transaction is open across the network.
 
 The attempt is committed before the PSP is called, under a key that can be derived again. A worker that takes
-over from a dead one repeats the same request under the same key, so the PSP answers with the first verdict. A
-new attempt, at the same PSP or another, is made only when the last one provably holds nothing (plan.py).
+over from a dead one repeats the same request under the same key, so the PSP answers with the first verdict; so does
+one that is rung for because the PSP cannot be asked (look_up.py). A new attempt, at the same PSP or another, is made
+only when the last one provably holds nothing (plan.py).
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
 from shared.key_service import KeysAway
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE, away_for
-from shared.psp.port import TOTAL_TIMEOUT_S, ChargeRequest
+from shared.psp.port import TOTAL_TIMEOUT_S, ChargeRequest, Psp
 from shared.psp.traffic.lane import LONGEST_WAIT_S, Errand, Later
 from shared.psp.traffic.turns import AWAY
 from shared.routing import MOST_PSPS
 from shared.settle import News, settle
 from shared.store import attempts, leases, orders
-from shared.store.attempts import KeyTaken
+from shared.store.attempts import AttemptState, KeyTaken
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.vault import VaultAway
@@ -35,7 +36,7 @@ from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-PAYABLE: Final = frozenset({OrderState.OFFER_LOCKED, OrderState.PAYING})
+PAYABLE: Final = frozenset({OrderState.OFFER_LOCKED, OrderState.PAYING, OrderState.CONFIRMING})
 
 FAILED_BY: Final = {"CARD_DATA_UNAVAILABLE": OrderEvent.CARD_LOST, "CANCELLED": OrderEvent.CANCELLED}
 """What ended an order, where it was no refusal."""
@@ -53,6 +54,8 @@ def pay(run: Runtime, tracking_number: str) -> bool:
             earlier = attempts.of_order(conn, order.tenant_id, order.tracking_number)
         if order.amount_minor == 0:
             return _skip(run, order)
+        if order.state is OrderState.CONFIRMING and not any(one.outcome is AttemptState.OPEN for one in earlier):
+            return False
         try:
             planned = plan(run, order, earlier, asked_now=asked_now)
         except (VaultAway, KeysAway):
@@ -62,6 +65,8 @@ def pay(run: Runtime, tracking_number: str) -> bool:
         if isinstance(planned, Waits):
             # Whoever was asked in this visit has put it off already.
             return False if asked_now else _wait(run, order, away_for(order.seen_at - order.admitted_at))
+        if order.state is OrderState.CONFIRMING and not _may_be_sent_again(run, order, planned):
+            return False
         state = _in_turn(run, order, planned)
         if state is not OrderState.OFFER_LOCKED:
             return state is OrderState.CAPTURED
@@ -143,13 +148,27 @@ def _charge(run: Runtime, order: Order, planned: Plan, claimed_at: float) -> Ord
     return now.state
 
 
-def _ask(run: Runtime, order: Order, planned: Plan, lease_ends_at: float) -> PaymentOutcome:
+def _may_be_sent_again(run: Runtime, order: Order, planned: Plan) -> bool:
+    """Whether a payment that is confirming is sent again: only where its PSP cannot be asked, and while it can be."""
+    psp = run.psp_for(planned.account)
+    return not psp.capabilities.looks_up and _why_not_sent(run, order, planned, psp) is None
+
+
+def _why_not_sent(run: Runtime, order: Order, planned: Plan, psp: Psp) -> Unanswered | None:
+    """Why the request must not be sent under this claim; None if it may be."""
     if not planned.has_instrument or order.crashes >= CRASHES_TO_PARK:
         return Unanswered("the request cannot be repeated; only the PSP knows what became of it")
-    psp = run.psp_for(planned.account)
     # Under this lease the request may reach the PSP until the lease's limit.
     if order.seen_at + run.lease.limit - planned.attempt.started_at > psp.capabilities.key_lifetime:
         return Unanswered("the PSP may have forgotten the key; only a look-up is safe")
+    return None
+
+
+def _ask(run: Runtime, order: Order, planned: Plan, lease_ends_at: float) -> PaymentOutcome:
+    psp = run.psp_for(planned.account)
+    refusal = _why_not_sent(run, order, planned, psp)
+    if refusal is not None:
+        return refusal
     if time.monotonic() + LONGEST_WAIT_S + TOTAL_TIMEOUT_S > lease_ends_at:
         return Unanswered("this worker was held up for so long that its lease may end within the call")
     reach(Failpoint.PAY_BEFORE_CALL)
@@ -206,7 +225,10 @@ def _stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> Non
     """Give up thread and lease until its place at its PSP comes up: no attempt was begun."""
     reach(Failpoint.PAY_BEFORE_ROW)
     with statements(run.engine) as conn:
-        orders.stand_in_row(conn, order, provider, due_in=turn.due_in)
+        if order.state is OrderState.CONFIRMING:
+            orders.look_again(conn, order, due_in=turn.due_in)
+        else:
+            orders.stand_in_row(conn, order, provider, due_in=turn.due_in)
     reach(Failpoint.PAY_AFTER_ROW)
     due_in_ms = round(turn.due_in.total_seconds() * 1_000)
     log.info("payment.in_row", tracking_number=order.tracking_number, why=turn.why, due_in_ms=due_in_ms)

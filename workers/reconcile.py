@@ -19,12 +19,13 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.domain.outcomes import Absent, Captured, Challenged, LookUpOutcome, Pending, Returned
+from shared.domain.outcomes import Absent, Captured, Challenged, LookUpOutcome, Pending, Returned, Unanswered
 from shared.failpoints import Failpoint, reach
 from shared.settle import News, let_go, settle
 from shared.store import attempts
 from shared.store.attempts import Attempt
 from shared.store.engine import statements
+from workers.last_word import last_word
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -67,7 +68,9 @@ def _ask_about(run: Runtime, attempt: Attempt, since: timedelta) -> None:
     surely = timedelta(seconds=run.settings.lease_limit_s) + psp.capabilities.longest_processing
     if since <= surely:  # Somebody may still be at it, and will settle it; "no such charge" is no proof yet.
         return
-    answer = psp.look_up(attempt.query)
+    answer = psp.look_up(attempt.query) if psp.capabilities.looks_up else last_word(attempt)
+    if isinstance(answer, Unanswered) and not psp.capabilities.looks_up:
+        return  # Its webhook tells.
     if isinstance(answer, Absent) and attempt.psp_reference is not None:
         answer = Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
     _settle(run, attempt, answer)

@@ -53,13 +53,22 @@ def _release(run: Runtime, name: EventName) -> bool:
 
 
 def _settle(run: Runtime, conn: Connection, name: EventName) -> tuple[Order, Order] | None:
-    """Settle one parked event; the order before and after, or None if somebody else took the event."""
+    """Settle one parked event; the order before and after, None if somebody else took it or nobody can say of whom it
+    tells."""
     event = inbox.take_parked(conn, name)
     if event is None:
         return None
     outcome = open_told(run.keyring, name.tenant_id, name.event_id, event.sealed)
-    attempt = attempts.by_key(conn, name.tenant_id, name.provider, event.psp_key)
-    assert attempt is not None, "an attempt, once known, is never deleted"
+    attempt = attempts.told_of(
+        conn,
+        name.tenant_id,
+        name.provider,
+        psp_key=event.psp_key,
+        reference=event.psp_reference,
+        merchant_reference=event.merchant_reference,
+    )
+    if attempt is None:
+        return None  # More than one may be meant.
     before = orders.lock(conn, attempt.tenant_id, attempt.tracking_number)
     assert before is not None, "an attempt has an order"
     after = settle(conn, News(attempt, outcome, actor="upkeep"), run.terms)

@@ -1,16 +1,19 @@
 """Gives back money that has no right to stay: voided, else refunded, asked for again until the PSP proves it.
 
 Before anything is asked the PSP is looked up: the answer to an earlier void or refund may have got lost, and a PSP
-that forgot the key since might give the money back twice.
+that forgot the key since might give the money back twice. One that cannot be asked is told at once: it keeps its keys,
+and never gives back more than it took. Such a one takes a return in hand and tells later what came of it; if nothing
+did, it is asked anew, for a void and for a refund in turn.
 """
 
 from __future__ import annotations
 
 import structlog
 
-from shared.domain.outcomes import Absent, Captured, Declined, Returned, ReturnOutcome, Unanswered
+from shared.domain.outcomes import Absent, Captured, Declined, Pending, Returned, ReturnOutcome, Unanswered
 from shared.failpoints import Failpoint, reach
-from shared.patience import RETURN_AGAIN
+from shared.patience import RETURN_AGAIN, TAKEN_LOOK
+from shared.psp.port import Psp
 from shared.settle import News, settle
 from shared.store import attempts, orders
 from shared.store.attempts import Attempt, AttemptState
@@ -36,11 +39,14 @@ def _return(run: Runtime, attempt: Attempt) -> None:
     reach(Failpoint.RETURN_AFTER_CALL)
     now = None
     with run.engine.begin() as conn:
-        if isinstance(outcome, Returned):
-            now = settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
-        else:
-            place = outcome.retry_after if isinstance(outcome, Unanswered) else None
-            attempts.put_off_return(conn, attempt, due_in=place or RETURN_AGAIN)
+        match outcome:
+            case Returned():
+                now = settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
+            case Pending():
+                attempts.put_off_return(conn, attempt, due_in=TAKEN_LOOK, taken=True)
+            case _:
+                place = outcome.retry_after if isinstance(outcome, Unanswered) else None
+                attempts.put_off_return(conn, attempt, due_in=place or RETURN_AGAIN)
         reach(Failpoint.RETURN_BEFORE_COMMIT)
     reach(Failpoint.RETURN_AFTER_COMMIT)
     if now is not None:
@@ -51,13 +57,19 @@ def _return(run: Runtime, attempt: Attempt) -> None:
 def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
     psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     assert attempt.psp_reference is not None, "a capture is told with its reference"
-    known = psp.look_up(attempt.query)
-    if isinstance(known, Returned | Unanswered):
-        return known
-    if isinstance(known, Absent | Declined):
-        return Returned(attempt.psp_reference)  # It holds nothing.
-    voided = psp.void(attempt.psp_reference, psp_key=f"{attempt.psp_key}-void")
-    if isinstance(voided, Captured):  # Too late for a void.
-        reach(Failpoint.RETURN_BEFORE_REFUND)
-        return psp.refund(attempt.psp_reference, attempt.money, psp_key=f"{attempt.psp_key}-refund")
-    return voided
+    if psp.capabilities.looks_up:
+        known = psp.look_up(attempt.query)
+        if isinstance(known, Returned | Unanswered):
+            return known
+        if isinstance(known, Absent | Declined):
+            return Returned(attempt.psp_reference)  # It holds nothing.
+    if attempt.refusals % 2:
+        return _refund(psp, attempt, attempt.psp_reference)
+    voided = psp.void(attempt.psp_reference, psp_key=attempt.return_key("void"))
+    return _refund(psp, attempt, attempt.psp_reference) if isinstance(voided, Captured) else voided
+
+
+def _refund(psp: Psp, attempt: Attempt, reference: str) -> ReturnOutcome:
+    """For what it is too late to void."""
+    reach(Failpoint.RETURN_BEFORE_REFUND)
+    return psp.refund(reference, attempt.money, psp_key=attempt.return_key("refund"))

@@ -53,6 +53,8 @@ def _kept(run: Runtime, paid: Attempt) -> KeptMethod | None:
     if told is not None:
         return told
     psp = run.psp_for(run.account_at(paid.tenant_id, paid.provider))
+    if not psp.capabilities.looks_up:
+        return None  # It told with the capture, or it kept nothing.
     reach(Failpoint.TOKENIZE_BEFORE_CALL)
     answer = psp.look_up(paid.query)
     return answer.kept if isinstance(answer, Captured) else None

@@ -40,7 +40,11 @@ BUDGET_S: Final = 600.0
 OLDEST: Final = 20
 """Attempts with open money a person is shown; --json tells them all."""
 LONGEST_WINDOW_MIN: Final = 366 * 24 * 60
-_MARK: Final = {Severity.BREAK: "BROKEN", Severity.ALARM: "ALARM"}
+_MARK: Final = {
+    Severity.BREAK: ("BROKEN", "bold red"),
+    Severity.ALARM: ("ALARM", "bold red"),
+    Severity.NOTE: ("NOTE", "bold yellow"),
+}
 
 
 @click.command(
@@ -145,7 +149,8 @@ def _print(report: Report) -> None:
         table.add_column(column, overflow="fold")
     for check in report.checks:
         found = len(report.of(check))
-        mark = Text(f"{_MARK[check.severity]} {found}", style="bold red") if found else Text("holds", style="green")
+        word, style = _MARK[check.severity]
+        mark = Text(f"{word} {found}", style=style) if found else Text("holds", style="green")
         table.add_row(mark, check.name, check.promise)
     console.print(table)
     for line in _details(report):

@@ -62,7 +62,14 @@ NOT_ASKED: Final = Check(
     severity=Severity.ALARM,
     next_step="See why (below) and run `c2a doctor` again; until then nobody knows whether the books agree.",
 )
-CHECKS: Final = (ORPHAN, OTHER_AMOUNT, UNKNOWN_CAPTURE, MISSING_CAPTURE, WENT_BACK, NOT_ASKED)
+NOT_LISTED: Final = Check(
+    name="books-not-listed",
+    promise="Every PSP lists its charges, so that its books can be compared.",
+    severity=Severity.NOTE,
+    next_step="Nothing alarms here: this PSP has no such list. Compare its settlement reports with the orders, and "
+    "watch news-of-an-unknown-charge, which is how a charge without an order shows itself.",
+)
+CHECKS: Final = (ORPHAN, OTHER_AMOUNT, UNKNOWN_CAPTURE, MISSING_CAPTURE, WENT_BACK, NOT_ASKED, NOT_LISTED)
 
 PAGES: Final = 400
 """Pages a comparison reads at most: 100,000 charges of a PSP that shows 250 a page."""

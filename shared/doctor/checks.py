@@ -112,13 +112,21 @@ UNCLEAR_TOO_LONG: Final = Check(
     name="unclear-too-long",
     promise="A payment is unclear for 15 minutes at most, unless its PSP said that it takes longer.",
     severity=Severity.ALARM,
-    next_step="Ask the PSP by the merchant reference; look-ups go on every 5 minutes and end the doubt by themselves.",
+    next_step="Ask the PSP by the merchant reference; look-ups go on every 5 minutes and end the doubt by themselves. "
+    "One that cannot be looked up is sent the request again while its card is here, and then tells by its webhook "
+    "alone: see that it reaches us, and have the PSP send it again.",
+    # Sent again, an order moves without coming nearer to its end: its doubt began when its attempt did.
     statement="""
         SELECT tenant_id, tracking_number AS subject,
-               format('%s for %s minutes', state, floor(extract(epoch FROM now() - changed_at) / 60)) AS detail
-        FROM orders
-        WHERE (state = 'challenge' AND due_at IS NOT NULL AND deadline_at < now() - interval '15 min')
-           OR (state = 'confirming' AND due_at IS NOT NULL AND changed_at < now() - interval '15 min'
+               format('%s for %s minutes', state, floor(extract(epoch FROM now() - since) / 60)) AS detail
+        FROM (
+            SELECT orders.*, least(changed_at, (
+                       SELECT min(started_at) FROM payment_attempts AS attempt
+                       WHERE attempt.tenant_id = orders.tenant_id AND attempt.tracking_number = orders.tracking_number
+                         AND attempt.outcome = 'open')) AS since
+            FROM orders WHERE state IN ('challenge', 'confirming') AND due_at IS NOT NULL) AS unclear
+        WHERE (state = 'challenge' AND deadline_at < now() - interval '15 min')
+           OR (state = 'confirming' AND since < now() - interval '15 min'
                 AND (deadline_at IS NULL OR deadline_at < now()))""",
 )
 NOT_MOVING: Final = Check(
@@ -147,14 +155,17 @@ PARKED: Final = Check(
 )
 RETURNING_TOO_LONG: Final = Check(
     name="money-on-its-way-back",
-    promise="Money without a right to stay is back with the shopper within 15 minutes.",
+    promise="Money without a right to stay is back with the shopper within 15 minutes, or within 3 days where its PSP "
+    "took that in hand and tells later.",
     severity=Severity.ALARM,
-    next_step="See what the PSP says of the reference; the refund is asked for again every minute under the same key.",
+    next_step="See what the PSP says of the reference; the refund is asked for again every minute under the same key, "
+    "and ever more slowly under another one where the PSP said that it did not go back.",
     statement="""
         SELECT tenant_id, tracking_number AS subject,
-               format('attempt %s at %s, %s', attempt_no, provider, psp_reference) AS detail
+               format('attempt %s at %s, %s, refused %s times', attempt_no, provider, psp_reference, refusals) AS detail
         FROM payment_attempts
-        WHERE outcome = 'returning' AND settled_at < now() - interval '15 min'""",
+        WHERE outcome = 'returning'
+          AND coalesce(taken_at + interval '3 days', settled_at + interval '15 min') < now()""",
 )
 NEWS_OF_NOBODY: Final = Check(
     name="news-of-an-unknown-charge",

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Uuid, bindparam, text
 
 from shared.doctor import books, checks
-from shared.doctor.books import NEWS_ON_THE_WAY, NOT_ASKED, Comparison, NotCompared
+from shared.doctor.books import NEWS_ON_THE_WAY, NOT_ASKED, NOT_LISTED, Comparison, NotCompared
 from shared.doctor.findings import SHOWN, Check, Finding, Report
 from shared.ids import first_number_at
 from shared.key_service import KeysAway
@@ -83,7 +83,10 @@ def _compare(
         with statements(engine) as conn:
             account = accounts.get(conn, keyring, tenant_id, provider)
         assert account is not None, "an account is disabled, never deleted"
-        for finding in islice(Comparison(engine, psp_for(account), account, *age).findings(), SHOWN):
+        psp = psp_for(account)
+        if not psp.capabilities.lists_charges:
+            return [Finding(NOT_LISTED, tenant_id, provider, "not compared: this PSP lists no charges")]
+        for finding in islice(Comparison(engine, psp, account, *age).findings(), SHOWN):
             found.append(finding)  # One by one: what was found counts, even if the rest cannot be read.
     except NotCompared as error:
         return not_compared(str(error))

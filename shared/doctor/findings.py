@@ -20,6 +20,7 @@ class Severity(StrEnum):
 
     BREAK = "break"  # A promise of the system does not hold.
     ALARM = "alarm"  # Nothing is broken yet, but it will not mend itself, or could not be looked at.
+    NOTE = "note"  # Nothing is wrong; whoever reads that all holds should know what that rests on.
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class OrderEvent(StrEnum):
     OFFER_REFUSED = "offer_refused"
     NOTHING_TO_PAY = "nothing_to_pay"  # The cart costs nothing (a promotion of 100 %): no PSP is asked.
     PAYMENT_STARTED = "payment_started"
-    PAYMENT_RESUMED = "payment_resumed"  # The lease of a dead worker was taken over.
+    PAYMENT_RESUMED = "payment_resumed"  # Sent again under its key: its worker died, or its PSP cannot be asked.
     PAYMENT_NOT_MADE = "payment_not_made"  # Proven: the PSP holds nothing. The order may be paid again.
     PAYMENT_UNANSWERED = "payment_unanswered"
     PAYMENT_PENDING = "payment_pending"  # The PSP will know later (SEPA, bank transfer).
@@ -81,6 +81,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.PAYING, E.CHALLENGE_EXPIRED): S.FAILED,  # Its money was given back at the PSP while it was being paid.
     (S.PAYING, E.CARD_LOST): S.FAILED,
     (S.PAYING, E.CANCELLED): S.FAILED,
+    (S.CONFIRMING, E.PAYMENT_RESUMED): S.PAYING,  # Its PSP cannot be asked: the same request is sent again.
     (S.CONFIRMING, E.PAYMENT_NOT_MADE): S.OFFER_LOCKED,
     (S.CONFIRMING, E.PAYMENT_UNANSWERED): S.CONFIRMING,
     (S.CONFIRMING, E.PAYMENT_PENDING): S.CONFIRMING,

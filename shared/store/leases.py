@@ -33,10 +33,11 @@ def claim(conn: Connection, order: Order, *, owner: str, terms: LeaseTerms, atte
     """Take *order* to pay it; None if somebody else holds it or was faster.
 
     From offer_locked it is a first claim; from paying it takes over a lease that ended unreleased, which counts
-    as a crash of the worker that held it; the last one it may take parks the order (design: 5).
+    as a crash of the worker that held it; the last one it may take parks the order (design: 5). From confirming the
+    payment is sent again because its PSP cannot be asked.
     """
-    resumed = order.state is OrderState.PAYING
-    crashes = order.crashes + 1 if resumed else order.crashes
+    resumed = order.state is not OrderState.OFFER_LOCKED
+    crashes = order.crashes + 1 if order.state is OrderState.PAYING else order.crashes
     return order_store.advance(
         conn,
         order,

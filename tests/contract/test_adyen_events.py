@@ -160,7 +160,12 @@ def test_both_keys_of_a_rotation_verify_and_no_third(adyen_subject: AdyenSubject
         over.read_event({}, body, now=datetime.now(UTC))
 
 
-def test_an_event_of_another_account_is_refused(adyen_subject: AdyenSubject) -> None:
+@pytest.mark.parametrize("shares_the_key", [False, True])
+def test_an_event_of_another_account_is_refused(adyen_subject: AdyenSubject, shares_the_key: bool) -> None:
+    """One key may be set for all the accounts of a company."""
     other = adyen_subject.fake.account()
+    if shares_the_key:
+        merchant = adyen_subject.fake.books.merchants[other.credentials["merchantAccount"]]
+        merchant.hmac_key = adyen_subject.account.credentials["hmacKey"]
     with pytest.raises(BadSignature):
         read(adyen_subject, adyen_subject.fake.body(other, PAID))

@@ -89,9 +89,14 @@ def test_a_return_whose_answer_is_lost_is_unanswered_and_happens_once(adyen_subj
 
 
 @pytest.mark.parametrize(
-    "body", [b"<h1>no</h1>", b'{"error": {"code": "blocked"}}', b'{"status": 500, "errorCode": "1"}'],
-    ids=["page", "document", "other status"],
-)  # fmt: skip
+    "body",
+    [
+        b"<h1>no</h1>",
+        b'{"error": {"code": "blocked"}}',
+        b'{"status": 500, "errorCode": "905", "errorType": "internal", "message": "no"}',
+    ],
+    ids=["page", "document", "of another status"],
+)
 @pytest.mark.parametrize("status", [400, 401, 403, 422, 429])
 def test_a_refusal_of_some_other_server_is_no_answer(
     http: Http, adyen_subject: AdyenSubject, status: int, body: bytes

@@ -71,6 +71,7 @@ def test_a_direct_debit_is_pending_for_at_most_14_days_and_captured_later(subjec
     pending = subject.psp.charge(request)
     assert isinstance(pending, Challenged) is subject.asks_for_account
     if isinstance(pending, Challenged):
+        assert pending.reference
         subject.shopper(pending.challenge, "approve")
         assert subject.live_captures() == []
         looked_up = subject.psp.look_up(query_of(request, pending.reference))

@@ -8,9 +8,26 @@ import pytest
 
 from shared.config import Settings
 from tests.support import engine_room
+from tests.support.adyen_fake.fake import running as adyen_running
+from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import Sandbox, sandbox
 from tests.support.two_psps import TwoPsps, two_psps
+
+
+@pytest.fixture(scope="module")
+def _adyen_room(settings: Settings, vault_url: str) -> Iterator[AdyenRoom]:
+    with adyen_running() as fake, engine_room.opened(settings, vault_url, fake, lease_s=1) as room:
+        yield AdyenRoom(room, fake)
+
+
+@pytest.fixture
+def adyen(_adyen_room: AdyenRoom) -> Iterator[AdyenRoom]:
+    """An engine room at a PSP that cannot be asked, healthy before and after; its notifications wait for the test."""
+    _adyen_room.fake.postman.loses = _adyen_room.fake.holds_back = True
+    yield _adyen_room
+    _adyen_room.fake.heal()
+    _adyen_room.fake.postman.lost.clear()
 
 
 @pytest.fixture(scope="session")

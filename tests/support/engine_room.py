@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from secrets import token_hex
-from typing import Any
+from typing import Any, Protocol
 
 from redis import Redis
 from sqlalchemy import Engine, text
@@ -30,7 +30,7 @@ from shared.store.orders import Order
 from shared.store.row_security import Role
 from tests.support import lanes
 from tests.support.front_door import parts_for
-from tests.support.psp import Sandbox, until
+from tests.support.psp import until
 from tests.support.selling import NOWHERE, Seller, a_seller
 from tests.support.wire import GOOD_CARD, Document
 from workers.lock_offer import lock_offer
@@ -187,16 +187,24 @@ class _Charging:
         return getattr(self.psp, name)
 
 
+class OpensAccounts(Protocol):
+    """A PSP of the tests: the sandbox, or a fake of another one."""
+
+    def account(self) -> Account:
+        """A new account there."""
+        ...
+
+
 @contextmanager
 def opened(
-    settings: Settings, vault_url: str, sandbox: Sandbox, *, keyring: Keyring | None = None, **replaced: Any
+    settings: Settings, vault_url: str, psp: OpensAccounts, *, keyring: Keyring | None = None, **replaced: Any
 ) -> Iterator[EngineRoom]:
-    """An engine room with a tenant of its own at *sandbox*, and keys of its own; *replaced*: settings by name."""
+    """An engine room with a tenant of its own at *psp*, and keys of its own; *replaced*: settings by name."""
     own = settings.model_copy(update=replaced)
     engine, owner = create_engine(own, role=Role.ENGINE_ROOM), create_engine(own)
     with Redis.from_url(vault_url) as redis:
         parts = parts_for(own, engine, redis, keyring)
-        account = sandbox.account()
+        account = psp.account()
         seller = a_seller(parts, account)
         run = assembled(own, engine, parts.keyring, parts.vault, parts.doorbell)
         yield EngineRoom(run, seller, replace(account, tenant_id=str(seller.shop.tenant_id)), owner)
