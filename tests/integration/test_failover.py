@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -19,6 +20,7 @@ from shared.psp.record import Record
 from shared.psp.router import Why
 from shared.routing import MOST_PSPS
 from shared.store import methods
+from tests.support.cut_charges import cut_after_each_charge
 from tests.support.two_psps import FIRST, SECOND, TwoPsps
 from tests.support.wire import Document, channel, fresh_card, stored_card
 from workers.look_up import look_up
@@ -46,11 +48,7 @@ def age(both: TwoPsps, number: str, by: timedelta) -> None:
         by=by,
         n=number,
     )
-    both.room.sql(
-        "UPDATE payment_attempts SET asked_at = asked_at - cast(:by AS interval) WHERE tracking_number = :n",
-        by=by,
-        n=number,
-    )
+    both.room.asked_earlier(number, by)
 
 
 def failed_as(both: TwoPsps, number: str) -> str | None:
@@ -282,8 +280,8 @@ def test_a_psp_whose_index_may_be_behind_is_asked_again_and_nobody_else(both: Tw
     run = replace(both.room.run, psp_for=lambda account: cast("Psp", _BehindItsTime(psp_for(account))))
     number = both.room.locked(fresh_card(DROPPED))
     pay(run, number)
-    before = both.room.attempt(number)
     age(both, number, timedelta(seconds=61))
+    before = both.room.attempt(number)
     look_up(run, number)
 
     assert pay(run, number)
@@ -457,7 +455,7 @@ def test_a_capture_that_comes_while_the_second_is_asked_is_the_orders_and_the_se
     both.sandboxes[FIRST].set_faults(memory="successes", next=[{"kind": "declineSoft"}])
     number = both.room.locked()
 
-    def told(_: Account) -> None:
+    def told() -> None:
         both.room.tell(both.room.attempts(number)[0], late_charge(both, number), actor="webhook")
 
     assert pay(both.asking(SECOND, told), number)
@@ -472,7 +470,7 @@ def test_a_webhook_that_tells_of_the_no_first_does_not_stop_the_failover(both: T
     says_softly_no(both)
     number = both.room.locked()
 
-    def told(_: Account) -> None:
+    def told() -> None:
         attempt = both.room.attempt(number)
         both.room.tell(attempt, Declined(DeclineReason.DO_NOT_HONOR, soft=True), actor="webhook")
         assert both.room.state(number) is OrderState.OFFER_LOCKED
@@ -504,3 +502,14 @@ def test_a_soft_no_goes_on_on_any_channel(both: TwoPsps, payment: Document | Non
 
     assert [provider for provider, _ in both.tried(number)] == [FIRST, SECOND]
     assert both.room.state(number) in (OrderState.CONFIRMING, OrderState.CAPTURED)
+
+
+def test_the_first_psp_is_cut_off_after_each_charge_and_nobody_pays_twice(
+    both: TwoPsps, say: Callable[[str], None]
+) -> None:
+    """C10, twenty times; five hundred times in tests/bench/test_failover_500.py."""
+    figures = cut_after_each_charge(both, 20)
+    say(f"{figures.orders} orders cut off at their first PSP, charges asked of each: {dict(figures.calls)}")
+
+    assert figures.broken == []
+    assert figures.orders == 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -156,6 +157,15 @@ class EngineRoom:
     def forget_traffic(self) -> None:
         """Let the calls to the PSP so far be nobody's memory: neither its breaker nor its pauses outlive a test."""
         lanes.forget(self.run.vault.redis, self.account)
+
+    def asked_earlier(self, number: str, by: timedelta) -> None:
+        """Let the order's PSPs have been asked *by* earlier."""
+        self.sql(
+            "UPDATE payment_attempts SET asked_at = asked_at - cast(:by AS interval),"
+            " started_at = started_at - cast(:by AS interval) WHERE tracking_number = :number",
+            by=by,
+            number=number,
+        )
 
     def until_lease_ended(self, number: str) -> None:
         """Wait until the database's clock is past the order's lease."""

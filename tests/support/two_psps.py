@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
+from urllib.parse import urlencode
 
 from shared.config import Settings
 from shared.domain.cards import Card
@@ -38,8 +39,9 @@ class TwoPsps:
 
     def charges(self, provider: str, number: str) -> list[Document]:
         """What a PSP's books hold of an order."""
-        rows = self.sandboxes[provider].charges(self.accounts[provider])
-        return [row for row in rows if row["merchantReference"] == number]
+        asked = urlencode({"merchantReference": number, "accountId": self.accounts[provider].account_id})
+        rows: list[Document] = self.sandboxes[provider].get(f"/ledger?{asked}")["charges"]
+        return rows
 
     def live(self, number: str) -> list[str]:
         """Who holds money of an order that was not given back, a name a capture."""
@@ -67,19 +69,19 @@ class TwoPsps:
         )
         return psp_for(self.accounts[provider]).charge(asked)
 
-    def asking(self, provider: str, meanwhile: Callable[[Account], None]) -> Runtime:
+    def asking(self, provider: str, meanwhile: Callable[[], None]) -> Runtime:
         """The engine room where *meanwhile* happens between the request to *provider* and its answer."""
 
-        def made(account: Account) -> Psp:
-            real = psp_for(account)
-            return real if account.provider != provider else cast("Psp", _Watched(real, account, meanwhile))
+        def told(account: Account, _: ChargeRequest) -> None:
+            if account.provider == provider:
+                meanwhile()
 
-        return replace(self.room.run, psp_for=made)
+        return asking(self.room.run, after=told)
 
     def dies_while_asking(self, provider: str, number: str) -> None:
         """Run the pay step in a worker that dies once *provider* has its request."""
 
-        def die(_: Account) -> None:
+        def die() -> None:
             raise Killed
 
         try:
@@ -99,21 +101,35 @@ class TwoPsps:
             accounts.save(conn, self.room.run.keyring, account, rank=RANKS[provider], enabled=enabled)
 
 
+Moment = Callable[[Account, ChargeRequest], None]
+
+
+def _nothing(_account: Account, _request: ChargeRequest) -> None:
+    """What happens where a test wants nothing to happen."""
+
+
+def asking(run: Runtime, *, before: Moment = _nothing, after: Moment = _nothing) -> Runtime:
+    """*run*, with a moment *before* each charge is asked for and one *after* its answer came."""
+    return replace(run, psp_for=lambda account: cast("Psp", _Watched(psp_for(account), account, before, after)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A PSP of which the test knows when it has been asked."""
+    """A PSP of which the test knows when it is asked."""
 
     psp: Psp
     account: Account
-    meanwhile: Callable[[Account], None]
+    before: Moment
+    after: Moment
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.psp, name)
 
     def charge(self, request: ChargeRequest) -> PaymentOutcome:
-        """Ask, then let the test have its moment."""
+        """Ask, with the test's moments around it."""
+        self.before(self.account, request)
         outcome = self.psp.charge(request)
-        self.meanwhile(self.account)
+        self.after(self.account, request)
         return outcome
 
 
