@@ -18,7 +18,7 @@ from shared.psp.traffic.scripts import HALVED_US, HALVINGS, End
 from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import PAUSE_S, Turn, Turns
 from tests.support import children
-from tests.support.lanes import IMPATIENT, a_lane, busiest, calls_of, ends, is_sent, turns_of
+from tests.support.lanes import IMPATIENT, a_lane, busiest, calls_of, ends, is_sent, says_429, turns_of
 from tests.support.own_redis import own_redis
 
 RATE = 25.0
@@ -130,15 +130,7 @@ def test_a_call_that_was_held_up_asks_for_another_slot(turns: Turns) -> None:
 
     assert isinstance(again, Turn)
     assert again is not turn
-    assert again.is_in_time
-
-
-def says_429(turns: Turns, redis: Redis, lane: Lane, *, retry_after_s: float = 5.0) -> None:
-    """The PSP says 429 once the pause for the last one is just over."""
-    if redis.hget(f"{lane.name}:gate", "pause"):
-        seconds, micros = redis.time()
-        redis.hset(f"{lane.name}:gate", "pause", str(seconds * 1_000_000 + micros))
-    turns.ended(lane, Ended(End.PACED, 5, retry_after_s=retry_after_s))
+    assert again.is_in_time()
 
 
 def step_of(gate: SharedGate, lane: Lane) -> float:

@@ -20,7 +20,7 @@ from shared.psp.traffic.records import BELIEVED_S, Records
 from shared.psp.traffic.scripts import SLOTS, End
 from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import Turns
-from tests.support.lanes import IMPATIENT, a_lane, ends, opens, turns_of
+from tests.support.lanes import IMPATIENT, a_lane, ends, opens, says_429, turns_of
 from tests.support.own_redis import own_redis
 from tests.support.psp import until
 from tests.support.selling import NOWHERE
@@ -122,7 +122,8 @@ def test_an_operator_is_shown_breaker_and_bucket(redis: Redis, turns: Turns) -> 
 
     opens(turns, lane)
     turns.turn(lane, Errand.NEW)
-    turns.ended(lane, Ended(End.PACED, 1, retry_after_s=5.0))
+    for _ in range(2):
+        says_429(turns, redis, lane)
     standing = Records(redis, IMPATIENT).standing(lane)
 
     assert standing.record.is_away

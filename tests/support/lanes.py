@@ -53,13 +53,21 @@ def opens(turns: Turns, lane: Lane) -> None:
     ends(turns, lane, *[End.UNANSWERED] * IMPATIENT.breaker_calls)
 
 
+def says_429(turns: Turns, redis: Redis, lane: Lane, *, retry_after_s: float = 5.0) -> None:
+    """The PSP says 429 once the pause for the last one is just over."""
+    if redis.hget(f"{lane.name}:gate", "pause"):
+        seconds, micros = redis.time()
+        redis.hset(f"{lane.name}:gate", "pause", str(seconds * 1_000_000 + micros))
+    turns.ended(lane, Ended(End.PACED, 5, retry_after_s=retry_after_s))
+
+
 def is_sent(turns: Turns, lane: Lane, errand: Errand = Errand.NEW) -> bool:
     """Whether a call may go now."""
     turn = turns.turn(lane, errand)
     if isinstance(turn, Later):
         return False
     with turn:
-        return True
+        return not isinstance(turns.in_time(turn), Later)
 
 
 def calls_of(vault_url: str, lane: Lane, threads: int, until_s: float) -> list[float]:
@@ -71,8 +79,10 @@ def calls_of(vault_url: str, lane: Lane, threads: int, until_s: float) -> list[f
         def call() -> None:
             while time.monotonic() < until_s:
                 turn = turns.turn(lane, Errand.AT_ONCE)
-                if not isinstance(turn, Later):
-                    with turn:
+                if isinstance(turn, Later):
+                    continue
+                with turn:
+                    if not isinstance(turns.in_time(turn), Later):
                         made.append(time.monotonic())
                         turns.ended(lane, Ended(End.GOOD, 1))
 

@@ -40,6 +40,10 @@ class PspSide:
             if row["state"] in LIVE
         ]
 
+    def traffic(self, account_id: str) -> Document:
+        """How often an account called, in all and in its busiest second, and how often it was refused for it."""
+        return self._get(f"/traffic/{account_id}")
+
     def set_faults(self, **faults: Any) -> None:
         """POST /faults."""
         self._http.post(f"{self.base_url}/faults", json=faults).raise_for_status()

@@ -95,17 +95,20 @@ class GuardedPsp:
     def _call(
         self, errand: Errand, ask: Callable[[], T], refused: Callable[[str, timedelta], T], end_of: Callable[[T], End]
     ) -> T:
-        mine = held(self.lane)
-        if mine is not None:
-            turn = self.turns.in_time(mine)
-            return refused(turn.why, turn.due_in) if isinstance(turn, Later) else self._ask(turn, ask, end_of)
+        if (mine := held(self.lane)) is not None:
+            return self._ask(mine, ask, refused, end_of)
         own = self.turns.turn(self.lane, errand)
         if isinstance(own, Later):
             return refused(own.why, own.due_in)
-        with own as turn:
-            return self._ask(turn, ask, end_of)
+        with own:
+            return self._ask(own, ask, refused, end_of)
 
-    def _ask(self, turn: Turn, ask: Callable[[], T], end_of: Callable[[T], End]) -> T:
+    def _ask(
+        self, given: Turn, ask: Callable[[], T], refused: Callable[[str, timedelta], T], end_of: Callable[[T], End]
+    ) -> T:
+        turn = self.turns.in_time(given)
+        if isinstance(turn, Later):
+            return refused(turn.why, turn.due_in)
         began = time.monotonic()
         said = ask()
         took_ms = round(1_000 * (time.monotonic() - began))

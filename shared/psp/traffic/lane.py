@@ -31,7 +31,7 @@ class Errand(StrEnum):
     AT_ONCE = "at_once"  # Money in doubt or on its way back, or somebody who waits at our door: before all others.
 
 
-NEAR_S: Final = {Errand.NEW: 1.0, Errand.PLACED: 2.0, Errand.AT_ONCE: 2.5}
+NEAR_S: Final = {Errand.NEW: 0.5, Errand.PLACED: 2.0, Errand.AT_ONCE: 2.5}
 """How long a call may wait for its slot in its thread; whose slot is further off stands in the row. Those whose place
 came up are rung for every second and have to fit in; money in doubt finds room behind them that no payment gets."""
 LONGEST_WAIT_S: Final = 8.0

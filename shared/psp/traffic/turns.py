@@ -2,7 +2,8 @@
 
 Every process asks the shared gate, which judges by the clock of its Redis at the moment of the call. A turn that is
 near is waited for here, in the caller's thread; any other is told as Later, a place in the row, so that no thread,
-lease or attempt is held meanwhile. While that Redis is away each process paces by itself (local_gate.py).
+lease or attempt is held meanwhile. The last moments before a slot are its holder's, to get ready for its call. While
+that Redis is away each process paces by itself (local_gate.py).
 """
 
 from __future__ import annotations
@@ -31,25 +32,32 @@ log = structlog.get_logger(__name__)
 
 AWAY: Final = "breaker open"
 """Why a call was not made to a PSP that gives no answers."""
+AHEAD_S: Final = 0.2
+"""How long before its slot a turn is given: whoever has to commit an attempt does it meanwhile, and leaves in time."""
 PAUSE_S: Final = 1.0
 """How long a Redis that failed is left alone: one slow call a second and process, not each."""
+TRIES: Final = 2
+"""Slots that a caller who is held up may miss; then the row is the better place to wait."""
 _HELD: ContextVar[Turn | None] = ContextVar("psp_turn", default=None)
 
 
 @dataclass(slots=True)
 class Turn:
-    """Somebody's turn to call, now. Within its `with` the first call to its account is the one it was given for."""
+    """Somebody's turn to call. Within its `with` the first call to its account is the one it was given for."""
 
     lane: Lane
     is_probe: bool
+    slot_at: float
+    """The monotonic time at which the call may leave, and"""
     good_until: float
-    """The monotonic time after which the call would come too late."""
+    """the one after which it would come too late."""
     _let_go: Callable[[], None]
     _token: Token[Turn | None] | None = field(default=None, init=False)
 
-    @property
     def is_in_time(self) -> bool:
-        """Whether its call may still leave: always where calls are not paced, or where there is no other beside it."""
+        """Wait for its slot; whether its call may still leave. It may always where calls are not paced, or where there
+        is no other beside it."""
+        time.sleep(max(0.0, self.slot_at - time.monotonic()))
         return self.is_probe or self.lane.interval_s == 0 or time.monotonic() <= self.good_until
 
     def __enter__(self) -> Self:
@@ -96,10 +104,16 @@ class Turns:
         return came
 
     def in_time(self, turn: Turn) -> Turn | Later:
-        """*turn*, or another if its holder was held up: a call that leaves late would meet those of later slots."""
-        if turn.is_in_time:
-            return turn
-        return self._come(turn.lane, Errand.PLACED)
+        """*turn* once its slot is there, or another if its holder was held up: a call that leaves late would meet those
+        of later slots."""
+        for _ in range(TRIES):
+            if turn.is_in_time():
+                return turn
+            came = self._come(turn.lane, Errand.PLACED)
+            if isinstance(came, Later):
+                return came
+            turn = came
+        return _later(self._ask(turn.lane, Errand.PLACED, near_s=-1.0))
 
     def ended(self, lane: Lane, ended: Ended) -> timedelta:
         """Note how a call ended; where it met 429, when it has its next turn."""
@@ -112,18 +126,16 @@ class Turns:
         return timedelta(seconds=place_s)
 
     def _come(self, lane: Lane, errand: Errand) -> Turn | Later:
-        for _ in range(2):  # Who is held up once may be so twice; then the row is the better place to wait.
-            asked_at = time.monotonic()
-            told = self._ask(lane, errand, near_s=NEAR_S[errand])
-            if not told.goes:
-                return _later(told)
-            time.sleep(told.after_s)
-            let_go = partial(self._hands.let_go, lane.name)
-            turn = Turn(lane, told.is_probe, asked_at + told.after_s + LATE_S, let_go)
-            if turn.is_in_time:
-                return turn
-            errand = Errand.PLACED if errand is Errand.NEW else errand
-        return _later(self._ask(lane, errand, near_s=-1.0))
+        asked_at = time.monotonic()
+        told = self._ask(lane, errand, near_s=NEAR_S[errand])
+        if not told.goes:
+            return _later(told)
+        # Redis judged somewhere between asking and hearing: it leaves after its slot by the later reckoning, and is
+        # late by the sooner one.
+        slot_at = time.monotonic() + told.after_s
+        time.sleep(max(0.0, told.after_s - AHEAD_S))
+        let_go = partial(self._hands.let_go, lane.name)
+        return Turn(lane, told.is_probe, slot_at, asked_at + told.after_s + LATE_S, let_go)
 
     def _ask(self, lane: Lane, errand: Errand, *, near_s: float) -> Told:
         if self._is_shared():
