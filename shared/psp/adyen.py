@@ -136,7 +136,9 @@ class AdyenPsp:
                 return kept or Unanswered("answer names no stored method")
             case Challenged():
                 return Declined(DeclineReason.AUTHENTICATION_FAILED)
-            case Declined() | NotSent() | Unanswered() as other:
+            case Declined(reason=reason):
+                return Declined(reason)
+            case NotSent() | Unanswered() as other:
                 return other
             case Pending():
                 return Unanswered("a card is not kept yet")

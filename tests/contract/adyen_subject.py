@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
 
-from shared.domain.outcomes import Challenge
+from shared.domain.outcomes import Challenge, DeclineReason, LookUpOutcome, Unanswered
 from shared.psp.adyen import AdyenPsp
 from shared.psp.http import Http
-from shared.psp.port import Account, EventKind, Psp, PspEvent
+from shared.psp.port import Account, ChargeRequest, EventKind, Psp, PspEvent
 from tests.support.adyen_fake.fake import AdyenFake, running
 from tests.support.psp import Receiver
 
@@ -27,6 +27,12 @@ class AdyenSubject:
     account: Account
     hooks: Receiver
     fake: AdyenFake = field(repr=False)
+    cancelled: DeclineReason = DeclineReason.SHOPPER_CANCELLED
+    asks_for_account: bool = True
+    tells_pending_transfer: bool = False
+    event_names_kept: bool = False
+    signs_the_body: bool = False
+    _told: list[PspEvent] = field(default_factory=list)
 
     def shopper(self, challenge: Challenge, decision: str) -> str:
         """Press a button of the hosted page."""
@@ -36,6 +42,17 @@ class AdyenSubject:
     def live_captures(self) -> list[tuple[str, int, str]]:
         """From the fake's books."""
         return self.fake.live_captures(self.account)
+
+    def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
+        """None: what is signed stands in the body."""
+        return {}
+
+    def verdict(self, request: ChargeRequest) -> LookUpOutcome:
+        """Told: Adyen cannot be asked."""
+        while not self.hooks.hooks.empty():
+            self._told.append(self.told())
+        mine = [one.outcome for one in self._told if one.psp_key == request.psp_key]
+        return mine[-1] or Unanswered("nothing told") if mine else Unanswered("nothing told")
 
     def told(self) -> PspEvent:
         """The next notification, as the adapter reads it."""

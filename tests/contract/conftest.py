@@ -62,8 +62,20 @@ def sandbox_subject(psp_process: Sandbox, hooks: Receiver, http: Http) -> Sandbo
     return SandboxSubject(SandboxPsp(account, http), account, hooks, psp_process)
 
 
-@pytest.fixture(params=["sandbox", "stripe"])
+@pytest.fixture(params=["sandbox", "stripe", "adyen"])
 def subject(request: pytest.FixtureRequest) -> Subject:
     """Every adapter we have, one after the other."""
     found: Subject = request.getfixturevalue(f"{request.param}_subject")
+    return found
+
+
+@pytest.fixture(params=["sandbox", "stripe"])
+def asked_subject(request: pytest.FixtureRequest) -> Subject:
+    """Every adapter whose PSP can be asked: what became of a charge, and of a return, is said at once.
+
+    One that cannot keeps the same promises by notifications, in tests of its own (test_adyen_returns.py and others).
+    """
+    found: Subject = request.getfixturevalue(f"{request.param}_subject")
+    assert found.psp.capabilities.looks_up
+    assert found.psp.capabilities.lists_charges
     return found

@@ -13,10 +13,11 @@ import httpx
 import pytest
 from stripe import WebhookSignature
 
-from shared.domain.outcomes import Challenge, DeclineReason
+from shared.domain.outcomes import Challenge, DeclineReason, LookUpOutcome
 from shared.psp.http import Http
-from shared.psp.port import Account, Psp
+from shared.psp.port import Account, ChargeRequest, Psp
 from shared.psp.stripe import StripePsp
+from tests.contract.subject import query_of
 from tests.support.psp import Receiver
 from tests.support.stripe_fake.server import StripeFake, stripe_fake
 
@@ -34,6 +35,7 @@ class StripeSubject:
     asks_for_account: bool = True
     tells_pending_transfer: bool = False
     event_names_kept: bool = False
+    signs_the_body: bool = True
 
     def shopper(self, challenge: Challenge, decision: str) -> str:
         """Press a button of a page."""
@@ -51,6 +53,10 @@ class StripeSubject:
         """Stripe's header for *body*, in which the id stands."""
         secret = self.account.credentials["webhookSecret"]
         return {"Stripe-Signature": WebhookSignature.generate_signature_header(body, secret, int(now.timestamp()))}
+
+    def verdict(self, request: ChargeRequest) -> LookUpOutcome:
+        """Asked."""
+        return self.psp.look_up(query_of(request))
 
 
 @pytest.fixture(scope="session")

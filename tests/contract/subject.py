@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from typing import Any, Final, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 from standardwebhooks import Webhook
 
 from shared.domain.cards import Card
 from shared.domain.money import Money
-from shared.domain.outcomes import Captured, Challenge, DeclineReason, ReturnOutcome
+from shared.domain.outcomes import Captured, Challenge, Challenged, DeclineReason, LookUpOutcome, ReturnOutcome
 from shared.psp.port import Account, Channel, ChargeQuery, ChargeRequest, Psp
 from tests.support.psp import Receiver, Sandbox
 
@@ -37,6 +38,8 @@ class Subject(Protocol):
     """Whether an event tells that a shopper took the details of a transfer."""
     event_names_kept: bool
     """Whether an event of a capture tells what was kept with it; else a look-up does."""
+    signs_the_body: bool
+    """Whether an event is signed as a whole, by its headers; else some fields of it are."""
 
     def shopper(self, challenge: Challenge, decision: str) -> str:
         """Approve, decline or cancel on the PSP's page; where the browser is sent then."""
@@ -48,6 +51,10 @@ class Subject(Protocol):
 
     def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
         """The headers under which the PSP sends *body* to this account."""
+        ...
+
+    def verdict(self, request: ChargeRequest) -> LookUpOutcome:
+        """What has become of a payment, as the steps learn it: asked, or told by the last event."""
         ...
 
 
@@ -63,6 +70,7 @@ class SandboxSubject:
     asks_for_account: bool = False
     tells_pending_transfer: bool = True
     event_names_kept: bool = True
+    signs_the_body: bool = True
 
     def shopper(self, challenge: Challenge, decision: str) -> str:
         """Press a button of the hosted page."""
@@ -81,6 +89,10 @@ class SandboxSubject:
         signature = Webhook(self.account.credentials["webhookSecret"]).sign(event_id, now, body)
         stamp = str(int(now.timestamp()))
         return {"webhook-id": event_id, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+    def verdict(self, request: ChargeRequest) -> LookUpOutcome:
+        """Asked."""
+        return self.psp.look_up(query_of(request))
 
 
 _numbers = count(1)
@@ -112,6 +124,19 @@ def a_request(number: str = SUCCESS, **changes: Any) -> ChargeRequest:
 def query_of(request: ChargeRequest, reference: str | None = None) -> ChargeQuery:
     """The look-up that means this attempt."""
     return ChargeQuery(request.psp_key, request.merchant_reference, reference)
+
+
+def name_of(challenged: Challenged) -> str:
+    """The reference of a charge that waits for its shopper, at a PSP that names it by then."""
+    assert challenged.reference is not None
+    return challenged.reference
+
+
+def came_back(subject: Subject, request: ChargeRequest, came_to: str) -> ChargeQuery:
+    """The look-up that means this attempt, with what the shopper's browser brought along where its PSP wants that."""
+    fields = {name: values[0] for name, values in parse_qs(urlsplit(came_to).query).items()}
+    brought = {name: fields[name] for name in subject.psp.capabilities.brings}
+    return ChargeQuery(request.psp_key, request.merchant_reference, None, brought)
 
 
 def give_back(psp: Psp, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:

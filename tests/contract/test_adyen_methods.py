@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.domain.outcomes import Captured, Challenged, Declined, DeclineReason, KeptMethod, NotSent, Unanswered
-from shared.psp.port import Channel
 from tests.contract.adyen_subject import AdyenSubject
-from tests.contract.subject import a_request, card, query_of
-from tests.contract.test_adyen_charges import back
+from tests.contract.subject import a_request, came_back, card
 
 
 def _kept(subject: AdyenSubject, number: str = "5555555555554444") -> KeptMethod:
@@ -36,7 +34,9 @@ def test_a_challenged_charge_keeps_its_card_once_it_is_captured(adyen_subject: A
     request = a_request("4000002760003184", keep_method=True)
     challenged = adyen_subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
-    told = adyen_subject.psp.look_up(back(adyen_subject, challenged.challenge, "approve", query_of(request)))
+    told = adyen_subject.psp.look_up(
+        came_back(adyen_subject, request, adyen_subject.shopper(challenged.challenge, "approve"))
+    )
     assert isinstance(told, Captured)
     assert told.kept is not None
     assert (told.kept.masked_number, told.kept.card_type) == ("400000******3184", "VISA")
@@ -49,14 +49,6 @@ def test_a_card_is_kept_without_a_charge(adyen_subject: AdyenSubject) -> None:
     assert adyen_subject.fake.calls[-1][2]["amount"] == {"currency": "EUR", "value": 0}
     assert adyen_subject.live_captures() == []
     assert isinstance(adyen_subject.psp.charge(a_request(token=kept.token)), Captured)
-
-
-def test_keeping_twice_under_one_key_makes_one_token_and_under_two_keys_two(adyen_subject: AdyenSubject) -> None:
-    def keep(key: str) -> object:
-        return adyen_subject.psp.keep_card(card(), customer_urn="cu.00.482", psp_key=key)
-
-    assert keep("k1") == keep("k1")
-    assert keep("k1") != keep("k2")
 
 
 @pytest.mark.parametrize(
@@ -72,36 +64,12 @@ def test_a_card_that_is_refused_is_not_kept(adyen_subject: AdyenSubject, number:
     assert refused.reason is reason
 
 
-def test_a_kept_card_can_still_be_declined_when_charged(adyen_subject: AdyenSubject) -> None:
-    kept = _kept(adyen_subject, "4000000000000341")
-    assert isinstance(adyen_subject.psp.charge(a_request(token=kept.token)), Declined)
-
-
-def test_a_forgotten_token_is_gone_and_forgetting_it_again_is_still_true(adyen_subject: AdyenSubject) -> None:
-    kept = _kept(adyen_subject)
-    assert adyen_subject.psp.forget_token(kept.token)
-    assert adyen_subject.psp.forget_token(kept.token)
-    outcome = adyen_subject.psp.charge(a_request(token=kept.token))
-    assert outcome == Declined(DeclineReason.METHOD_GONE)
-
-
 def test_a_shopper_whose_name_wants_escaping_is_found_again(adyen_subject: AdyenSubject) -> None:
     kept = adyen_subject.psp.keep_card(card(), customer_urn="cu/ä&b c#1", psp_key="k")
     assert isinstance(kept, KeptMethod)
     stored_id = kept.token.partition("@")[0]
     assert adyen_subject.psp.forget_token(kept.token)
     assert stored_id not in adyen_subject.fake.books.stored
-
-
-def test_a_kept_wallet_is_charged_without_the_page(adyen_subject: AdyenSubject) -> None:
-    request = a_request(channel=Channel.PAYPAL, keep_method=True)
-    challenged = adyen_subject.psp.charge(request)
-    assert isinstance(challenged, Challenged)
-    told = adyen_subject.psp.look_up(back(adyen_subject, challenged.challenge, "approve", query_of(request)))
-    assert isinstance(told, Captured)
-    assert told.kept is not None
-    assert told.kept.masked_number is None
-    assert isinstance(adyen_subject.psp.charge(a_request(channel=Channel.PAYPAL, token=told.kept.token)), Captured)
 
 
 def test_trouble_while_keeping_or_forgetting_is_told_apart_from_a_verdict(adyen_subject: AdyenSubject) -> None:

@@ -17,8 +17,7 @@ from shared.psp.adyen import AdyenPsp
 from shared.psp.http import Http
 from shared.psp.port import ChargeRequest
 from tests.contract.adyen_subject import AdyenSubject
-from tests.contract.subject import a_request, card, query_of
-from tests.contract.test_adyen_charges import back
+from tests.contract.subject import a_request, came_back, card
 from tests.support import evil
 
 WRITTEN = (
@@ -68,7 +67,7 @@ def test_what_the_browser_brought_is_told_again_until_it_is_answered(adyen_subje
     request = a_request("4000002760003184")
     challenged = adyen_subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
-    query = back(adyen_subject, challenged.challenge, "approve", query_of(request))
+    query = came_back(adyen_subject, request, adyen_subject.shopper(challenged.challenge, "approve"))
     adyen_subject.fake.troubles.add(kind, on="details")
     assert isinstance(adyen_subject.psp.look_up(query), Unanswered)
     assert isinstance(adyen_subject.psp.look_up(query), Captured)

@@ -37,43 +37,43 @@ def test_an_event_names_its_charge_and_tells_what_a_look_up_would(subject: Subje
     assert event.outcome == (captured if subject.event_names_kept else replace(captured, kept=None))
 
 
-def test_every_move_of_a_charge_is_told(subject: Subject) -> None:
+def test_every_move_of_a_charge_is_told(asked_subject: Subject) -> None:
     def told() -> object:
-        hook = subject.hooks.next()
-        return subject.psp.read_event(hook.headers, hook.body, now=_now()).outcome
+        hook = asked_subject.hooks.next()
+        return asked_subject.psp.read_event(hook.headers, hook.body, now=_now()).outcome
 
-    declined = subject.psp.charge(a_request("4000000000009995"))
+    declined = asked_subject.psp.charge(a_request("4000000000009995"))
     assert isinstance(declined, Declined)
     assert told() == declined
     request = a_request(channel=Channel.BANK)
-    challenged = subject.psp.charge(request)
+    challenged = asked_subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
     assert told() == challenged
     assert challenged.reference is not None
-    subject.shopper(challenged.challenge, "approve")
-    if subject.tells_pending_transfer:
+    asked_subject.shopper(challenged.challenge, "approve")
+    if asked_subject.tells_pending_transfer:
         assert isinstance(told(), Pending)
     assert told() == Captured(challenged.reference, request.money)
-    give_back(subject.psp, challenged.reference, request.money, psp_key="back")
+    give_back(asked_subject.psp, challenged.reference, request.money, psp_key="back")
     assert told() == Returned(challenged.reference)
-    cancelled = subject.psp.charge(a_request("4000002760003184"))
+    cancelled = asked_subject.psp.charge(a_request("4000002760003184"))
     assert isinstance(cancelled, Challenged)
     told()
-    subject.shopper(cancelled.challenge, "cancel")
-    assert told() == Declined(subject.cancelled, cancelled.reference)
+    asked_subject.shopper(cancelled.challenge, "cancel")
+    assert told() == Declined(asked_subject.cancelled, cancelled.reference)
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])
-def test_an_event_outside_the_window_is_refused(subject: Subject, minutes: int) -> None:
-    hook = _hook(subject)
+def test_an_event_outside_the_window_is_refused(asked_subject: Subject, minutes: int) -> None:
+    hook = _hook(asked_subject)
     with pytest.raises(BadSignature):
-        subject.psp.read_event(hook.headers, hook.body, now=_now() + timedelta(minutes=minutes))
+        asked_subject.psp.read_event(hook.headers, hook.body, now=_now() + timedelta(minutes=minutes))
 
 
 @pytest.mark.parametrize("minutes", [-4, 4])
-def test_an_event_inside_the_window_is_read(subject: Subject, minutes: int) -> None:
-    hook = _hook(subject)
-    event = subject.psp.read_event(hook.headers, hook.body, now=_now() + timedelta(minutes=minutes))
+def test_an_event_inside_the_window_is_read(asked_subject: Subject, minutes: int) -> None:
+    hook = _hook(asked_subject)
+    event = asked_subject.psp.read_event(hook.headers, hook.body, now=_now() + timedelta(minutes=minutes))
     assert event.kind is EventKind.CHARGE
 
 
@@ -86,17 +86,25 @@ RETOLD: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+SAME_WORDS = (RETOLD["one byte more"], RETOLD["serialised again"])
+"""What changes no field: a PSP that signs fields, as Adyen does, has signed this, too."""
+
+
 @pytest.mark.parametrize("retell", RETOLD.values(), ids=RETOLD)
 def test_an_event_whose_body_was_tampered_with_is_refused(subject: Subject, retell: Callable[[bytes], bytes]) -> None:
     hook = _hook(subject)
     assert retell(hook.body) != hook.body
+    if retell in SAME_WORDS and not subject.signs_the_body:
+        event = subject.psp.read_event(hook.headers, hook.body, now=_now())
+        assert subject.psp.read_event(hook.headers, retell(hook.body), now=_now()) == event
+        return
     with pytest.raises(BadSignature):
         subject.psp.read_event(hook.headers, retell(hook.body), now=_now())
 
 
-def test_an_event_without_its_headers_is_refused(subject: Subject) -> None:
+def test_an_event_without_its_headers_is_refused(asked_subject: Subject) -> None:
     with pytest.raises(BadSignature):
-        subject.psp.read_event({}, _hook(subject).body, now=_now())
+        asked_subject.psp.read_event({}, _hook(asked_subject).body, now=_now())
 
 
 TAMPERED: dict[str, dict[str, str]] = {
@@ -142,12 +150,12 @@ def test_both_secrets_of_a_rotation_verify(sandbox_subject: SandboxSubject, http
 
 
 @pytest.mark.parametrize("body", ['{"id": "evt_1", "type": "payout.paid"}', "not json", "[]", '{"type": "charge.x"}'])
-def test_a_signed_event_we_do_not_understand_is_kept_as_other(subject: Subject, body: str) -> None:
+def test_a_signed_event_we_do_not_understand_is_kept_as_other(asked_subject: Subject, body: str) -> None:
     now = _now()
-    headers = subject.sign(body, event_id="evt_1", now=now)
-    event = subject.psp.read_event(headers, body.encode(), now=now)
+    headers = asked_subject.sign(body, event_id="evt_1", now=now)
+    event = asked_subject.psp.read_event(headers, body.encode(), now=now)
     assert (event.kind, event.psp_key, event.outcome) == (EventKind.OTHER, None, None)
-    again = subject.psp.read_event(headers, body.encode(), now=now)
+    again = asked_subject.psp.read_event(headers, body.encode(), now=now)
     assert event.event_id == again.event_id  # Kept once, however often it comes.
     if '"id"' in body:
         assert event.event_id == "evt_1"

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Challenged, Declined, Pending, Returned, Unanswered
 from shared.psp.port import Channel
 from tests.contract.subject import SandboxSubject, Subject, a_request, query_of
+
+
+@pytest.fixture
+def subject(asked_subject: Subject) -> Subject:
+    """PSPs that say at once what became of a return; one that tells later is tried in test_adyen_returns.py."""
+    return asked_subject
 
 
 def _captured(subject: Subject) -> tuple[Captured, Money]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.domain.outcomes import Captured, Challenged, Declined, DeclineReason, KeptMethod, NotSent, Unanswered
 from shared.psp.port import Channel
-from tests.contract.subject import SandboxSubject, Subject, a_request, card, query_of
+from tests.contract.subject import SandboxSubject, Subject, a_request, came_back, card
 
 
 def _kept(subject: Subject, number: str = "5555555555554444") -> KeptMethod:
@@ -29,8 +29,8 @@ def test_a_challenged_charge_keeps_its_card_once_it_is_captured(subject: Subject
     request = a_request("4000002760003184", keep_method=True)
     challenged = subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
-    subject.shopper(challenged.challenge, "approve")
-    told = subject.psp.look_up(query_of(request))
+    came_to = subject.shopper(challenged.challenge, "approve")
+    told = subject.psp.look_up(came_back(subject, request, came_to))
     assert isinstance(told, Captured)
     assert told.kept is not None
 
@@ -73,8 +73,8 @@ def test_a_kept_wallet_is_charged_without_the_page(subject: Subject) -> None:
     request = a_request(channel=Channel.PAYPAL, keep_method=True)
     challenged = subject.psp.charge(request)
     assert isinstance(challenged, Challenged)
-    subject.shopper(challenged.challenge, "approve")
-    told = subject.psp.look_up(query_of(request))
+    came_to = subject.shopper(challenged.challenge, "approve")
+    told = subject.psp.look_up(came_back(subject, request, came_to))
     assert isinstance(told, Captured)
     assert told.kept is not None
     assert told.kept.masked_number is None

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.domain.outcomes import Captured, Declined, Returned, Unanswered
 from shared.psp.http import Http
 from shared.psp.port import ChargePage, ChargeRecord, Psp
 from shared.psp.sandbox import SandboxPsp
 from tests.contract.subject import SandboxSubject, Subject, a_request, give_back
+
+
+@pytest.fixture
+def subject(asked_subject: Subject) -> Subject:
+    """PSPs that list what they hold."""
+    return asked_subject
 
 
 def listed(psp: Psp, since: datetime) -> list[ChargeRecord]:

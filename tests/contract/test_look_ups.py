@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shared.domain.outcomes import Absent, Captured, Challenged, Declined, DeclineReason, Unanswered
 from shared.psp.http import Http
 from shared.psp.port import ChargeQuery
 from shared.psp.sandbox import SandboxPsp
 from tests.contract.subject import SandboxSubject, Subject, a_request, query_of
+
+
+@pytest.fixture
+def subject(asked_subject: Subject) -> Subject:
+    """PSPs that can be asked."""
+    return asked_subject
 
 
 def test_a_charge_is_found_by_its_key_and_by_its_reference(subject: Subject) -> None:

@@ -24,7 +24,7 @@ from shared.psp.port import Channel, ChargePage, ChargeRequest, PspEvent
 from shared.psp.stripe import StripePsp
 from shared.psp.stripe_money import from_stripe, to_stripe
 from tests.contract.stripe_subject import StripeSubject
-from tests.contract.subject import RETURN_URL, a_request, query_of
+from tests.contract.subject import RETURN_URL, a_request, name_of, query_of
 from tests.support.psp import until
 
 
@@ -57,7 +57,7 @@ def test_what_stripe_must_ask_the_shopper_for_is_asked_on_its_own_page(
 ) -> None:
     _, challenged = _challenged(stripe_subject, channel=channel, keep_method=keep)
     assert _paths(stripe_subject)[-1] == path
-    assert challenged.reference.startswith("pi_")
+    assert name_of(challenged).startswith("pi_")
 
 
 @pytest.mark.parametrize("channel", [Channel.KLARNA, Channel.SEPA])
@@ -75,7 +75,7 @@ def test_a_shopper_who_was_refused_on_the_page_may_try_again_there(stripe_subjec
     assert stripe_subject.shopper(challenged.challenge, "cancel") == RETURN_URL
     assert stripe_subject.psp.look_up(query_of(request)) == challenged
     stripe_subject.shopper(challenged.challenge, "approve")
-    captured = Captured(challenged.reference, request.money)
+    captured = Captured(name_of(challenged), request.money)
     assert stripe_subject.psp.look_up(query_of(request)) == captured
     told = [_read(stripe_subject).outcome for _ in range(2)]
     assert told == [None, captured]
@@ -83,11 +83,11 @@ def test_a_shopper_who_was_refused_on_the_page_may_try_again_there(stripe_subjec
 
 def test_a_void_closes_the_page_and_nothing_is_captured_there_after_it(stripe_subject: StripeSubject) -> None:
     request, challenged = _challenged(stripe_subject, channel=Channel.SEPA)
-    assert stripe_subject.psp.void(challenged.reference, psp_key="v") == Returned(challenged.reference)
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
     stripe_subject.shopper(challenged.challenge, "approve")
     assert stripe_subject.live_captures() == []
-    assert stripe_subject.psp.look_up(query_of(request)) == Returned(challenged.reference)
-    assert stripe_subject.psp.void(challenged.reference, psp_key="v") == Returned(challenged.reference)
+    assert stripe_subject.psp.look_up(query_of(request)) == Returned(name_of(challenged))
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
 
 
 def test_a_void_of_a_page_whose_answers_are_lost_is_unanswered_and_can_be_said_again(
@@ -96,18 +96,18 @@ def test_a_void_of_a_page_whose_answers_are_lost_is_unanswered_and_can_be_said_a
     _, challenged = _challenged(stripe_subject, channel=Channel.KLARNA)
     for trouble in ("drop", "malformed"):
         stripe_subject.fake.faults.add(trouble, on="lookUp")
-        assert isinstance(stripe_subject.psp.void(challenged.reference, psp_key="v"), Unanswered)
-    assert stripe_subject.psp.void(challenged.reference, psp_key="v") == Returned(challenged.reference)
+        assert isinstance(stripe_subject.psp.void(name_of(challenged), psp_key="v"), Unanswered)
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
 
 
 def test_a_debit_on_its_way_cannot_be_voided_and_is_refunded_once_it_is_here(stripe_subject: StripeSubject) -> None:
     request, challenged = _challenged(stripe_subject, channel=Channel.SEPA)
     stripe_subject.shopper(challenged.challenge, "approve")
     assert isinstance(stripe_subject.psp.look_up(query_of(request)), Pending)
-    assert isinstance(stripe_subject.psp.void(challenged.reference, psp_key="v"), Unanswered)
-    captured = Captured(challenged.reference, request.money)
+    assert isinstance(stripe_subject.psp.void(name_of(challenged), psp_key="v"), Unanswered)
+    captured = Captured(name_of(challenged), request.money)
     assert until(lambda: stripe_subject.psp.look_up(query_of(request)) == captured)
-    assert stripe_subject.psp.void(challenged.reference, psp_key="v") == captured
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == captured
 
 
 def test_a_debit_that_comes_back_is_declined(stripe_subject: StripeSubject) -> None:
@@ -119,10 +119,10 @@ def test_a_debit_that_comes_back_is_declined(stripe_subject: StripeSubject) -> N
     with stripe_subject.fake.lock:
         (session,) = books.sessions.values()
         stripe_subject.fake.sessions.fail_later(books, session, "insufficient_funds")
-    declined = Declined(DeclineReason.INSUFFICIENT_FUNDS, challenged.reference)
+    declined = Declined(DeclineReason.INSUFFICIENT_FUNDS, name_of(challenged))
     assert stripe_subject.psp.look_up(query_of(request)) == declined
     told = [_read(stripe_subject).outcome for _ in range(2)]
-    assert told == [None, Declined(DeclineReason.GENERIC, challenged.reference)]
+    assert told == [None, Declined(DeclineReason.GENERIC, name_of(challenged))]
 
 
 def test_the_details_of_a_transfer_are_a_challenge_first_and_awaited_for_a_week_then(
@@ -132,9 +132,9 @@ def test_the_details_of_a_transfer_are_a_challenge_first_and_awaited_for_a_week_
     request, challenged = _challenged(stripe_subject, channel=Channel.BANK)
     assert challenged.challenge.redirect_url is not None
     assert _read(stripe_subject).outcome == challenged  # Else its shopper would lose the page.
-    pending = Pending(challenged.reference, timedelta(days=7))
+    pending = Pending(name_of(challenged), timedelta(days=7))
     assert stripe_subject.psp.look_up(query_of(request)) == pending
-    assert stripe_subject.psp.void(challenged.reference, psp_key="v") == Returned(challenged.reference)
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
 
 
 def test_euros_are_transferred_to_the_country_the_account_names(stripe_subject: StripeSubject, http: Http) -> None:
