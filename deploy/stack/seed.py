@@ -1,4 +1,4 @@
-"""Gives the stack its demo tenant: keys, limits for load tests, something to sell, and an account at the sandbox PSP.
+"""Gives the stack its demo tenant: keys, limits for load tests, something to sell, and an account at its PSP.
 
 Everything is made once and then left as somebody may have changed it. The keys' text exists only where it was
 shown, so it is kept in the stack's own folder. The PSP is told of its account at every start: its address changes
@@ -7,7 +7,6 @@ with the port of the API.
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 import uuid
@@ -15,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import httpx
 from sqlalchemy import Connection, Engine
 
 from deploy.stack.home import Home, write_json
 from deploy.stack.product import Wiring
+from deploy.stack.psps import PSPS, StackPsp
 from shared.keyring import CannotOpen, Keyring
 from shared.psp.port import Account, Channel
 from shared.store import accounts, catalogue, keys, tenants
@@ -29,7 +28,6 @@ from shared.store.tenants import MOST_PER_MINUTE, Tenant, TenantSettings
 
 TENANT_ID: Final = uuid.UUID("e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f")
 """The tenant of the published examples."""
-PROVIDER: Final = "sandbox"
 CATALOGUE: Final = Path(__file__).with_name("demo-catalogue.jsonl")
 UNLIMITED: Final = TenantSettings(
     changes_per_minute=MOST_PER_MINUTE,
@@ -39,8 +37,6 @@ UNLIMITED: Final = TenantSettings(
     default_storefront="st.00.001",
 )
 """So that load can be tried: no limit of ours is met before the machine's."""
-SECRET_BYTES: Final = 24
-"""192 bits, as Standard Webhooks recommends (24 to 64 bytes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Seeded:
     account: Account
 
 
-def seed(home: Home, engine: Engine, keyring: Keyring, wiring: Wiring) -> Seeded:
+def seed(home: Home, engine: Engine, keyring: Keyring, wiring: Wiring, psp: StackPsp) -> Seeded:
     """Make what is missing of the demo tenant."""
     file = home.path / "keys.json"
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
@@ -62,22 +58,9 @@ def seed(home: Home, engine: Engine, keyring: Keyring, wiring: Wiring) -> Seeded
             tenants.save(conn, Tenant(TENANT_ID, "demo", UNLIMITED))
             catalogue.replace(conn, TENANT_ID, [_demo_catalogue()])
         told = {role.value: _key(conn, role, kept.get(role.value)) for role in (KeyRole.STOREFRONT, KeyRole.OPERATOR)}
-        account = _account(conn, keyring, wiring)
+        account = _account(conn, keyring, wiring, psp)
     write_json(file, told)
     return Seeded(TENANT_ID, told[KeyRole.STOREFRONT], told[KeyRole.OPERATOR], account)
-
-
-def register_at_psp(seeded: Seeded, wiring: Wiring) -> None:
-    """Tell the sandbox PSP whose account it is and where its webhooks go; raises httpx.HTTPError."""
-    account = seeded.account
-    document = {
-        "accountId": account.account_id,
-        "apiKey": account.credentials["apiKey"],
-        "webhookSecret": account.credentials["webhookSecret"],
-        "webhookUrl": f"{wiring.base_url}/api/v1/c2a/psp/{account.provider}/{account.account_id}/webhook",
-        "merchantName": "Azotte demo shop",
-    }
-    httpx.post(f"{wiring.psp_url}/accounts", json=document, timeout=5.0, trust_env=False).raise_for_status()
 
 
 def _key(conn: Connection, role: KeyRole, kept: str | None) -> str:
@@ -87,27 +70,31 @@ def _key(conn: Connection, role: KeyRole, kept: str | None) -> str:
     return keys.create(conn, TENANT_ID, role, live=False)
 
 
-def _account(conn: Connection, keyring: Keyring, wiring: Wiring) -> Account:
-    try:
-        known = accounts.get(conn, keyring, TENANT_ID, PROVIDER)
-    except CannotOpen:
-        known = None  # Sealed by a keyring that was forgotten with the rest of the home: nobody can use it any more.
+def _account(conn: Connection, keyring: Keyring, wiring: Wiring, psp: StackPsp) -> Account:
+    """The account at *psp*, open for orders; one at the other PSP, from an earlier start, is closed for them."""
+    for name in PSPS.keys() - {psp.name}:
+        other = _known(conn, keyring, name)
+        if other is not None:
+            accounts.save(conn, keyring, other, enabled=False)
+    known = _known(conn, keyring, psp.name)
     account = Account(
         tenant_id=str(TENANT_ID),
-        provider=PROVIDER,
+        provider=psp.name,
         account_id=known.account_id if known else secrets.token_urlsafe(16),
-        adapter="sandbox",
+        adapter=psp.name,
         base_url=wiring.psp_url,
         channels=frozenset(Channel),
-        credentials=known.credentials if known else _fresh_credentials(),
+        credentials=known.credentials if known else psp.fresh_credentials(),
     )
     accounts.save(conn, keyring, account)
     return account
 
 
-def _fresh_credentials() -> dict[str, str]:
-    secret = base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    return {"apiKey": secrets.token_urlsafe(SECRET_BYTES), "webhookSecret": f"whsec_{secret}"}
+def _known(conn: Connection, keyring: Keyring, provider: str) -> Account | None:
+    try:
+        return accounts.get(conn, keyring, TENANT_ID, provider)
+    except CannotOpen:
+        return None  # Sealed by a keyring that was forgotten with the rest of the home: nobody can use it any more.
 
 
 def _demo_catalogue() -> list[CatalogueDocument]:

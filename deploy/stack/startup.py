@@ -1,6 +1,6 @@
 """Brings one stack up in order, and down again: servers, schema, demo tenant, PSP, API and workers.
 
-What does not wait for another starts beside it: the sandbox PSP needs no server, and what this process must load
+What does not wait for another starts beside it: the PSP needs no server, and what this process must load
 itself is loaded while PostgreSQL comes up.
 """
 
@@ -15,8 +15,9 @@ from typing import Any, Final
 from deploy.stack import ports, product, servers
 from deploy.stack.home import Home
 from deploy.stack.product import Wiring
+from deploy.stack.psps import StackPsp
 from deploy.stack.record import Record
-from deploy.stack.seed import Seeded, register_at_psp, seed
+from deploy.stack.seed import Seeded, seed
 from deploy.stack.show import Show
 from deploy.stack.supervisor import Supervisor
 from shared import keyring
@@ -37,11 +38,12 @@ class Stack:
 
     home: Home
     wiring: Wiring
+    psp: StackPsp
     facts: Mapping[str, Any]
 
 
 @contextmanager
-def started(home: Home, port: int | None, show: Show) -> Iterator[Stack]:
+def started(home: Home, port: int | None, psp: StackPsp, show: Show) -> Iterator[Stack]:
     """The stack of *home*, ready to use, supervised and recorded until the end of the block.
 
     Raises PortTaken, WaitedInVain, and what deploy.stack.servers.prepare raises.
@@ -49,7 +51,7 @@ def started(home: Home, port: int | None, show: Show) -> Iterator[Stack]:
     record = Record(home)
     supervisor = Supervisor(say=show.say, changed=record.update)
     try:
-        stack = _start(home, port, show, supervisor)
+        stack = _start(home, port, psp, show, supervisor)
         record.publish(stack.facts, supervisor)
         yield stack
     finally:
@@ -58,26 +60,26 @@ def started(home: Home, port: int | None, show: Show) -> Iterator[Stack]:
         record.close()
 
 
-def _start(home: Home, port: int | None, show: Show, supervisor: Supervisor) -> Stack:
+def _start(home: Home, port: int | None, psp: StackPsp, show: Show, supervisor: Supervisor) -> Stack:
     api_port = _api_port(home, port, show)
     own = servers.prepare(home, os.environ)
     if own.postgres is not None and own.postgres.note:
         show.say(own.postgres.note)
     wiring = _wiring(home, own, api_port)
-    sandbox = product.psp(home, wiring)
+    strangers = psp.programs(home, wiring)
     with show.working("PostgreSQL, broker and vault", then=" answer"):
-        supervisor.start([*own.programs, sandbox])
+        supervisor.start([*own.programs, *strangers])
         supervisor.wait_until_ready(own.programs)
     with show.working("schema and demo tenant", then=" are there"):
         own.provide()
-        seeded = _prepare_database(home, wiring)
+        seeded = _prepare_database(home, wiring, psp)
     ours = product.programs(home, wiring)
-    with show.working("sandbox PSP, API and workers", then=" are healthy"):
+    with show.working("PSP, API and workers", then=" are healthy"):
         supervisor.start(ours)
-        supervisor.wait_until_ready([sandbox])
-        register_at_psp(seeded, wiring)
+        supervisor.wait_until_ready(strangers)
+        psp.register(seeded.account, wiring)
         supervisor.wait_until_ready(ours)
-    return Stack(home, wiring, _facts(wiring, seeded))
+    return Stack(home, wiring, psp, _facts(wiring, seeded))
 
 
 def _api_port(home: Home, asked: int | None, show: Show) -> int:
@@ -101,11 +103,11 @@ def _wiring(home: Home, own: servers.Servers, api_port: int) -> Wiring:
     )
 
 
-def _prepare_database(home: Home, wiring: Wiring) -> Seeded:
+def _prepare_database(home: Home, wiring: Wiring, psp: StackPsp) -> Seeded:
     engine = create_engine(Settings.model_validate(wiring.settings()))
     try:
         migrate.upgrade(engine)
-        return seed(home, engine, keyring.load(wiring.keyring), wiring)
+        return seed(home, engine, keyring.load(wiring.keyring), wiring, psp)
     finally:
         engine.dispose()
 

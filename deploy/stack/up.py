@@ -13,6 +13,7 @@ from deploy.stack import account, binaries, leftovers, lock, signals
 from deploy.stack.demo import DemoFailed, run_demo
 from deploy.stack.home import Home
 from deploy.stack.postgres import DataOfAnotherVersion
+from deploy.stack.psps import PSPS
 from deploy.stack.shop import Refused
 from deploy.stack.show import Show
 from deploy.stack.startup import PortTaken, Stack, started
@@ -36,7 +37,7 @@ def main(asked: argparse.Namespace) -> int:
     """Run deploy/up; its exit code: 0 after a stop that was asked for, 1 for trouble."""
     show = Show()
     try:
-        with signals.heard(), _home(asked, show) as home, started(home, asked.port, show) as stack:
+        with signals.heard(), _home(asked, show) as home, started(home, asked.port, PSPS[asked.psp], show) as stack:
             if not asked.no_demo:
                 run_demo(stack, show)
             _tell(stack, show)
@@ -87,7 +88,8 @@ def _tell(stack: Stack, show: Show) -> None:
     show.say("")
     show.say(f"  API        {base}")
     show.say(f"  its page   {base}/docs")
-    show.say(f"  PSP        {wiring.psp_url}   ledger {wiring.psp_url}/ledger")
+    shown = f"   ledger {wiring.psp_url}{stack.psp.shows}" if stack.psp.shows else ""
+    show.say(f"  PSP        {wiring.psp_url} ({stack.psp.name}){shown}")
     show.say(f"  details    {stack.home.stack_file}   logs {stack.home.logs}")
     show.say("")
     show.say(f"  curl -s {base}/offer/bundles -H 'content-type: application/json' \\")

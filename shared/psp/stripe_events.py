@@ -40,6 +40,8 @@ SIGNATURE: Final = re.compile(r"t=(\d{1,11})((?:,v\d=[0-9a-f]{1,128}){1,8})", re
 MOVES: Final = frozenset(
     f"payment_intent.{move}" for move in ("succeeded", "processing", "requires_action", "payment_failed", "canceled")
 )
+EVENTS: Final = MOVES | {"charge.refunded", "checkout.session.async_payment_failed"}
+"""What an endpoint at Stripe has to be subscribed to; all else is kept and acknowledged, and nothing more."""
 
 
 def read_event(headers: Mapping[str, str], body: bytes, *, secrets: Iterable[str], now: datetime) -> PspEvent:
