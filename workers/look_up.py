@@ -72,6 +72,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
     if not is_asked and now.version == order.version:
         # It was claimed once and nobody told us: as urgent as what a worker dropped.
         run.doorbell.ring(Step.PAY, tracking_number, Lane.FRONT)
+        reach(Failpoint.LOOK_UP_AFTER_RING)
         return
     _go_on(run, order, now)
 

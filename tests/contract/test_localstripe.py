@@ -73,6 +73,7 @@ def test_a_3ds_challenge_ends_as_its_shopper_ends_it(psp: Psp, server: Localstri
     request = a_request("4000002760003184")
     challenged = psp.charge(request)
     assert isinstance(challenged, Challenged)
+    assert challenged.reference
     assert challenged.challenge.three_d_identifier == challenged.reference
     query = query_of(request, challenged.reference)
     assert psp.look_up(query) == challenged
@@ -84,6 +85,7 @@ def test_a_3ds_challenge_ends_as_its_shopper_ends_it(psp: Psp, server: Localstri
 def test_an_open_challenge_is_cancelled_and_a_capture_refunded(psp: Psp) -> None:
     challenged = psp.charge(a_request("4000002760003184"))
     assert isinstance(challenged, Challenged)
+    assert challenged.reference
     assert psp.void(challenged.reference, psp_key="v") == Returned(challenged.reference)
     request = a_request()
     captured = psp.charge(request)

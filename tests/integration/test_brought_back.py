@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from shared.brought import LONGEST, bound_to, open_brought
+from shared.brought import LONGEST, bound_to, open_brought, seal_brought
 from shared.domain.states import OrderState
 from shared.keyring import CannotOpen
 from shared.patience import LOOKS_WITH_BROUGHT
+from shared.store import attempts
 from shared.store.attempts import AttemptState
+from shared.store.engine import statements
 from tests.support.adyen_fake.asks import Details
 from tests.support.adyen_room import AdyenRoom
 from tests.support.wire import channel
@@ -90,6 +92,23 @@ def test_a_browser_that_came_without_it_first_may_still_bring_it(adyen: AdyenRoo
     way_back = adyen.decides(number, "approve")
     adyen.comes_back(way_back.partition("&redirectResult")[0])
     adyen.comes_back(way_back)
+    look_up(adyen.room.run, number)
+    assert adyen.held(number) == [(1499, "EUR")]
+
+
+def test_a_process_that_dies_between_noting_it_and_asking_loses_nothing(adyen: AdyenRoom) -> None:
+    """It was noted, and nobody was rung for: the shopper who loads the page again is not the first to come."""
+    number = adyen.challenged()
+    way_back = adyen.decides(number, "approve")
+    attempt = adyen.room.attempt(number)
+    sealed = seal_brought(adyen.room.run.keyring, attempt, {"redirectResult": way_back.partition("redirectResult=")[2]})
+    with statements(adyen.room.run.engine) as conn:
+        assert attempts.bring(conn, attempt, sealed)
+    adyen.comes_back(way_back)
+    [(seconds,)] = adyen.room.sql(
+        "SELECT extract(epoch FROM due_at - now()) FROM orders WHERE tracking_number = :n", n=number
+    )
+    assert float(seconds) <= 2
     look_up(adyen.room.run, number)
     assert adyen.held(number) == [(1499, "EUR")]
 

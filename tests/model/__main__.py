@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=2)
     parser.add_argument("--psps", type=int, default=2, help="how many the order may be paid at")
     parser.add_argument("--slips", action="store_true", help="a request may leave after its sender's last look")
+    parser.add_argument("--silent", action="store_true", help="the PSP cannot be asked")
     parser.add_argument("--bug", action="append", default=[], choices=[bug.name for bug in Bug], help="plant a bug")
     asked = parser.parse_args()
     reports = []
@@ -30,6 +31,7 @@ def main() -> int:
             faults=asked.faults,
             psps=asked.psps,
             slips=asked.slips,
+            looks_up=not asked.silent,
             bugs=frozenset(Bug[name] for name in asked.bug),
         )
         reports.append(explore(model(setting), most=MOST))

@@ -35,6 +35,8 @@ class Bug(StrEnum):
 
     FAILOVER_ON_SILENCE = "an order whose PSP did not answer goes on to another"
     FAILOVER_WITHOUT_PROOF = "an order goes on to another PSP though a request may still be on its way to the first"
+    NOT_SENT_AGAIN = "a PSP that cannot be asked is not sent the request again"
+    TAKEN_IS_RETURNED = "a return that was only taken in hand counts as done"
 
     NEWS_OF_ANOTHER_CHARGE = "a no to one charge is settled for an attempt that holds another"
     PASSED_CHALLENGE_SHOWN = "a late challenge is shown though its payment is pending at the bank"
@@ -60,6 +62,9 @@ class Setting:
     """How many the order may be paid at. With more than one the router may choose as it likes among those that did not
     say no, and a no may be soft: whoever hears it is told that another PSP might say yes."""
     costs_nothing: bool = False
+    looks_up: bool = True
+    """Whether the PSP can be asked. One that cannot answers the same request again, takes a return in hand without
+    proof, and tells by webhooks that arrive in the end; then a promise of money holds once what it told is settled."""
     slips: bool = False
     """Whether a worker may be stopped between its last look at the clock and the socket, so that a request leaves later
     than the proof of absence allows for. Then the promises hold of net captures, after compensation."""

@@ -15,7 +15,7 @@ from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import is_rung, rung, rung_for_state, taken
 from tests.model.settling import marked, moved, settled, tones
-from tests.model.world import IDLE, UNCLEAR, Charge, News, Slot, Task, World, with_attempt, with_slot
+from tests.model.world import IDLE, UNCLEAR, Attempt, Charge, News, Slot, Task, World, with_attempt, with_slot
 
 READS_OF: Final = {
     (state, proves): Step(
@@ -66,6 +66,8 @@ def _reads(world: World, which: int, setting: Setting) -> Iterator[tuple[Step, W
     if index is None:
         return  # What is to go back is on its way back; that ends the order.
     attempt = world.attempts[index]
+    if attempt.outcome is A.OPEN and not setting.looks_up:
+        return  # It rings for the payment step (paying.py), which may be rung for at any moment here.
     proves = attempt.outcome is A.OPEN and (attempt.aged or Bug.ABSENT_TRUSTED_AT_ONCE in setting.bugs)
     slot = Slot(
         Task.LOOKING,
@@ -90,11 +92,21 @@ def _time_is_over(world: World, outcome: A) -> bool:
 
 
 def _asks(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
-    answer = psp.NEWS_OF[world.attempts[slot.attempt].charge]
-    yield LEARNS[answer], with_slot(world, which, _concluded(slot, answer))
+    for answer in _answers(world.attempts[slot.attempt], setting):
+        yield LEARNS[answer], with_slot(world, which, _concluded(slot, answer))
     if world.faults:
         after = world._replace(faults=world.faults - 1)
         yield NOT_ANSWERED, with_slot(after, which, _concluded(slot, News.UNANSWERED))
+
+
+def _answers(attempt: Attempt, setting: Setting) -> tuple[News, ...]:
+    """What the PSP may say. One that cannot be asked: what it said last, or what comes of what a browser brought back,
+    if it brought anything."""
+    answer = psp.NEWS_OF[attempt.charge]
+    if setting.looks_up:
+        return (answer,)
+    last = News.CHALLENGED if attempt.outcome is A.CHALLENGED else News.PENDING
+    return (last,) if last is News.PENDING or answer is last else (last, answer)
 
 
 def _concluded(slot: Slot, answer: News) -> Slot:
@@ -124,6 +136,10 @@ def _given_up(world: World, slot: Slot, setting: Setting) -> World:
     if not slot.holds or not _time_is_over(world, attempt.outcome):
         return world
     after = world._replace(broken=HAD_TIME) if world.state in UNCLEAR and not world.overdue else world
+    if not setting.looks_up:
+        # What has a name is asked back; what has none yet is told if it still comes to something. Nobody proves more.
+        ended = marked(after, slot.attempt, A.RETURNING if attempt.outcome is A.PENDING else A.DECLINED)
+        return rung(moved(ended, E.CHALLENGE_EXPIRED), Message.RETURN_MONEY, setting)
     after = marked(after, slot.attempt, A.RETURNING)
     if after.state is S.CHALLENGE:
         after = moved(after, E.PAYMENT_UNANSWERED)

@@ -51,10 +51,13 @@ ARRIVES: Final = {
 VANISHES: Final = Step(Kind.PROMISED, "A request that was long on its way is lost.")
 VOID_ARRIVES: Final = Step(Kind.OPEN, "A void that was long on its way reaches the PSP.")
 TELLS: Final = {
-    (charge, soft): Step(Kind.OPEN, "A webhook arrives: {}{}.", (charge, ", softly" * soft))
+    (charge, soft, kind): Step(kind, "A webhook arrives: {}{}.", (charge, ", softly" * soft))
     for charge in Charge
     for soft in (False, True)
+    for kind in (Kind.PROMISED, Kind.OPEN)
 }
+"""One may get lost, but of a PSP that cannot be asked: that one sends it until it is taken."""
+BY_HAND: Final = Step(Kind.PROMISED, "Somebody asks the PSP by hand, and there is no charge.")
 TELLS_AGAIN: Final = {charge: Step(Kind.OPEN, "The same webhook arrives again: {}.", (charge,)) for charge in Charge}
 RECONCILES: Final = Step(Kind.PROMISED, "Reconciliation finds a capture that our attempt does not know of.")
 BESIDE: Final = Step(Kind.PROMISED, "Reconciliation settles an attempt that nobody looks up: its order is paid.")
@@ -73,6 +76,7 @@ def steps(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
             yield from _webhooks(world, index, attempt, setting)
         if Bug.NO_RECONCILIATION not in setting.bugs:
             yield from _reconciled(world, index, attempt, setting)
+        yield from _by_hand(world, index, attempt, setting)
 
 
 def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
@@ -85,7 +89,8 @@ def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
         yield TIME_UP, _time_up(world, setting)
     if is_pending(world) and not world.overdue and Bug.PENDING_FOR_EVER not in setting.bugs:
         yield TIME_UP, world._replace(overdue=True)
-    if world.state in UNCLEAR or Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs:
+    may_be_absent = setting.looks_up and world.state in UNCLEAR  # Else nobody asks how old a silence is.
+    if may_be_absent or Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs:
         for index, attempt in enumerate(world.attempts):
             if attempt.outcome is A.OPEN and not attempt.aged:
                 after = with_attempt(world, index, attempt._replace(aged=True))
@@ -96,7 +101,10 @@ def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
 
 
 def _reconciled(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
-    """What the comparison of our attempts with the PSP's books brings to light."""
+    """What the comparison of our attempts with the PSP's books brings to light, where it shows any."""
+    if not setting.looks_up:
+        yield from _let_go(world, index, attempt)
+        return
     if attempt.charge is Charge.CAPTURED and attempt.outcome in (A.DECLINED, A.ABSENT):
         after = settled(world, index, News.CAPTURED, setting, stale=False)
         yield RECONCILES, rung_for_state(after, setting)
@@ -106,6 +114,22 @@ def _reconciled(world: World, index: int, attempt: Attempt, setting: Setting) ->
             yield BESIDE, marked(world, index, A.RETURNING)
         elif attempt.charge is not Charge.NONE or not in_flight(world, index):
             yield BESIDE, settled(world, index, psp.NEWS_OF[attempt.charge], setting, stale=False)
+
+
+def _let_go(world: World, index: int, attempt: Attempt) -> Iterator[tuple[Step, World]]:
+    """A PSP that cannot be asked: what it said last is given up beside an order that ended without it."""
+    if world.state in (S.CAPTURED, *TERMINAL) and attempt.outcome in (A.CHALLENGED, A.PENDING):
+        yield BESIDE, marked(world, index, A.RETURNING if attempt.outcome is A.PENDING else A.DECLINED)
+
+
+def _by_hand(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """Nobody can ask, nothing may be sent again, and nothing was charged that could be told of: somebody has to ask the
+    PSP and say so (the doctor shows it)."""
+    is_stuck = attempt.outcome is A.OPEN and attempt.charge is Charge.NONE and not in_flight(world, index)
+    may_be_sent = world.card and world.crashes < setting.crashes_to_park
+    if not setting.looks_up and is_stuck and world.state is S.CONFIRMING and not may_be_sent:
+        after = settled(world, index, News.NOT_SENT, setting, stale=False)
+        yield BY_HAND, rung_for_state(after, setting)
 
 
 def _time_up(world: World, setting: Setting) -> World:
@@ -164,7 +188,7 @@ def _webhooks(world: World, index: int, attempt: Attempt, setting: Setting) -> I
                 if Bug.WEBHOOKS_NOT_ONCE in setting.bugs and after != left:
                     now = after.attempts[index]
                     after = with_attempt(after, index, now._replace(delivered=now.delivered | bit))
-                yield TELLS[charge, soft], after
+                yield TELLS[charge, soft, Kind.OPEN if setting.looks_up else Kind.PROMISED], after
         if attempt.delivered & bit:
             after = _told(world, index, charge, setting)
             if after != world:

@@ -24,6 +24,7 @@ from tests.model.settling import advanced, settled, tones
 from tests.model.world import IDLE, Attempt, Charge, News, Slot, Task, World, charged, with_attempt, with_slot
 
 CLAIMS: Final = Step(Kind.PROMISED, "A worker claims the order, writes its attempt ahead and sends the request.")
+SENDS_AGAIN: Final = Step(Kind.PROMISED, "A worker sends the request again, for its PSP cannot be asked.")
 TAKES_OVER: Final = Step(Kind.PROMISED, "A worker takes over the ended lease and repeats the request.")
 CANNOT_REPEAT: Final = Step(Kind.PROMISED, "A worker takes over the ended lease but may not repeat the request.")
 FREE: Final = Step(Kind.PROMISED, "The order costs nothing: it is paid as it stands.")
@@ -53,6 +54,7 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
     """What worker *which* may do next for the payment, and what may befall it."""
     if slot.task is Task.IDLE:
         may_pay = world.state is S.OFFER_LOCKED or (world.state is S.PAYING and not world.leased)
+        may_pay = may_pay or _may_be_sent_again(world, setting)
         if may_pay and is_rung(world, Message.PAY, setting):
             heard = taken(world, Message.PAY, setting)
             if not setting.costs_nothing and not any(one.outcome in UNSETTLED for one in world.attempts):
@@ -102,10 +104,17 @@ def _was_declined(world: World) -> bool:
     return any(one.outcome is A.DECLINED for one in world.attempts)
 
 
+def _may_be_sent_again(world: World, setting: Setting) -> bool:
+    """pay.py: a payment that is confirming, at a PSP that cannot be asked, while there is a card and no poison."""
+    if setting.looks_up or world.state is not S.CONFIRMING or not any(one.outcome is A.OPEN for one in world.attempts):
+        return False
+    return world.card and world.crashes < setting.crashes_to_park and Bug.NOT_SENT_AGAIN not in setting.bugs
+
+
 def _claims(world: World, which: int, unsettled: int | None, provider: int, setting: Setting) -> tuple[Step, World]:
-    resumes = world.state is S.PAYING
+    resumes, again = world.state is S.PAYING, world.state is S.CONFIRMING
     covered = not (unsettled is not None and Bug.PROOF_FROM_FIRST_REQUEST in setting.bugs)
-    after = advanced(world, E.PAYMENT_RESUMED if resumes else E.PAYMENT_STARTED, leased=True)
+    after = advanced(world, E.PAYMENT_RESUMED if resumes or again else E.PAYMENT_STARTED, leased=True)
     unfenced = tuple(slot._replace(holds=False) if slot.holds else slot for slot in after.slots)
     after = after._replace(slots=unfenced, crashes=after.crashes + resumes)
     after, index = _written_ahead(after, unsettled, provider, setting)
@@ -114,6 +123,7 @@ def _claims(world: World, which: int, unsettled: int | None, provider: int, sett
     if not may_send:
         slot = Slot(Task.TOLD, index, holds=True, news=News.UNANSWERED)
     step = CLAIMS if not resumes else TAKES_OVER if may_send else CANNOT_REPEAT
+    step = SENDS_AGAIN if again else step
     return step, with_slot(after, which, slot)
 
 

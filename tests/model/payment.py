@@ -120,7 +120,8 @@ def broken(world: World, setting: Setting) -> str:
         return paying.SECOND_KEY
     if open_ones and (state in TERMINAL or state in (S.OFFER_LOCKED, S.CAPTURED)):
         return OPEN_BESIDE
-    is_final = state is S.FAILED and setting.remembers_declines  # A forgetful PSP may turn a repeat into money.
+    # A forgetful PSP may turn a repeat into money; one that cannot be asked, what was given up: told, it goes back.
+    is_final = state is S.FAILED and setting.remembers_declines and setting.looks_up
     if is_final and any(_may_be_money(world, index) for index in range(len(world.attempts))):
         return FAILED_TOO_SOON
     if captured != (state in (S.CAPTURED, S.DONE) and not setting.costs_nothing):

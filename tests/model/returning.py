@@ -21,6 +21,8 @@ from tests.model.world import IDLE, Charge, News, Slot, Task, World, with_attemp
 BEGINS: Final = Step(Kind.PROMISED, "A worker asks the PSP to void what is to go back.")
 TOO_LATE: Final = Step(Kind.PROMISED, "The PSP says it is too late for a void; the worker asks for a refund.")
 GOES_BACK: Final = Step(Kind.PROMISED, "The PSP gives it back and says so.")
+TAKEN: Final = Step(Kind.PROMISED, "The PSP takes the return in hand, gives it back, and will tell.")
+NOT_DONE: Final = Step(Kind.OPEN, "The PSP takes the return in hand, and will tell that it did not happen.")
 ANSWER_LOST: Final = Step(Kind.FAULT, "The PSP gives it back, but its answer is lost.")
 DIES: Final = Step(Kind.FAULT, "The worker dies, and its request with it.")
 BELIEVED: Final = Step(Kind.FAULT, "The void gets no answer, and the worker takes that for a yes.")
@@ -51,6 +53,11 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
 def _asking(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
     attempt = world.attempts[slot.attempt]
     back = with_attempt(world, slot.attempt, psp.voided(attempt))
+    if not setting.looks_up:
+        yield TAKEN, with_slot(back, which, IDLE)
+        believes = Bug.TAKEN_IS_RETURNED in setting.bugs
+        yield NOT_DONE, with_slot(world, which, Slot(Task.RETURNED, slot.attempt) if believes else IDLE)
+        return
     proven = Slot(Task.RETURNED, slot.attempt)
     yield GOES_BACK, with_slot(back, which, proven)
     if attempt.charge is Charge.CAPTURED and slot.task is Task.VOIDING:

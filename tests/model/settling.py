@@ -74,6 +74,8 @@ def settled(
             return _not_made(world, index, attempt, stale=stale)
         case News.RETURNED:
             return _returned(world, index, attempt)
+        case News.STILL_HELD:
+            return marked(world, index, A.RETURNING) if attempt.outcome is A.RETURNED else world
         case _:
             raise AssertionError(f"nobody settles {news}")
 
@@ -97,6 +99,8 @@ def _captured(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug]) 
 def _declined(
     world: World, index: int, attempt: Attempt, setting: Setting, *, stale: bool, earlier: bool, soft: bool
 ) -> World:
+    if attempt.outcome is A.RETURNING and not stale and not earlier and attempt.charge is Charge.DECLINED:
+        return _returned(world, index, attempt)  # It was never taken. (A no that made no charge has no name.)
     if stale or attempt.outcome not in UNSETTLED:
         return world
     names_its_charge = attempt.outcome is not A.OPEN

@@ -16,6 +16,7 @@ Rows = frozenset[tuple[OrderState, OrderEvent]]
 
 STICKY: Final = "payment, sticky PSP"
 FORGETFUL: Final = "payment, forgetful PSP"
+SILENT: Final = "payment, a PSP that cannot be asked"
 TWO_STICKY: Final = "payment, two sticky PSPs"
 TWO_FORGETFUL: Final = "payment, two forgetful PSPs"
 BOTH_MEMORIES: Final = (STICKY, FORGETFUL, TWO_STICKY, TWO_FORGETFUL)
@@ -31,6 +32,7 @@ SETTINGS: Final = {
     "payment, requests slip through the proof of absence": Setting(
         verdicts=(Charge.CAPTURED, Charge.CHALLENGE, Charge.PENDING), faults=1, psps=2, slips=True
     ),
+    SILENT: Setting(looks_up=False),
     "payment, the cart costs nothing": Setting(costs_nothing=True),
 }
 ADMISSION: Final = "admission, two callers, one key"

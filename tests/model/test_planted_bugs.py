@@ -19,6 +19,7 @@ FEWEST: Final = 8
 
 STICKY: Final = Setting(faults=1)
 FORGETFUL: Final = Setting(faults=1, remembers_declines=False)
+SILENT: Final = Setting(faults=1, looks_up=False)
 TWO_FAULTS: Final = Setting(faults=2)
 TWO_PSPS: Final = Setting(faults=1, psps=2)
 TWO_FORGETFUL: Final = replace(TWO_PSPS, remembers_declines=False)
@@ -43,6 +44,8 @@ PAYMENT: Final[dict[Bug, tuple[Setting, str]]] = {
     Bug.LOST_CARD_FAILS_OPEN: (TWO_FAULTS, payment.OPEN_BESIDE),
     Bug.FAILOVER_ON_SILENCE: (TWO_PSPS, payment.ABSENT_TOO_SOON),
     Bug.FAILOVER_WITHOUT_PROOF: (TWO_FORGETFUL, payment.OPEN_BESIDE),
+    Bug.NOT_SENT_AGAIN: (SILENT, GOOD_END),
+    Bug.TAKEN_IS_RETURNED: (SILENT, payment.RETURNED_TOO_SOON),
     Bug.NEWS_OF_ANOTHER_CHARGE: (FORGETFUL, settling.ANOTHERS_NO),
     Bug.PASSED_CHALLENGE_SHOWN: (STICKY, settling.SENT_BACK),
     Bug.PROOF_FROM_FIRST_REQUEST: (TWO_FAULTS, payment.ABSENT_TOO_SOON),

@@ -26,6 +26,7 @@ class News(StrEnum):
     NOT_SENT = "NotSent"
     ABSENT = "Absent"
     RETURNED = "Returned"
+    STILL_HELD = "StillHeld"
 
 
 class Charge(StrEnum):
@@ -203,6 +204,6 @@ _TELLING: Final = {
     **dict.fromkeys(UNSETTLED, _ALL),
     AttemptState.ABSENT: BIT[Charge.CAPTURED],
     AttemptState.DECLINED: BIT[Charge.CAPTURED],
-    AttemptState.RETURNING: BIT[Charge.RETURNED],
+    AttemptState.RETURNING: BIT[Charge.RETURNED] | BIT[Charge.DECLINED],
 }
 """Which webhooks still change anything for an attempt that stands so."""
