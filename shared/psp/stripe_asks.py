@@ -5,8 +5,8 @@ PayPal: a PaymentIntent; the shopper is redirected.
 Klarna, SEPA, and PayPal that is to be kept: Checkout. Stripe must know the shopper's country and e-mail address, or
 account number, or consent to later charges; the published API has no field for them, and Stripe's page asks.
 Bank: a PaymentIntent paid from the customer's cash balance (`customer_balance`); a page tells where to transfer to.
-A kept method: a PaymentIntent. The shopper is there, so their bank may challenge; PayPal alone is charged off session,
-as only that goes without its page.
+A kept method: a PaymentIntent. The shopper is there, so a card's bank may challenge; PayPal and SEPA are charged off
+session, by the consent that was given when they were kept, as only that goes without a page.
 
 Captured at once (`automatic`): Stripe's default would call a charge a success before it is captured.
 """
@@ -91,7 +91,7 @@ def intent(
     }
     if request.token is not None:
         params["customer"], params["payment_method"] = split(request.token)
-        if request.channel is Channel.PAYPAL:
+        if request.channel is not Channel.CREDIT_CARD:
             params["off_session"] = True
             del params["return_url"]
         return params

@@ -16,6 +16,7 @@ from shared.psp.stripe import StripePsp
 from tests.contract.stripe_subject import StripeSubject
 from tests.contract.subject import a_request, card, query_of
 from tests.support import evil
+from tests.support.psp import until
 from tests.support.stripe_fake.faults import error
 
 WRITTEN = (
@@ -84,6 +85,40 @@ def test_a_method_that_another_request_of_the_same_key_is_making_leaves_the_char
     stripe_subject.psp.charge(request)
     other = replace(request, card=card("5555555555554444"))
     assert stripe_subject.psp.charge(other) == Unanswered("key used with other parameters")
+
+
+def test_what_never_reached_stripe_was_not_sent(stripe_subject: StripeSubject, http: Http) -> None:
+    """Fault C5: a refused connection and a name nobody has are proofs, for every kind of charge."""
+    with socket.socket() as deaf:  # Bound, so that nobody else listens there.
+        deaf.bind(("127.0.0.1", 0))
+        for url in (f"http://127.0.0.1:{deaf.getsockname()[1]}", "http://stripe.invalid"):
+            psp = StripePsp(replace(stripe_subject.account, base_url=url), http)
+            for channel in Channel:
+                assert psp.charge(a_request(channel=channel)) == NotSent("no connection"), channel
+            assert isinstance(psp.look_up(ChargeQuery("k", "m")), Unanswered)
+            assert psp.keep_card(card(), customer_urn="cu.1", psp_key="k") == NotSent("no connection")
+
+
+def test_a_charge_the_index_does_not_have_yet_is_not_found_and_that_proves_nothing(
+    stripe_subject: StripeSubject,
+) -> None:
+    """Fault C2 with Stripe's search a minute behind."""
+    stripe_subject.fake.intents.index_lag_s = 1.0
+    stripe_subject.fake.faults.add("dropAfter")
+    request = a_request()
+    assert isinstance(stripe_subject.psp.charge(request), Unanswered)
+    assert stripe_subject.psp.look_up(query_of(request)) == Absent()
+    assert not stripe_subject.psp.capabilities.proves_absence
+    assert until(lambda: isinstance(stripe_subject.psp.look_up(query_of(request)), Captured))
+
+
+def test_a_key_is_found_whatever_stands_in_it_and_no_other_with_it(stripe_subject: StripeSubject) -> None:
+    for key in ("it's", "a\\b", "' OR status:'succeeded"):
+        request = a_request(psp_key=key)
+        captured = stripe_subject.psp.charge(request)
+        assert isinstance(captured, Captured)
+        assert stripe_subject.psp.look_up(query_of(request)) == captured
+    assert stripe_subject.psp.look_up(query_of(a_request(psp_key="another"))) == Absent()
 
 
 @pytest.mark.parametrize("on", ["charge", "method"])
