@@ -1,4 +1,4 @@
-"""Which addresses a tenant may have us call, or send a shopper to (contract sections 6 and 7; OWASP SSRF).
+"""Which addresses may be called for a tenant, or its shoppers sent to (contract sections 6 and 7; OWASP SSRF).
 
 An event goes to whatever URL a tenant names, from inside our network: so its URL is judged twice, when it is saved
 and when it is used (shared/outward.py). The form first: HTTPS, no credentials, no fragment, a host in ASCII, and of
@@ -85,6 +85,13 @@ def webhook_url(url: str, mode: Mode, resolve: Resolve = socket.getaddrinfo) -> 
     if not _all_may_be_called((str(entry[4][0]) for entry in found), mode):
         raise UnsafeUrl("its host has an address that is not of the public internet")
     return url
+
+
+def psp_url(url: str, mode: Mode, resolve: Resolve = socket.getaddrinfo) -> str:
+    """*url*, if a PSP may be called there: as with a webhook, and paths can be put behind it. Raises UnsafeUrl."""
+    if "?" in url:
+        raise UnsafeUrl("it must not carry a query")
+    return webhook_url(url, mode, resolve)
 
 
 def return_url(url: str, mode: Mode) -> str:

@@ -3,8 +3,10 @@
 Whoever tries stolen cards meets many declines; a shopper meets a few. So each card that an issuer declined is
 remembered for its customer and its address, in the vault's Redis, until the window that its first one opened is over;
 past the limit no further card is taken, whatever card it is. A decline is a member of a set under the name of its
-order, so it counts once, whoever tells of it: worker, webhook and look-up may all do. It is counted after the commit
-that settled it: a process that dies between the two forgets one decline, and no order waits for a count.
+order, so it counts once, whoever tells of it: worker, webhook and look-up may all do. So it does however many PSPs were
+asked: their shopper tried one card, and one that another PSP took was a good one. Who tests cards gains nothing by it,
+as each reaches three PSPs at most (shared/routing.py). It is counted after the commit that settled it: a process that
+dies between the two forgets one decline, and no order waits for a count.
 
 It is judged twice: where a card is taken (429 RATE_LIMITED), and before it is sent to its PSP, so that a thousand
 orders accepted in one second reach the PSP no more often than a thousand in an hour. What of them was not sent ends

@@ -1,7 +1,7 @@
 """How a command reaches the database: one transaction, and a plain sentence when there is none.
 
 A command touches no broker and no vault: they are none of its business. (`c2a keys revoke` alone tells the vault's
-Redis, after its transaction, and `c2a doctor` takes its turns at PSPs there.)
+Redis, after its transaction, `c2a doctor` takes its turns at PSPs there, and `c2a psps explain` reads how they did.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared import keyrings, vault
 from shared.config import Settings
+from shared.keyring import Keyring
+from shared.psp.record import Records
+from shared.psp.traffic import records
+from shared.psp.traffic.terms import terms_of
 from shared.store import tenants
 from shared.store.engine import create_engine
 
@@ -50,6 +55,23 @@ def _opened() -> tuple[Settings, Engine]:
     except ValidationError as error:
         names = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
         raise click.ClickException(f"settings that cannot be read: {names}") from None
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """The keys this installation seals with; exits 1 where none are named: what another process could not open is not
+    worth sealing."""
+    try:
+        ring = keyrings.of(settings)
+    except keyrings.NoKeyring as error:
+        raise click.ClickException(str(error)) from None
+    if settings.keyring is None and settings.keyring_document is None:
+        raise click.ClickException("C2A_KEYRING: name the key file that the API and the workers use")
+    return ring
+
+
+def records_of(settings: Settings) -> Records:
+    """How a tenant's accounts did of late, as the workers know it; of a vault that is away, nothing."""
+    return records.Records(vault.connect(settings.vault_url.get_secret_value()), terms_of(settings)).of
 
 
 def need_tenant(conn: Connection, tenant_id: uuid.UUID) -> tenants.Tenant:

@@ -10,13 +10,13 @@ from importlib.metadata import entry_points
 
 import click
 
-from shared.cli import catalogue, doctor, keyring, keys, offers, tenants
+from shared.cli import catalogue, doctor, keyring, keys, offers, psps, tenants
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="c2a-checkout", prog_name="c2a")
 def main() -> None:
-    """Run a C2A checkout: its tenants, keys, catalogues and offers.
+    """Run a C2A checkout: its tenants, keys, catalogues, offers and PSPs.
 
     The database is the one DATABASE_URL names.
     """
@@ -27,6 +27,7 @@ main.add_command(doctor.doctor)
 main.add_command(keyring.group)
 main.add_command(keys.group)
 main.add_command(offers.group)
+main.add_command(psps.group)
 main.add_command(tenants.group)
 for more in entry_points(group="c2a.commands"):  # Commands of packages above this one, which it may not import.
     main.add_command(more.load())

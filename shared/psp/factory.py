@@ -27,10 +27,15 @@ class UnknownAdapter(LookupError):
 
 def psp_for(account: Account) -> Psp:
     """The PSP of *account*; raises UnknownAdapter. Cheap: call it per use."""
+    return psp_over(account, _http(os.getpid()))
+
+
+def psp_over(account: Account, http: Http) -> Psp:
+    """The PSP of *account* over connections of the caller's own; raises UnknownAdapter."""
     adapter = ADAPTERS.get(account.adapter)
     if adapter is None:
         raise UnknownAdapter(f"account {account.account_id} names an adapter we do not have")
-    return adapter(account, _http(os.getpid()))
+    return adapter(account, http)
 
 
 @lru_cache(maxsize=1)

@@ -18,8 +18,7 @@ from typing import Any
 
 from shared.domain.money import Money
 from shared.psp.port import Account, Capabilities, Channel
-from shared.psp.record import UNHEARD
-from shared.psp.record import Record as Record  # Named here, too: it is what the router is given.
+from shared.psp.record import UNHEARD, Record
 from shared.psp.scores import Score, pooled, score
 
 

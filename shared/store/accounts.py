@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, select, text, true
+from sqlalchemy import Connection, Row, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.keyring import Keyring
@@ -61,6 +62,44 @@ def get(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str)
     return next(iter(_opened(keyring, rows)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An account as it may be shown: all of it but its credentials."""
+
+    provider: str
+    account_id: str
+    adapter: str
+    base_url: str
+    channels: frozenset[Channel]
+    enabled: bool
+    rank: int
+    terms: AccountTerms
+
+
+def listed(conn: Connection, tenant_id: uuid.UUID) -> list[Listed]:
+    """The tenant's accounts, enabled or not, the one to ask first in front; nothing is opened."""
+    rows = conn.execute(
+        select(*(psp_accounts.c[field.name] for field in fields(Listed)))
+        .where(psp_accounts.c.tenant_id == tenant_id)
+        .order_by(psp_accounts.c.rank, psp_accounts.c.provider)
+    )
+    return [Listed(**(dict(row._mapping) | _read(row))) for row in rows]
+
+
+def enable(conn: Connection, tenant_id: uuid.UUID, provider: str, *, enabled: bool) -> bool:
+    """Let the account at *provider* take new payments, or no more; False if the tenant has none there.
+
+    A disabled one stays in reach: what was charged or kept there is looked up, given back and told of as before.
+    """
+    row = conn.execute(
+        update(psp_accounts)
+        .where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.provider == provider)
+        .values(enabled=enabled)
+        .returning(psp_accounts.c.provider)
+    ).one_or_none()
+    return row is not None
+
+
 def names(conn: Connection, tenant_id: uuid.UUID | None) -> list[tuple[uuid.UUID, str]]:
     """The accounts of a tenant, or of all, enabled or not, as (tenant, provider); nothing is opened."""
     mine = true() if tenant_id is None else psp_accounts.c.tenant_id == tenant_id
@@ -90,12 +129,17 @@ def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[Account]:
             account_id=row.account_id,
             adapter=row.adapter,
             base_url=row.base_url,
-            channels=frozenset(Channel(channel) for channel in row.channels),
             credentials=json.loads(keyring.open(row.credentials, bound_to=bound_to(row.tenant_id, row.provider))),
-            terms=_TERMS.validate_python(row.terms, strict=False),
+            **_read(row),
         )
         for row in rows
     ]
+
+
+def _read(row: Row[Any]) -> dict[str, Any]:
+    """What of *row* is more than a text or a number."""
+    channels = frozenset(Channel(channel) for channel in row.channels)
+    return {"channels": channels, "terms": _TERMS.validate_python(row.terms, strict=False)}
 
 
 def bound_to(tenant_id: uuid.UUID | str, provider: str) -> str:

@@ -260,7 +260,7 @@ payment_attempts: Final = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("outcome", Text, nullable=False, server_default=text("'open'")),
-    Column("reason", Text),
+    Column("reason", Text),  # Why it was declined, or how its absence was proven: see shared/store/attempts.py.
     Column("psp_reference", Text),
     Column("kept_token", LargeBinary),  # Sealed: what the PSP kept for us, until tokenize makes it a stored method.
     Column("looks", SmallInteger, nullable=False, server_default=text("0")),  # Look-ups since it became unclear.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config import Mode
-from shared.urls import UnsafeUrl, host_of, may_call, return_url, webhook_url
+from shared.urls import UnsafeUrl, host_of, may_call, psp_url, return_url, webhook_url
 
 PUBLIC: Final = "93.184.215.14"
 LIVE: Final = Mode.PRODUCTION
@@ -125,3 +125,18 @@ def test_any_text_is_judged_and_none_breaks_us(text: str) -> None:
         except UnsafeUrl:
             continue
         raise AssertionError("a name that leads inside was let through")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://psp.example?a=b", "query"),
+        ("http://psp.example", "https"),
+        ("https://10.0.0.1", "public internet"),
+        ("https://user@psp.example", "user"),
+    ],
+)
+def test_a_psp_is_called_where_a_webhook_may_go_and_paths_can_be_put_behind(url: str, reason: str) -> None:
+    assert psp_url("https://psp.example/v1", LIVE, names(PUBLIC)) == "https://psp.example/v1"
+    with pytest.raises(UnsafeUrl, match=reason):
+        psp_url(url, LIVE, names(PUBLIC))
