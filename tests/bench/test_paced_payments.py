@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -31,6 +32,8 @@ LEAST_S, MOST_S = 39.0, 50.0
 """What the limit itself takes, and what is promised."""
 AT_ONCE: Final = 24
 """Connections of all shoppers together: half as many again as the API has to its database."""
+MOST_POLLS: Final = 100
+"""At two seconds a poll more than three minutes."""
 CUSTOMER: Final = "cu.99.1"
 
 
@@ -80,30 +83,44 @@ def test_a_thousand_orders_at_once_are_paid_as_fast_as_their_psp_allows(
     psp.close()
 
 
+@asynccontextmanager
+async def shoppers(stack: Stack) -> AsyncIterator[aiohttp.ClientSession]:
+    """The connections of all shoppers."""
+    connector = aiohttp.TCPConnector(limit=AT_ONCE)
+    async with aiohttp.ClientSession(headers=stack.headers, connector=connector) as http:
+        yield http
+
+
+async def heard(http: aiohttp.ClientSession, method: str, url: str, **more: Any) -> tuple[Document, int]:
+    """The document of an answer and when to ask again; a busy API is asked again when it says."""
+    while True:
+        async with http.request(method, url, **more) as answer:
+            retry_after_s = int(answer.headers.get("Retry-After", 0))
+            if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                assert answer.ok, await answer.text()
+                return await answer.json(), retry_after_s
+        await asyncio.sleep(retry_after_s)
+
+
 async def submitted(stack: Stack, documents: list[Document]) -> list[str]:
     """The tracking numbers of *documents*, sent as fast as the API takes them."""
-    async with aiohttp.ClientSession(headers=stack.headers, connector=aiohttp.TCPConnector(limit=AT_ONCE)) as http:
-
-        async def submit(document: Document) -> str:
-            async with http.post(f"{stack.base_url}{PREFIX}/c2a/offer/checkout", json=document) as answer:
-                assert answer.status == 202, await answer.text()
-                return str((await answer.json())["trackingNumber"])
-
-        return list(await asyncio.gather(*map(submit, documents)))
+    async with shoppers(stack) as http:
+        url = f"{stack.base_url}{PREFIX}/c2a/offer/checkout"
+        answers = await asyncio.gather(*(heard(http, "POST", url, json=document) for document in documents))
+    return [str(answer["trackingNumber"]) for answer, _ in answers]
 
 
 async def followed(stack: Stack, numbers: list[str]) -> int:
     """Ask for each of *numbers* until it has ended, as often as the API advises; how often that was in all."""
-    async with aiohttp.ClientSession(headers=stack.headers, connector=aiohttp.TCPConnector(limit=AT_ONCE)) as http:
+    async with shoppers(stack) as http:
 
         async def follow(number: str) -> int:
-            for polls in range(1, 1_000):
-                async with http.get(f"{stack.base_url}{PREFIX}/c2a/offer/checkout/{number}/status") as answer:
-                    now, advice = await answer.json(), answer.headers.get("Retry-After")
-                if answer.status == HTTPStatus.OK and code_of(now) in TERMINAL:
+            for polls in range(1, MOST_POLLS):
+                url = f"{stack.base_url}{PREFIX}/c2a/offer/checkout/{number}/status"
+                now, retry_after_s = await heard(http, "GET", url)
+                if code_of(now) in TERMINAL:
                     return polls
-                assert answer.status in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE), now
-                await asyncio.sleep(int(advice or 1))
+                await asyncio.sleep(retry_after_s)
             raise AssertionError(f"{number} does not end")
 
         return sum(await asyncio.gather(*map(follow, numbers)))

@@ -20,6 +20,11 @@ from werkzeug.test import TestResponse
 from api.parts import Parts
 from shared.config import Settings
 from shared.psp.port import Channel
+from shared.psp.traffic.gate import Ended, gate_of
+from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.scripts import End
+from shared.psp.traffic.terms import terms_of
+from shared.psp.traffic.turns import Turns
 from shared.store import accounts, customers, methods
 from shared.store.engine import statements
 from tests.support.front_door import Shop, a_shop, opened, parts_for
@@ -297,6 +302,21 @@ def test_a_psp_that_fails_is_unavailable_too(client: FlaskClient, shop: Shop, ps
     psp.set_faults(down="503")
 
     assert code(add(client, shop)) == (503, "PSP_UNAVAILABLE")
+
+
+def test_while_a_psp_is_left_alone_its_callers_are_told_until_when(
+    client: FlaskClient, shop: Shop, parts: Parts, psp: Sandbox
+) -> None:
+    """The front door calls through the same gate as the engine room, which met this 429."""
+    lane = Lane(str(shop.tenant_id), "sandbox")
+    Turns(parts.redis, terms_of(parts.settings)).ended(lane, Ended(End.PACED, 1, retry_after_s=20.0))
+
+    answer = add(client, shop)
+
+    assert code(answer) == (503, "PSP_UNAVAILABLE")
+    assert 15 < int(answer.headers["Retry-After"]) <= 21
+    parts.redis.delete(gate_of(lane.name))
+    assert add(client, shop).status_code == 200
 
 
 def test_a_forced_psp_is_obeyed_and_an_unusable_one_refused(
