@@ -178,6 +178,18 @@ NEWS_OF_NOBODY: Final = Check(
         WHERE settled_at IS NULL
           AND received_at < now() - interval '15 min'""",
 )
+DISPUTED: Final = Check(
+    name="money-taken-from-us",
+    promise="What counts as captured reached us and stays with us.",
+    severity=Severity.ALARM,
+    next_step="Look the charge up at its PSP: a capture failed, or its shopper disputes it. See whether the goods are "
+    "out, and answer a dispute within its time; the order stays as it is.",
+    statement="""
+        SELECT tenant_id, coalesce(merchant_reference, event_id) AS subject,
+               format('%s told %s', provider, event_id) AS detail
+        FROM psp_events
+        WHERE kind = 'disputed' AND received_at >= :moment""",
+)
 
 CHECKS: Final = (
     ONE_CAPTURE,
@@ -192,4 +204,5 @@ CHECKS: Final = (
     PARKED,
     RETURNING_TOO_LONG,
     NEWS_OF_NOBODY,
+    DISPUTED,
 )

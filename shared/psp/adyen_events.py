@@ -76,7 +76,8 @@ def read(body: bytes, *, secrets: Iterable[str], merchant_account: str) -> PspEv
     event_id = f"{item.event_code}:{item.psp_reference}:{item.success}"
     outcome = _outcome(item)
     if outcome is None:
-        return PspEvent(event_id, EventKind.OTHER, None, None, None)
+        kind = EventKind.DISPUTED if (item.event_code, item.success) in _TAKEN_FROM_US else EventKind.OTHER
+        return PspEvent(event_id, kind, item.merchant_reference or None, None, None)
     if item.event_code not in _OF_PAYMENTS:
         return PspEvent(event_id, EventKind.CHARGE, None, None, outcome)  # It names the charge, and another reference.
     return PspEvent(event_id, EventKind.CHARGE, item.merchant_reference, _key_of(item), outcome)
@@ -84,6 +85,13 @@ def read(body: bytes, *, secrets: Iterable[str], merchant_account: str) -> PspEv
 
 _OF_PAYMENTS: Final = frozenset({"AUTHORISATION", "OFFER_CLOSED"})
 _OF_RETURNS: Final = frozenset({"CANCELLATION", "CANCEL_OR_REFUND", "REFUND", "TECHNICAL_CANCEL"})
+_TAKEN_FROM_US: Final = {
+    ("CAPTURE", "false"),
+    ("CAPTURE_FAILED", "true"),
+    ("CHARGEBACK", "true"),
+    ("NOTIFICATION_OF_CHARGEBACK", "true"),
+    ("SECOND_CHARGEBACK", "true"),
+}
 _CAME_BACK: Final = frozenset({"REFUND_FAILED", "REFUNDED_REVERSED"})
 
 

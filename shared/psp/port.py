@@ -1,7 +1,11 @@
 """What we ask of any payment service provider: a handful of verbs with closed answer types.
 
 A charge has one reference: the same name in every answer, event and listing of its PSP, whatever else that PSP calls
-its parts. Another reference under the same key is another charge, and is given back.
+its parts. Another reference under the same key is another charge, and is given back. A PSP may name a charge only once
+its shopper has acted; until then it has none.
+
+Not every PSP can be asked (Capabilities.looks_up): one that cannot is sent the same request again under its key, and
+tells the rest by events. It may also take a return in hand and tell of it later (Pending).
 
 An adapter never raises for what a PSP or a network can do; it answers Unanswered or NotSent. It raises for our
 own mistakes. No verb is called with a database transaction open, and every verb ends by its deadline
@@ -122,12 +126,16 @@ class EventKind(StrEnum):
     """What a PSP event tells of."""
 
     CHARGE = "charge"
+    DISPUTED = "disputed"  # Money that counts as ours is taken from us, or never came: for people, who are alarmed.
     OTHER = "other"  # Nothing we act on; stored and acknowledged.
 
 
 @dataclass(frozen=True, slots=True)
 class PspEvent:
-    """A verified webhook: which charge it speaks of and what it says of it."""
+    """A verified webhook: which charge it speaks of and what it says of it.
+
+    *psp_key* may be a hint that its PSP does not sign: it counts only where *merchant_reference* agrees.
+    """
 
     event_id: str
     kind: EventKind
@@ -157,7 +165,7 @@ class Psp(Protocol):
         ...
 
     def look_up(self, query: ChargeQuery) -> LookUpOutcome:
-        """What the PSP knows of one attempt."""
+        """What the PSP knows of one attempt, what its shopper brought back included."""
         ...
 
     def charges_since(self, since: datetime, *, after: str | None = None) -> ChargePage | Unanswered:
@@ -165,12 +173,13 @@ class Psp(Protocol):
         ...
 
     def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
-        """Cancel an open or captured charge; idempotent under *psp_key*."""
+        """Cancel an open or captured charge; idempotent under *psp_key*. Pending: taken in hand, and told of later."""
         ...
 
     def refund(self, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:
         """Give *money* of a capture back, or what is left of it where a part went back before; idempotent under
-        *psp_key*. Captured when there never was that much to give. To learn what is left takes a second call."""
+        *psp_key*. Captured when there never was that much to give. To learn what is left takes a second call.
+        Pending: taken in hand, and told of later."""
         ...
 
     def keep_card(self, card: Card, *, customer_urn: str, psp_key: str) -> KeepOutcome:

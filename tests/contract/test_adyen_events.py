@@ -68,7 +68,7 @@ def test_what_an_event_says_of_its_charge(adyen_subject: AdyenSubject, event: di
     [
         PAID | {"amount": {"currency": "EUR", "value": 0}},  # A card was stored, or looked at.
         BACK | {"eventCode": "CAPTURE"},
-        BACK | {"eventCode": "CHARGEBACK"},
+        BACK | {"eventCode": "CHARGEBACK_REVERSED"},
         {"eventCode": "REPORT_AVAILABLE", "pspReference": "settlement_detail_report_batch_1.csv"},
     ],
     ids=lambda event: str(event["eventCode"]),
@@ -76,6 +76,15 @@ def test_what_an_event_says_of_its_charge(adyen_subject: AdyenSubject, event: di
 def test_what_we_do_not_act_on_is_kept_as_other(adyen_subject: AdyenSubject, event: dict[str, Any]) -> None:
     told = read(adyen_subject, adyen_subject.fake.body(adyen_subject.account, event))
     assert (told.kind, told.outcome) == (EventKind.OTHER, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "success"), [("CAPTURE", "false"), ("CAPTURE_FAILED", "true"), ("CHARGEBACK", "true")]
+)
+def test_money_that_is_taken_from_us_is_told_to_people(adyen_subject: AdyenSubject, code: str, success: str) -> None:
+    event = BACK | {"eventCode": code, "success": success}
+    told = read(adyen_subject, adyen_subject.fake.body(adyen_subject.account, event))
+    assert (told.kind, told.outcome, told.merchant_reference) == (EventKind.DISPUTED, None, "order-1")
 
 
 def test_one_event_has_one_name_however_often_it_is_sent(adyen_subject: AdyenSubject) -> None:

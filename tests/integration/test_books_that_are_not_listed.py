@@ -99,6 +99,20 @@ def test_a_payment_that_is_sent_again_and_again_is_unclear_all_the_same(own: Ady
     assert (checks.UNCLEAR_TOO_LONG, number) in found(own.room)
 
 
+def test_a_chargeback_of_a_done_order_is_an_alarm_and_moves_nothing(own: AdyenRoom) -> None:
+    number = done(own)
+    event = {
+        "eventCode": "CHARGEBACK",
+        "pspReference": token_hex(8).upper(),
+        "originalReference": own.room.attempt(number).psp_reference,
+        "merchantReference": number,
+        "amount": {"currency": "EUR", "value": 1499},
+    }
+    own.deliver(own.fake.body(own.room.account, event))
+    assert (checks.DISPUTED, number) in found(own.room)
+    assert own.room.state(number) is OrderState.DONE
+
+
 @pytest.mark.parametrize(
     ("ago", "taken", "alarms"),
     [("16 min", False, True), ("16 min", True, False), ("73 hours", True, True)],

@@ -14,10 +14,13 @@ from shared.domain.outcomes import Captured, KeptMethod
 from shared.domain.states import OrderState
 from shared.keyring import Keyring
 from tests.support import engine_room
+from tests.support.adyen_fake.fake import running
+from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
 from tests.support.key_services import SomeKms
 from tests.support.psp import Sandbox
 from tests.support.wire import channel, fresh_card
+from workers.look_up import look_up
 from workers.pay import pay
 from workers.tokenize import tokenize
 
@@ -42,6 +45,25 @@ def vault(vault_url: str) -> Iterator[Redis]:
 
 def cards(vault: Redis) -> list[bytes]:
     return cast("list[bytes]", vault.keys("card:*"))
+
+
+def test_a_shopper_who_comes_back_meanwhile_loads_the_page_again_and_has_paid(
+    settings: Settings, vault_url: str, kms: SomeKms
+) -> None:
+    """What their browser brought back is never kept unsealed."""
+    ring = Keyring(kms, bytes(32))
+    with running() as fake, engine_room.opened(settings, vault_url, fake, keyring=ring, lease_s=1) as room:
+        adyen = AdyenRoom(room, fake)
+        number = adyen.challenged()
+        way_back = adyen.decides(number, "approve")
+        with kms.away():
+            busy = adyen.comes_back(way_back)
+        assert (busy.status_code, room.attempt(number).brought) == (503, None)
+        assert int(busy.headers["Retry-After"]) >= 1
+
+        assert adyen.comes_back(way_back).status_code == 200
+        look_up(room.run, number)
+        assert adyen.held(number) == [(1499, "EUR")]
 
 
 def test_a_fresh_card_is_503_and_neither_the_card_nor_the_order_is_kept(
