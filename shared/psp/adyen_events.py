@@ -119,7 +119,7 @@ def _authorised(item: _Item) -> Captured | None:
 def _key_of(item: _Item) -> str | None:
     """Our key: a hint from the metadata, or the reference itself where that was too long to send."""
     hint = item.additional_data.get(f"metadata.{KEY_NAME}")
-    return hint if isinstance(hint, str) and hint else item.merchant_reference
+    return hint if isinstance(hint, str) and hint else None
 
 
 def _is_signed(item: _Item, secrets: Iterable[str]) -> bool:

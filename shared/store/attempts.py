@@ -146,22 +146,24 @@ def told_of(
     reference: str | None,
     merchant_reference: str | None,
 ) -> Attempt | None:
-    """The attempt a PSP's news is about: by our key, else by the charge it speaks of, else by the order's name.
+    """The attempt a PSP's news is about: by our key, else by the charge it speaks of, else, if it names no key, by the
+    order's name.
 
     Not every PSP signs the key it repeats, so a key counts only where the order's name agrees with it (one that is too
     long to send goes by the key itself). By its name alone an order is found only if just one attempt, one whose charge
     has no name yet, can be meant: an unsettled one before any other.
     """
-    if psp_key is not None:
-        found = by_key(conn, tenant_id, provider, psp_key)
-        if found is not None and merchant_reference in (None, found.merchant_reference, psp_key):
+    key = psp_key or merchant_reference
+    if key is not None:
+        found = by_key(conn, tenant_id, provider, key)
+        if found is not None and merchant_reference in (None, found.merchant_reference, key):
             return found
     mine = (payment_attempts.c.tenant_id == tenant_id) & (payment_attempts.c.provider == provider)
     if reference is not None:
         row = conn.execute(select(*_COLUMNS).where(mine, payment_attempts.c.psp_reference == reference)).one_or_none()
         if row is not None:
             return _attempt(row)
-    if merchant_reference is None:
+    if merchant_reference is None or psp_key is not None:
         return None
     named = payment_attempts.c.merchant_reference == merchant_reference
     rows = conn.execute(select(*_COLUMNS).where(mine, named, payment_attempts.c.psp_reference.is_(None)))

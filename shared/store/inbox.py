@@ -77,7 +77,8 @@ def releasable(conn: Connection, *, limit: int) -> list[EventName]:
         payment_attempts.c.psp_key == psp_events.c.psp_key,
         payment_attempts.c.psp_reference == psp_events.c.psp_reference,
         (payment_attempts.c.merchant_reference == psp_events.c.merchant_reference)
-        & payment_attempts.c.psp_reference.is_(None),
+        & payment_attempts.c.psp_reference.is_(None)
+        & psp_events.c.psp_key.is_(None),
     )
     rows = conn.execute(
         select(psp_events.c.tenant_id, psp_events.c.provider, psp_events.c.event_id)

@@ -51,10 +51,32 @@ def test_the_orders_name_is_enough_where_one_attempt_has_it(adyen: AdyenRoom) ->
 
 
 def test_a_key_outside_the_signature_leads_nowhere_if_the_signed_name_does_not_agree(adyen: AdyenRoom) -> None:
-    """Somebody who can repeat what Adyen signed must not choose which order it pays."""
+    """Somebody who can repeat what Adyen signed must not choose which order it pays; the true one still counts."""
     victim, number = adyen.unanswered(), adyen.unanswered()
-    adyen.deliver(told(adyen, number, key=adyen.room.attempt(victim).psp_key))
+    charge = token_hex(8).upper()
+    adyen.deliver(told(adyen, number, key=adyen.room.attempt(victim).psp_key, pspReference=charge))
+    assert [adyen.room.state(one) for one in (victim, number)] == [OrderState.CONFIRMING] * 2
+    assert release(adyen.room.run) == 0
+
+    adyen.deliver(told(adyen, number, key=adyen.room.attempt(number).psp_key, pspReference=charge))
+    assert adyen.room.state(number) is OrderState.CAPTURED
     assert adyen.room.state(victim) is OrderState.CONFIRMING
+
+
+def test_news_of_another_key_is_not_settled_by_the_orders_name(adyen: AdyenRoom) -> None:
+    """It is of another attempt, which is not known yet."""
+    number = adyen.unanswered()
+    adyen.deliver(told(adyen, number, key=token_hex(20)))
+    assert adyen.room.state(number) is OrderState.CONFIRMING
+
+
+def test_an_order_whose_name_was_too_long_to_send_goes_by_its_key(adyen: AdyenRoom) -> None:
+    number = adyen.unanswered()
+    key = adyen.room.attempt(number).psp_key
+    adyen.room.sql(
+        "UPDATE payment_attempts SET merchant_reference = :long WHERE psp_key = :key", long="x" * 200, key=key
+    )
+    adyen.deliver(told(adyen, key))
     assert adyen.room.state(number) is OrderState.CAPTURED
 
 
@@ -68,12 +90,12 @@ def test_of_two_attempts_of_one_name_the_unsettled_one_is_meant(adyen: AdyenRoom
 
 def test_where_two_may_be_meant_nobody_guesses_and_the_key_decides(adyen: AdyenRoom) -> None:
     number = adyen.unanswered()
-    other = another(adyen, adyen.room.attempt(number))
+    other, before = another(adyen, adyen.room.attempt(number)), parked(adyen)
     adyen.deliver(told(adyen, number))
     assert adyen.room.state(number) is OrderState.CONFIRMING
-    assert parked(adyen) == 1
+    assert parked(adyen) == before + 1
     assert release(adyen.room.run) == 0
-    assert parked(adyen) == 1
+    assert parked(adyen) == before + 1
 
     adyen.deliver(told(adyen, number, key=adyen.room.attempt(number).psp_key))
     assert adyen.room.state(number) is OrderState.CAPTURED
