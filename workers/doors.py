@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.config import Settings
 from shared.messages import Step
+from shared.psp.port import Account, Psp
 from workers.lock_offer import lock_offer
 from workers.look_up import look_up
 from workers.pay import pay
@@ -23,12 +24,12 @@ from workers.tokenize import tokenize
 log = structlog.get_logger(__name__)
 
 
-def register(app: Celery, settings: Settings) -> None:
-    """Give *app* its tasks."""
+def register(app: Celery, settings: Settings, psp_for: Callable[[Account], Psp]) -> None:
+    """Give *app* its tasks, which reach the PSP of an account by *psp_for*."""
 
     @cache
     def of_process(_pid: int) -> Runtime:
-        return build(settings)
+        return build(settings, psp_for)
 
     def runtime() -> Runtime:
         """This process's parts; a forked child never uses its parent's connections."""

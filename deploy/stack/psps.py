@@ -97,10 +97,6 @@ def _known_to_localstripe(account: Account, wiring: Wiring) -> None:
     """Nothing to tell: it takes any key that looks like one, and tells of no payment by webhook."""
 
 
-PSPS: Final[Mapping[str, StackPsp]] = {
-    psp.name: psp
-    for psp in (
-        StackPsp("sandbox", _sandbox, _sandbox_credentials, _register_at_sandbox, shows="/ledger"),
-        StackPsp("stripe", _localstripe, _stripe_credentials, _known_to_localstripe),
-    )
-}
+SANDBOX: Final = StackPsp("sandbox", _sandbox, _sandbox_credentials, _register_at_sandbox, shows="/ledger")
+STRIPE: Final = StackPsp("stripe", _localstripe, _stripe_credentials, _known_to_localstripe)
+PSPS: Final[Mapping[str, StackPsp]] = {psp.name: psp for psp in (SANDBOX, STRIPE)}

@@ -1,4 +1,4 @@
-# Finds a Python that can run the stack and hands over to deploy/stack/launch.py. Sourced by deploy/up, down and test.
+# Finds a Python that can run the stack and hands over to deploy/stack/launch.py. Sourced by deploy/up, down, test and bench.
 # Asked by running each candidate: a name on the PATH may be a shim with nothing behind it.
 
 find_python() {

@@ -65,14 +65,14 @@ def _start(home: Home, port: int | None, psp: StackPsp, show: Show, supervisor: 
     own = servers.prepare(home, os.environ)
     if own.postgres is not None and own.postgres.note:
         show.say(own.postgres.note)
-    wiring = _wiring(home, own, api_port)
+    wiring = wired(home, own, api_port)
     strangers = psp.programs(home, wiring)
     with show.working("PostgreSQL, broker and vault", then=" answer"):
         supervisor.start([*own.programs, *strangers])
         supervisor.wait_until_ready(own.programs)
     with show.working("schema and demo tenant", then=" are there"):
         own.provide()
-        seeded = _prepare_database(home, wiring, psp)
+        seeded = prepare_database(home, wiring, psp)
     ours = product.programs(home, wiring)
     with show.working("PSP, API and workers", then=" are healthy"):
         supervisor.start(ours)
@@ -94,7 +94,8 @@ def _api_port(home: Home, asked: int | None, show: Show) -> int:
     return port
 
 
-def _wiring(home: Home, own: servers.Servers, api_port: int) -> Wiring:
+def wired(home: Home, own: servers.Servers, api_port: int) -> Wiring:
+    """Where everything of *home* is found, its keyring made if it is new."""
     ring = home.path / "keyring.json"
     if not ring.exists():
         keyring.save(keyring.fresh(), ring)
@@ -103,7 +104,8 @@ def _wiring(home: Home, own: servers.Servers, api_port: int) -> Wiring:
     )
 
 
-def _prepare_database(home: Home, wiring: Wiring, psp: StackPsp) -> Seeded:
+def prepare_database(home: Home, wiring: Wiring, psp: StackPsp) -> Seeded:
+    """The newest schema, and the demo tenant in it with its account at *psp*."""
     engine = create_engine(Settings.model_validate(wiring.settings()))
     try:
         migrate.upgrade(engine)

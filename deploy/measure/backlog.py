@@ -1,0 +1,91 @@
+"""Lays out orders that wait for the engine room: rows, cards in the vault, a message for each.
+
+As if they had been admitted in this moment, but faster than any front door could: so that what is timed afterwards is
+the engine room alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Any, Final
+from uuid import UUID
+
+import redis
+
+from deploy.measure import copies, database
+from deploy.measure.crowd import Crowd
+from deploy.measure.database import Connection
+from deploy.measure.goods import CARD
+from deploy.measure.stand import Stand
+from deploy.measure.traffic import Invalid
+from deploy.stack import signals
+from shared import keyring, vault
+from shared.doorbell import BATCH, Doorbell
+from shared.messages import QUEUE_OF, Step
+from shared.vault import Vault
+
+PATIENCE_S: Final = 60.0
+"""100,000 messages are published in a few seconds."""
+FULL: Final = 20 * BATCH
+"""Rings that may gather here before we wait for the broker: well below what the bell holds."""
+VAULT_TTL_S: Final = 3_600
+"""As long as a run that drains 100,000 may take; the product's default is shorter than their wait."""
+
+
+def lay_out(stand: Stand, conn: Connection, count: int, provider: str) -> None:
+    """Let *count* orders wait that are to be paid at *provider*, and no others; the workers must be held back.
+
+    Raises Invalid or StopAsked.
+    """
+    database.empty_orders(conn)
+    with redis.Redis.from_url(stand.wiring.broker_url) as broker:
+        for queue in set(QUEUE_OF.values()):
+            broker.delete(queue)
+    [template] = Crowd(stand.submit_url, stand.headers, stand.offer, provider).submit(1)
+    for _ in copies.copy(conn, template, count - 1, run=token_hex(4)):
+        pass
+    query = "SELECT tenant_id, tracking_number FROM orders WHERE tracking_number <> %s ORDER BY admitted_at"
+    waiting = conn.execute(query, [template]).fetchall()
+    _keep_cards(stand, waiting)
+    _ring(stand, [number for _, number in waiting])
+    _check(stand, count)
+    conn.execute("ANALYZE")
+
+
+def _keep_cards(stand: Stand, waiting: list[tuple[UUID, str]]) -> None:
+    with vault.connect(stand.wiring.vault_url) as client:
+        cards = Vault(client, keyring.load(stand.wiring.keyring), VAULT_TTL_S)
+        for tenant_id, number in waiting:
+            signals.check()
+            cards.put(tenant_id, number, CARD)
+
+
+def _ring(stand: Stand, numbers: list[str]) -> None:
+    bell = Doorbell(stand.wiring.broker_url)
+    for number in numbers:
+        _until(lambda: bell.waiting < FULL)
+        bell.ring(Step.LOCK_OFFER, number)
+    bell.close(within_s=PATIENCE_S)
+
+
+def _check(stand: Stand, count: int) -> None:
+    """Every order has its message; one may be in the hands of a worker that was about to read."""
+    with redis.Redis.from_url(stand.wiring.broker_url) as broker:
+        _until(lambda: depth(broker, QUEUE_OF[Step.LOCK_OFFER]) >= count - 1)
+
+
+def depth(broker: redis.Redis, queue: str) -> int:
+    """Messages that wait in *queue*."""
+    waiting: Any = broker.llen(queue)
+    return int(waiting)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + PATIENCE_S
+    while not holds():
+        signals.check()
+        if time.monotonic() > ends_at:
+            raise Invalid(f"the messages were not published within {PATIENCE_S:g} s")
+        time.sleep(0.01)

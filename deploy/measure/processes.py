@@ -1,0 +1,49 @@
+"""The product's processes as a part of the bench runs them: as deploy/up does, but for the one PSP more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import psutil
+
+from deploy.stack import product
+from deploy.stack.home import Home
+from deploy.stack.product import Wiring, Worker
+from deploy.stack.program import Program
+
+DOOR: Final = "deploy.measure.worker"
+UPKEEP: Final = "upkeep"
+
+
+def workers(home: Home, wiring: Wiring) -> list[Program]:
+    """One worker a queue, with the pools and sizes of deploy/up."""
+    return [_with_one_more_psp(product.worker(which, home, wiring)) for which in product.WORKERS]
+
+
+def single_workers(home: Home, wiring: Wiring) -> list[Program]:
+    """Workers of one place each and no upkeep: what they cost is the orders' alone, and the same for each of them."""
+    ones = [replace(which, concurrency=1) for which in product.WORKERS if which.queue != UPKEEP]
+    return [_with_one_more_psp(product.worker(which, home, wiring)) for which in ones]
+
+
+def queues() -> list[str]:
+    """The queues on the way of an order, the first one first."""
+    return [which.queue for which in product.WORKERS if which.queue != UPKEEP]
+
+
+def pools() -> list[Worker]:
+    """The workers on the way of an order."""
+    return [which for which in product.WORKERS if which.queue != UPKEEP]
+
+
+def family(root: psutil.Process) -> list[psutil.Process]:
+    """*root* and all that came of it; those that end meanwhile are left out."""
+    try:
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _with_one_more_psp(program: Program) -> Program:
+    return replace(program, argv=tuple(DOOR if part == "workers.main" else part for part in program.argv))

@@ -1,0 +1,92 @@
+"""What the bench counts and copies is what is there: one counter and one copier, against the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+from ulid import ULID
+
+from deploy.measure import copies, database, wire
+from shared.config import Settings
+from shared.messages import Step, is_ours, message
+from tests.support import engine_room
+from tests.support.engine_room import EngineRoom
+from tests.support.psp import Sandbox, sandbox
+from tests.support.servers import TestServers
+from workers.pay import pay
+from workers.tokenize import tokenize
+
+COPIES = 5
+
+
+@pytest.fixture(scope="module")
+def psp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandbox(tmp_path_factory.mktemp("psp") / "ledger.jsonl") as running:
+        yield running
+
+
+@pytest.fixture
+def room(settings: Settings, vault_url: str, psp: Sandbox) -> Iterator[EngineRoom]:
+    with engine_room.opened(settings, vault_url, psp) as opened:
+        yield opened
+
+
+@pytest.fixture
+def conn(test_servers: TestServers, postgres_url: str) -> Iterator[database.Connection]:
+    """A connection to whom every row is shown."""
+    with database.connected(test_servers.cluster.url(database=str(make_url(postgres_url).database))) as opened:
+        yield opened
+
+
+def test_the_wire_counts_what_a_driver_sends_behind_its_callers_back(postgres_url: str) -> None:
+    with wire.counted(postgres_url) as heard, psycopg.connect(heard.url) as through:
+        before = (heard.round_trips, heard.statements, heard.transactions)
+        through.execute("SELECT 1")
+        through.execute("SELECT 2")
+        through.commit()
+        after = (heard.round_trips, heard.statements, heard.transactions)
+
+    assert [now - then for now, then in zip(after, before, strict=True)] == [4, 2, 1]
+
+
+def test_copies_of_a_finished_order_are_whole_orders_of_the_past_month(
+    room: EngineRoom, conn: database.Connection
+) -> None:
+    number = room.locked()
+    assert pay(room.run, number)
+    tokenize(room.run, number)
+    rows = {
+        table: int(database.value(conn, f"SELECT count(*) FROM {table} WHERE tracking_number = %s", number))
+        for table in ("orders", "order_events", "payment_attempts", "idempotency_keys")
+    }
+
+    assert list(copies.copy(conn, number, COPIES, run="test", age=copies.over_a_month(COPIES))) == [COPIES]
+
+    copied = conn.execute(
+        "SELECT tracking_number, admitted_at, state FROM orders WHERE correlation_id LIKE 'copy-test-%'"
+    ).fetchall()
+    assert len(copied) == COPIES
+    assert {state for _, _, state in copied} == {"done"}
+    for name, admitted_at, _ in copied:
+        asked = message(Step.PAY, name)
+        assert is_ours("application/json", asked.headers, asked.body)
+        assert abs(ULID.from_str(name.removeprefix("trk_")).timestamp - admitted_at.timestamp()) < 0.002
+        for table, count in rows.items():
+            query = f"SELECT count(*) FROM {table} WHERE tracking_number = %s"
+            assert database.value(conn, query, name) == count, table
+
+
+def test_copies_of_a_waiting_order_wait_as_it_does(room: EngineRoom, conn: database.Connection) -> None:
+    number = room.admitted()
+
+    for _ in copies.copy(conn, number, COPIES, run="wait"):
+        pass
+
+    due = conn.execute(
+        "SELECT DISTINCT state, due_at FROM orders WHERE tracking_number = %s OR correlation_id LIKE 'copy-wait-%%'",
+        [number],
+    ).fetchall()
+    assert [state for state, _ in due] == ["admitted"]
