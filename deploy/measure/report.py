@@ -12,6 +12,8 @@ from deploy.measure import spread
 from deploy.measure.figures import GOALS, Figure, Verdict
 from deploy.measure.spread import Spread
 
+NOISE: Final = 0.1
+"""Cores; a tenth of one moves a figure of a two-core machine by a twentieth."""
 COLUMNS: Final = ("what", "ours", "reference", "ratio", "goal", "")
 
 
@@ -42,7 +44,25 @@ def show(console: Console, machine: Mapping[str, Any], figures: Sequence[Figure]
     for part, why in failures.items():
         console.print(f"  {part} could not be measured: {why}", markup=False)
     console.print(f"machine: {facts(machine)}", markup=False)
+    if (cores := max(strangers(figures), default=0.0)) >= NOISE:
+        console.print(
+            f"strangers took up to {cores:.2g} cores while we measured: judge by processor times", markup=False
+        )
     console.print(summary(figures), markup=False)
+
+
+def strangers(figures: Sequence[Figure]) -> Iterator[float]:
+    """Cores that went to processes that were none of ours, wherever a figure tells it."""
+    waiting: list[Any] = [figure.details for figure in figures]
+    while waiting:
+        match waiting.pop():
+            case {"coresOfStrangers": {"median": float(cores)} | float(cores), **more}:
+                yield cores
+                waiting.extend(more.values())
+            case dict() as parts:
+                waiting.extend(parts.values())
+            case list() as parts:
+                waiting.extend(parts)
 
 
 def rows(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:

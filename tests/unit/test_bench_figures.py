@@ -99,3 +99,11 @@ def test_the_document_holds_every_value_and_what_failed() -> None:
 )
 def test_a_spread_is_told_only_where_it_can_be_seen(values: list[float], said: str) -> None:
     assert report.told(spread.of(values)) == said
+
+
+def test_strangers_are_found_wherever_a_figure_tells_of_them() -> None:
+    window = {"ours": {"p50Ms": 1.0, "coresOfStrangers": {"median": 0.5, "least": 0.1}}}
+    drains = {"ours": [{"seconds": 1.0, "coresOfStrangers": 0.25}], "naive": [{"coresOfStrangers": 0.0}]}
+    figures = [Figure("a", "", [1.0], details=window), Figure("b", "", [1.0], details=drains), Figure("c", "", [1.0])]
+
+    assert sorted(report.strangers(figures)) == [0.0, 0.25, 0.5]
