@@ -50,7 +50,7 @@ def of(asked: Namespace) -> Plan:
         rounds=asked.rounds or (1 if quick else ROUNDS),
         seconds=asked.seconds or (1.0 if quick else SECONDS),
         warm_seconds=0.5 if quick else 1.5,
-        drained=60 if quick else 2_000,
+        drained=60 if quick else 1_500,
         drained_over_http=32 if quick else 480,
         latency_seconds=2.0 if quick else 10.0,
         warm_orders=32 if quick else 320,

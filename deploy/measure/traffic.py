@@ -89,7 +89,7 @@ def load(kind: Kind, folder: Path, *, seconds: float, connections: int = CONNECT
 def _load(told: Mapping[str, Any], wrk_s: float) -> Load:
     errors = {name: told[name] for name in ("connect", "read", "write", "status", "timeout") if told[name]}
     if errors or not told["requests"]:
-        raise Invalid(f"errors of {told['requests']} requests: {errors}")
+        raise Invalid(f"{told['requests']} answers, and these errors: {errors}")
     return Load(told["requests"], told["seconds"], told["p50"], told["p95"], told["p99"], wrk_s)
 
 

@@ -36,6 +36,9 @@ from shared.messages import QUEUE_OF, Step
 PUBLISHED_WITHIN_S: Final = 5.0
 """Our rings are published beside the answers: what waits when load ends takes a fraction of a second."""
 
+QUIET_S: Final = 0.1
+"""A request that was in flight when load ended is written down within it, or moves the count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -59,8 +62,7 @@ def measure(stand: Stand, plan: Plan) -> Outcome:
     ):
         database.empty_orders(conn)
         ways = {way.name: way for way in _ways(stand, up)}
-        for way in ways.values():
-            served.window(stand, way.kind, way.server, seconds=plan.warm_seconds)
+        served.warm_up(stand, (way.kind for way in ways.values()), seconds=plan.warm_seconds)
         asked: dict[str, Callable[[], Window]] = {
             name: partial(_window, stand, conn, way, plan.seconds) for name, way in ways.items()
         }
@@ -121,9 +123,10 @@ def _window(stand: Stand, conn: Connection, way: Way, seconds: float) -> Window:
 
 def _written(conn: Connection, way: Way, before: int, answers: int) -> int:
     """How many rows were written, once nothing is in flight any more; raises Invalid if they are not the answers'."""
-    rows = _rows(conn, way) - before
+    rows = -1
     while (now := _rows(conn, way) - before) != rows:
         rows = now
+        time.sleep(QUIET_S)
     if not answers <= rows <= answers + traffic.CONNECTIONS:
         raise Invalid(f"{way.name}: {answers} answers and {rows} rows")
     return rows

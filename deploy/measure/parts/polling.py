@@ -46,8 +46,7 @@ def measure(stand: Stand, plan: Plan) -> Outcome:
             "floor": (Kind(floor_port, "GET", [f"/orders/{number}" for number in numbers]), up["floor"]),
             "304": (asking(stand, paths, stand.wiring.api_port, **unchanged), up["api"]),
         }
-        for kind, server in ways.values():
-            served.window(stand, kind, server, seconds=plan.warm_seconds)
+        served.warm_up(stand, (kind for kind, _ in ways.values()), seconds=plan.warm_seconds)
         seen = in_turn(
             {name: partial(served.window, stand, *way, seconds=plan.seconds) for name, way in ways.items()},
             plan.rounds,

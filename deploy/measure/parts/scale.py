@@ -144,8 +144,7 @@ def _windows(stand: Stand, plan: Plan, sizes: dict[str, tuple[Wiring, psutil.Pro
         kinds[f"status, {size}"] = asking(stand, status_paths(live), wiring.api_port), server
         kinds[f"status of finished orders, {size}"] = asking(stand, status_paths(finished), wiring.api_port), server
         kinds[f"admission, {size}"] = submitting(stand, wiring.api_port), server
-    for kind, server in kinds.values():
-        served.window(stand, kind, server, seconds=plan.warm_seconds, connections=CONNECTIONS)
+    served.warm_up(stand, (kind for kind, _ in kinds.values()), seconds=plan.warm_seconds, connections=CONNECTIONS)
     asked = {
         name: partial(served.window, stand, *way, seconds=plan.seconds, connections=CONNECTIONS)
         for name, way in sorted(kinds.items())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
 from deploy.measure import spread, traffic
 from deploy.measure.stand import Stand
-from deploy.measure.traffic import Kind, Load
+from deploy.measure.traffic import Invalid, Kind, Load
 from deploy.measure.usage import Meter, Usage
+
+WARM_UPS: Final = 10
+"""Windows a server has to come to answer without an error; on an idle machine it takes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,22 @@ def window(
     meter = Meter({"server": server, **stand.servers})
     load = traffic.load(kind, stand.home.run, seconds=seconds, connections=connections)
     return Window(load, meter.used(wrk=load.wrk_s))
+
+
+def warm_up(stand: Stand, kinds: Iterable[Kind], *, seconds: float, connections: int = traffic.CONNECTIONS) -> None:
+    """Let each server connect, learn its keys and prepare its statements; answers that are late now do not count.
+
+    Raises Invalid for one that does not come to answer, or StopAsked.
+    """
+    for kind in kinds:
+        for left in reversed(range(WARM_UPS)):
+            try:
+                traffic.load(kind, stand.home.run, seconds=seconds, connections=connections)
+            except Invalid:
+                if not left:
+                    raise
+            else:
+                break
 
 
 def details(windows: Mapping[str, Sequence[Window]]) -> dict[str, Any]:
