@@ -29,21 +29,27 @@ class Direct:
 
     def one_or_none(self, engine: Engine, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row it answers with *values*, None if it answers none. Raises DBAPIError or the pool's timeout."""
-        lent = engine.raw_connection()
+        try:
+            lent = engine.raw_connection()
+        except psycopg.Error as error:  # The engine itself would say it in its own words, its raw connections do not.
+            raise _engines(error, broken=False) from error
         try:
             return _first(cast("psycopg.Connection[Any]", lent.driver_connection), *_heard(engine, self._text, values))
         except psycopg.Error as error:
             broken = lent.driver_connection is None or bool(lent.driver_connection.closed)
             if broken:
                 cast("FairPool", engine.pool).forget(lent, error)
-            raise DBAPIError.instance(
-                None, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=broken
-            ) from error
+            raise _engines(error, broken=broken) from error
         except BaseException:
             lent.invalidate()  # Cut off in the middle of it: nobody may go on where it stopped.
             raise
         finally:
             lent.close()
+
+
+def _engines(error: psycopg.Error, *, broken: bool) -> BaseException:
+    """*error* as the engine would raise it."""
+    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=broken)
 
 
 def _heard(engine: Engine, statement: str, values: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -11,8 +11,9 @@ from typing import Final
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, bindparam, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from shared.config import Settings
 from shared.store.direct import Direct
@@ -82,6 +83,14 @@ def test_after_a_broken_connection_none_that_is_as_old_is_used_again(settings: S
         told = ASKED.one_or_none(engine, {"word": "again"})
         assert told is not None
         assert told[0] not in pids
+    engine.dispose()
+
+
+def test_a_database_that_is_not_there_is_the_engines_error_too(settings: Settings) -> None:
+    engine = create_engine(settings.model_copy(update={"database_url": SecretStr("postgresql://127.0.0.1:9/x")}))
+    with pytest.raises(OperationalError) as away:
+        ASKED.one_or_none(engine, {"word": "anybody?"})
+    assert not away.value.connection_invalidated, "there was no connection"
     engine.dispose()
 
 
