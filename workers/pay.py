@@ -31,7 +31,7 @@ from shared.store.attempts import AttemptState, KeyTaken
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.vault import VaultAway
-from workers.plan import Ends, Plan, Waits, plan
+from workers.plan import Ends, Plan, PspSilent, Waits, plan
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ def pay(run: Runtime, tracking_number: str) -> bool:
             return False
         try:
             planned = plan(run, order, earlier, asked_now=asked_now)
-        except (VaultAway, KeysAway):
+        except (VaultAway, KeysAway, PspSilent):
             return _wait(run, order, PSP_AWAY)
         if isinstance(planned, Ends):
             return _fail(run, order, planned)

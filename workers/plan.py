@@ -15,7 +15,7 @@ from datetime import timedelta
 import structlog
 
 from shared.domain.cards import Card
-from shared.domain.outcomes import DeclineReason
+from shared.domain.outcomes import Absent, DeclineReason, Unanswered
 from shared.ids import psp_key
 from shared.patience import CRASHES_TO_PARK, NO_IN_HAND
 from shared.psp import router
@@ -72,8 +72,12 @@ class Waits:
     """Nobody takes the order now, and somebody may later."""
 
 
+class PspSilent(RuntimeError):
+    """A PSP did not say whether it knows a charge."""
+
+
 def plan(run: Runtime, order: Order, earlier: Sequence[Attempt], *, asked_now: Collection[str]) -> Plan | Ends | Waits:
-    """How to go on with *order*; *asked_now*: the PSPs this visit asked. Raises VaultAway or KeysAway."""
+    """How to go on with *order*; *asked_now*: the PSPs this visit asked. Raises VaultAway, KeysAway or PspSilent."""
     out = next((one for one in earlier if _is_out(run, one)), None)
     if out is None and (order.crashes >= CRASHES_TO_PARK or _has_waited_too_long(run, order)):
         return Ends(
@@ -85,7 +89,8 @@ def plan(run: Runtime, order: Order, earlier: Sequence[Attempt], *, asked_now: C
         return _plan(order, out, run.account_at(order.tenant_id, out.provider), card, token, None)
     obstacle = _obstacle(run, order, card, token)
     if obstacle is not None:
-        return _no_of(order, earlier) or obstacle
+        charged = _charged_unknown(run, order, earlier) if order.carries_card and card is None else None
+        return charged or _no_of(order, earlier) or obstacle
     return _routed(run, order, earlier, card, token, asked_now)
 
 
@@ -118,6 +123,25 @@ def _obstacle(run: Runtime, order: Order, card: Card | None, token: StoredToken 
     if card is not None and run.velocity.blocks(Shopper.of(order)):
         log.warning("velocity.blocked", tracking_number=order.tracking_number)
         return Ends(failure_of(order, DeclineReason.GENERIC))
+    return None
+
+
+def _charged_unknown(run: Runtime, order: Order, earlier: Sequence[Attempt]) -> Plan | None:
+    """The attempt for a charge that a PSP knows and we do not; None if there is none. Raises PspSilent.
+
+    Asked for a card that is gone: it leaves the vault with the capture, and a failover to a database that was behind
+    takes both the capture and its attempt back. A PSP that cannot be asked tells by its webhook.
+    """
+    route = router.choose(run.candidates_of(order.tenant_id), need_of(order, earlier, token_at=None))
+    if route.may_come:
+        raise PspSilent("a PSP that may know a charge is away")
+    for account in (one.candidate.account for one in route.ranked):
+        psp, attempt = run.psp_for(account), _next_attempt(run, order, earlier, account)
+        answer = psp.look_up(attempt.query) if psp.capabilities.looks_up else Absent()
+        if isinstance(answer, Unanswered):
+            raise PspSilent(answer.why)
+        if not isinstance(answer, Absent):
+            return _plan(order, attempt, account, None, None, route)
     return None
 
 

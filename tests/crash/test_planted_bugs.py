@@ -98,8 +98,7 @@ def a_crash_of_the_database(case: Case) -> list[Violation]:
             here.accepted(scenarios.pay_with())
             database.kill()
             database.start()
-            for engine in (floor.parts.engine, floor.run.engine):
-                engine.dispose()
+            floor.hang_up()
             return here.violations(within_s=5)
 
 

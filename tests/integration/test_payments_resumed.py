@@ -241,6 +241,44 @@ def test_a_card_that_is_gone_ends_the_order_only_if_nothing_was_asked(room: Engi
     assert ledger(shared_psp, room, number) == []
 
 
+def forgotten_by_a_failover(room: EngineRoom) -> str:
+    """An order that was charged, and whose database knows nothing of it any more; its card was let go of."""
+    number = room.locked()
+    room.dies_while_charging(number, after_the_charge=True)
+    room.sql("DELETE FROM payment_attempts WHERE tracking_number = :n", n=number)
+    room.sql(
+        "UPDATE orders SET state = 'offer_locked', fence = 0, lease_until = NULL, lease_limit = NULL,"
+        " lease_owner = NULL WHERE tracking_number = :n",
+        n=number,
+    )
+    room.run.vault.forget(room.seller.shop.tenant_id, number)
+    return number
+
+
+def test_a_charge_that_only_the_psp_remembers_counts_though_the_card_is_gone(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    number = forgotten_by_a_failover(room)
+
+    assert not pay(room.run, number)
+    assert room.state(number) is OrderState.CONFIRMING
+    look_up(room.run, number)
+
+    assert room.state(number) is OrderState.CAPTURED
+    assert len(ledger(shared_psp, room, number)) == 1
+
+
+def test_a_psp_that_does_not_say_whether_it_knows_a_charge_is_asked_again(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    number = forgotten_by_a_failover(room)
+    shared_psp.set_faults(down="closed")
+
+    assert not pay(room.run, number)
+
+    assert room.state(number) is OrderState.OFFER_LOCKED
+
+
 @pytest.mark.parametrize("was_charged", [False, True])
 def test_with_an_attempt_out_a_card_that_is_gone_leaves_the_verdict_to_look_ups(
     room: EngineRoom, shared_psp: Sandbox, was_charged: bool

@@ -30,7 +30,7 @@ CANNOT_REPEAT: Final = Step(Kind.PROMISED, "A worker takes over the ended lease 
 FREE: Final = Step(Kind.PROMISED, "The order costs nothing: it is paid as it stands.")
 PARKED: Final = Step(Kind.PROMISED, "Too many workers crashed over the order and no attempt is open: it is cancelled.")
 WAITED: Final = Step(Kind.OPEN, "The order has waited for too long and no attempt is open: it is cancelled.")
-NO_CARD: Final = Step(Kind.PROMISED, "The card is gone from the vault: the order fails.")
+NO_CARD: Final = Step(Kind.PROMISED, "The card is gone from the vault and the PSP knows of no charge: the order fails.")
 NOBODY_LEFT: Final = Step(Kind.PROMISED, "No PSP is left that did not say no: the order fails.")
 GIVES_UP: Final = Step(Kind.OPEN, "An order with a no in hand waits no longer for a PSP that takes nothing: it fails.")
 ANSWERS: Final = {
@@ -79,6 +79,8 @@ def _starts(world: World, which: int, setting: Setting) -> Iterator[tuple[Step, 
         yield FREE, chained(advanced(world, E.NOTHING_TO_PAY), Message.PAY, setting)
     elif unsettled is None and world.crashes >= setting.crashes_to_park:
         yield PARKED, advanced(world, E.CANCELLED)
+    elif not world.card and (charged := _charged_unknown(world)) is not None and unsettled is None:
+        yield _claims(world, which, None, charged, setting)
     elif not world.card and (unsettled is None or Bug.LOST_CARD_FAILS_OPEN in setting.bugs):
         yield NO_CARD, advanced(world, E.PAYMENT_DECLINED if _was_declined(world) else E.CARD_LOST)
     elif unsettled is not None:
@@ -98,6 +100,15 @@ def _chooses(world: World, which: int, setting: Setting) -> Iterator[tuple[Step,
         yield NOBODY_LEFT, advanced(world, E.PAYMENT_DECLINED)
     elif said_no:
         yield GIVES_UP, advanced(world, E.PAYMENT_DECLINED)
+
+
+def _charged_unknown(world: World) -> int | None:
+    """The PSP that knows a charge which we believe it does not have.
+
+    To ask and to fail are one step: a request that arrives in between might as well arrive after both.
+    """
+    late = (one.provider for one in world.attempts if one.outcome is A.ABSENT and one.charge is not Charge.NONE)
+    return next(late, None)
 
 
 def _was_declined(world: World) -> bool:

@@ -56,9 +56,13 @@ class Cutter:
         self._let.set()
         assert self._arrived.wait(ARRIVES_WITHIN_S), "no connection was cut"
 
+    def lead_to(self, database_url: str) -> None:
+        """Connections made from now on lead to another server, as those to an address do that moved in a failover."""
+        self._server_at = _place_of(database_url)
+
     def serve(self, client: socket.socket) -> None:
-        """Pump one connection both ways until it ends, or is cut."""
-        with client, socket.create_connection(self._server_at) as server:
+        """Pump one connection both ways until it ends, or is cut; one to a server that is away just ends."""
+        with suppress(ConnectionRefusedError), client, socket.create_connection(self._server_at) as server:
             muted = threading.Event()
             answering = threading.Thread(target=self._pump_answers, args=(server, client, muted), daemon=True)
             answering.start()
@@ -108,12 +112,10 @@ class Cutter:
 @contextmanager
 def before(database_url: str) -> Iterator[Cutter]:
     """A cutter before the server of *database_url*."""
-    real = make_url(database_url)
-    assert real.host is not None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         plain = {"sslmode": "disable", "gssencmode": "disable"}  # Or the first byte would be no message.
-        url = real.set(host="127.0.0.1", port=listener.getsockname()[1]).update_query_dict(plain)
-        cutter = Cutter(url.render_as_string(hide_password=False), (real.host, real.port or 5432))
+        url = make_url(database_url).set(host="127.0.0.1", port=listener.getsockname()[1]).update_query_dict(plain)
+        cutter = Cutter(url.render_as_string(hide_password=False), _place_of(database_url))
         accepting = threading.Thread(target=_accept, args=(cutter, listener))
         accepting.start()
         try:
@@ -121,6 +123,12 @@ def before(database_url: str) -> Iterator[Cutter]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join(5)
+
+
+def _place_of(database_url: str) -> tuple[str, int]:
+    real = make_url(database_url)
+    assert real.host is not None
+    return real.host, real.port or 5432
 
 
 def _accept(cutter: Cutter, listener: socket.socket) -> None:

@@ -72,6 +72,12 @@ class Floor:
         seller = a_seller(self.parts, account, rows=self.run.engine)
         return Case(self, replace(account, tenant_id=str(seller.shop.tenant_id)), seller)
 
+    def hang_up(self) -> None:
+        """Let go of every connection to a database that is not there any more: the test's hands have no door that
+        repeats a step whose connection was cut."""
+        for engine in (self.parts.engine, self.run.engine):
+            engine.dispose()
+
 
 @contextmanager
 def floor(settings: Settings, sandbox: Sandbox, hooks: Receiver) -> Iterator[Floor]:
@@ -124,7 +130,7 @@ class Case:
         """The client's POST, to a door that stands."""
         with self.floor.app.test_client() as client:
             asked: dict[str, Any] = {"json": document, "headers": self.seller.shop.headers}
-            return self._heard(document, crash_jobs.heard_of(client.post(SUBMIT, **asked)))
+            return self.note(document, crash_jobs.heard_of(client.post(SUBMIT, **asked)))
 
     def accepted(self, payment: Document, **how: Any) -> str:
         """An accepted order; its tracking number."""
@@ -149,7 +155,7 @@ class Case:
     def heard_from(self, child: Child, document: Document) -> int:
         """Write down what the client heard from *child*; its exit code."""
         code, answer = child.ended(), child.answer()
-        self._heard(document, (0, None, {}) if answer == children.GONE else answer)
+        self.note(document, (0, None, {}) if answer == children.GONE else answer)
         return code
 
     def calling(self, method: str, path: str, failpoints: str, **more: Any) -> Child:
@@ -212,8 +218,12 @@ class Case:
 
     def tell_here(self, hook: Hook) -> int:
         """Deliver *hook* to a door that stands; the status it answers."""
+        return self.told_here(hook)[0]
+
+    def told_here(self, hook: Hook) -> Heard:
+        """The same; all it answers."""
         with self.floor.app.test_client() as client:
-            return client.post(self._webhook, data=hook.body, headers=_signed(hook)).status_code
+            return crash_jobs.heard_of(client.post(self._webhook, data=hook.body, headers=_signed(hook)))
 
     @property
     def _webhook(self) -> str:
@@ -284,7 +294,8 @@ class Case:
     def _armed(self, failpoints: str, **settings: Any) -> Settings:
         return self.floor.settings.model_copy(update={"failpoints": failpoints, **settings})
 
-    def _heard(self, document: Document, heard: Heard) -> Heard:
+    def note(self, document: Document, heard: Heard) -> Heard:
+        """Write down what the client heard to a POST of *document*."""
         status, answer, _ = heard
         order = document["order"]
         number = (answer or {}).get("trackingNumber")

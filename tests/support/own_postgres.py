@@ -7,14 +7,17 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final, LiteralString
 
 import psutil
+import psycopg
 from pydantic import SecretStr
 
 from deploy.stack import account, ports, postgres
 from deploy.stack.home import Home
+from deploy.stack.postgres import Postgres
 from deploy.stack.program import Program, spawn, stop
 from deploy.stack.waiting import until
 from shared.config import Settings
@@ -24,19 +27,41 @@ from shared.store.engine import create_engine
 READY_WITHIN_S = 60.0
 """It starts in a second; a machine with seven times as much to do as it has cores needed ten."""
 
+ULIMIT_UNIT: Final = 512
+"""Bytes (POSIX, ulimit -f)."""
+
 
 @dataclass(slots=True)
 class OwnPostgres:
     """A cluster with a process that may be ended."""
 
+    cluster: Postgres
     program: Program
-    url: str
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The product's database, as its owner."""
+        return self.cluster.url(user=postgres.OWNER, database=postgres.OWNER)
+
+    def ask(self, query: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query of its administrator, on a connection of its own; none where it answers none."""
+        with psycopg.connect(self.cluster.url(), autocommit=True) as conn:
+            asked = conn.execute(query, values)
+            return asked.fetchall() if asked.description else []
 
     def start(self) -> None:
         """Start it, or start it again on the same port and data."""
         self.process = spawn(self.program)
+        self._until_ready()
+
+    def _until_ready(self) -> None:
         until(self.program.is_ready, "the test's own PostgreSQL answers", within_s=READY_WITHIN_S)
+
+    def end(self) -> None:
+        """Stop it, if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            stop(self.process, self.program)
 
     def crash(self) -> None:
         """Its immediate shutdown: every session is cut and nothing is flushed, so the next start recovers."""
@@ -44,10 +69,20 @@ class OwnPostgres:
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(READY_WITHIN_S)
 
+    def start_on_full_disk(self, size: int) -> None:
+        """Start it on what looks like a disk that is full: no file of its may grow beyond *size* bytes."""
+        limited = ("/bin/sh", "-c", f'ulimit -S -f {size // ULIMIT_UNIT}; exec "$0" "$@"', *self.program.argv)
+        self.process = spawn(replace(self.program, argv=limited))
+        self._until_ready()
+
     def stop_writing(self) -> None:
         """Stop whoever writes the log of others: from now on only a commit that waits for it is on the disk."""
-        [writer] = [one for one in self._family() if "walwriter" in _command(one)]
+        [writer] = self.processes("walwriter")
         writer.suspend()
+
+    def processes(self, what: str) -> list[psutil.Process]:
+        """Those of its processes that call themselves *what*."""
+        return [one for one in self._family() if what in _command(one)]
 
     def kill(self) -> None:
         """SIGKILL to all of it at once: what its memory holds is gone."""
@@ -76,7 +111,7 @@ def own_postgres() -> Iterator[OwnPostgres]:
     folder = tempfile.TemporaryDirectory(prefix="c2a-own-postgres-")
     home = Home(Path(folder.name)).make()
     cluster = postgres.prepare(home, port=ports.kept(home, "postgres"))
-    running = OwnPostgres(postgres.program(cluster, home), cluster.url(user=postgres.OWNER, database=postgres.OWNER))
+    running = OwnPostgres(cluster, postgres.program(cluster, home))
     try:
         running.start()
         postgres.provide_database(cluster)
@@ -85,7 +120,6 @@ def own_postgres() -> Iterator[OwnPostgres]:
         engine.dispose()
         yield running
     finally:
-        if running.process is not None and running.process.poll() is None:
-            stop(running.process, running.program)
+        running.end()
         account.forget(home.path)
         folder.cleanup()
