@@ -1,12 +1,14 @@
 """Which answer each trouble gets: the one place where a refusal's name meets an HTTP status.
 
 Refusals may be raised anywhere below a route. What we did not expect is a 500 whose log line tells the type and
-the place and never a value; a database, vault or broker that is away is a 503 that says when to come back. The
-shape follows the route: what a successful answer would hold is null (contract sections 2, 4 and 5).
+the place and never a value; a database, vault or broker that is away is a 503 that says when to come back, and so is
+a process that has no descriptor or memory left. The shape follows the route: what a successful answer would hold is
+null (contract sections 2, 4 and 5).
 """
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -59,6 +61,9 @@ CODE_OF: Final[Mapping[int, str]] = {
     431: "REQUEST_HEADERS_TOO_LARGE",
 }
 """The names of what HTTP itself refuses; what is not here is told by the standard's own phrase."""
+
+_USED_UP: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""Others give some back in a moment."""
 
 _CHECKOUT: Final = "/c2a/offer/checkout"
 _OFFERS: Final = ("/c2a/offer/bundles", "/c2a/offer/showcase")
@@ -126,8 +131,25 @@ def _away(error: Exception) -> str | None:
             return "database"  # A connection cut, or a failover that left us on the old, read-only side.
         case RedisError():
             return "redis"
+        case _ if _is_need(error):
+            return "memory or descriptors"
         case _:
             return None
+
+
+def _is_need(error: Exception) -> bool:
+    """Whether this process or its machine has none left of what the request needed: memory, a descriptor, a thread."""
+    match error:
+        case MemoryError():
+            return True
+        case OSError():
+            return error.errno in _USED_UP
+        case RuntimeError():
+            return (
+                str(error) == "can't start new thread"
+            )  # Python says no more of it, nor does gevent's look-up of names.
+        case _:
+            return False
 
 
 def _refuse(status: int, code: str, message: str, headers: Mapping[str, str]) -> Response:

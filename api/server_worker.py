@@ -10,6 +10,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from types import FrameType
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ _REFUSED: Final = (
     (errors.InvalidResponseHeader, *_BROKEN),
     (errors.InvalidResponseHeaderName, *_BROKEN),
     (errors.ParseException, 400, "BAD_REQUEST"),
+    (MemoryError, 503, "SERVICE_UNAVAILABLE"),
 )
 
 
@@ -83,6 +85,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
         log.warning("request.malformed" if status != _BROKEN[0] else "request.broken", error=type(exc).__name__)
         body = json.dumps({"status": {"messageCode": code}})
         head = f"HTTP/1.1 {status} {code}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        head += "Retry-After: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
         with suppress(OSError), gevent.Timeout(LINGER_S, exception=False):
             client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
             # To close with bytes unread would reset the connection, and the answer with it.
