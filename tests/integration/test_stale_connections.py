@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.domain.states import OrderState
 from tests.support.engine_room import EngineRoom
-from workers.doors import twice_if_cut
+from workers.doors import twice_if_undone
 from workers.lock_offer import lock_offer
 from workers.runtime import Runtime
 
@@ -26,7 +26,7 @@ def cut_all(room: EngineRoom) -> None:
 def test_a_step_on_a_stale_connection_is_taken_again_at_once(room: EngineRoom) -> None:
     number = room.admitted()
     cut_all(room)
-    assert twice_if_cut(lock_offer, room.run, number)
+    assert twice_if_undone(lock_offer, room.run, number)
     assert room.state(number) is OrderState.OFFER_LOCKED
 
 
@@ -39,5 +39,5 @@ def test_a_step_that_failed_otherwise_is_not_repeated(room: EngineRoom) -> None:
         return True
 
     with pytest.raises(DBAPIError):
-        twice_if_cut(breaks, room.run, "trk_x")
+        twice_if_undone(breaks, room.run, "trk_x")
     assert taken == ["trk_x"]

@@ -1,0 +1,138 @@
+"""B3: locks taken crosswise cost a repeat and nothing else.
+
+No path of ours locks two orders or two offers, so orders alone cannot block each other for good, however many there
+are. Somebody with a session of their own can: an operator, a report. Here such a session holds what a step needs next
+and asks for what the step holds; PostgreSQL then ends one of the two, and its clock is set so that it is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, LiteralString, TypeVar
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from deploy.stack.postgres import ADMIN
+from shared.messages import Step
+from tests.crash import scenarios
+from tests.support.crash_case import Case
+from tests.support.crash_jobs import STEPS
+from tests.support.psp import until
+from workers.doors import twice_if_undone
+
+T = TypeVar("T")
+
+THREADS: Final = 50
+OFFERS: Final = 10
+"""Ten orders reach for each, half of them first for those offers that the others reach for last."""
+ANSWER_DELAY_MS: Final = 1_000
+"""Time to see that the PSP has the charge, and to lock its row."""
+PATIENT_REFUSAL: Final = {"message": "try again", "status": {"messageCode": "SERVICE_UNAVAILABLE"}}
+"""All that is said of a database that did not do it: no statement, no table, no error of its own."""
+HOLD_ANOTHERS: Final[LiteralString] = """
+    INSERT INTO offer_holds (tenant_id, offer_identifier, tracking_number)
+    SELECT tenant_id, offer_identifier, 'trk_of_an_operator' FROM orders WHERE tracking_number = %s"""
+LOCK_ATTEMPT: Final[LiteralString] = "SELECT FROM payment_attempts WHERE tracking_number = %s FOR UPDATE"
+LOCK_ORDER: Final[LiteralString] = "SELECT FROM orders WHERE tracking_number = %s FOR UPDATE"
+WAITS_FOR_ME: Final[LiteralString] = """
+    SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
+
+
+@pytest.fixture
+def operator(case: Case) -> Iterator[psycopg.Connection[Any]]:
+    """An administrator's session that looks for deadlocks so late that it is never the one that is ended."""
+    url = make_url(case.floor.settings.database_url.get_secret_value()).set(username=ADMIN)
+    with psycopg.connect(url.render_as_string(hide_password=False)) as conn:
+        conn.execute("SET deadlock_timeout = '1min'")
+        conn.commit()
+        yield conn
+
+
+def crossed(operator: psycopg.Connection[Any], number: str, work: Callable[[], T]) -> T:
+    """Do *work*, which needs what the operator has locked, while the operator asks for the order that it has locked;
+    what became of it."""
+    with ThreadPoolExecutor(1) as pool:
+        running: Future[T] = pool.submit(work)
+        until(lambda: operator.execute(WAITS_FOR_ME).fetchall(), seconds=20)
+        operator.execute(LOCK_ORDER, [number])  # Returns when the other session was ended.
+        operator.rollback()
+        return running.result(60)
+
+
+def test_a_worker_that_is_undone_while_it_holds_an_offer_holds_it_at_once_after_all(
+    case: Case, operator: psycopg.Connection[Any]
+) -> None:
+    number = case.accepted(scenarios.pay_with())
+    operator.execute(HOLD_ANOTHERS, [number])
+
+    assert crossed(operator, number, lambda: take(case, Step.LOCK_OFFER, number))
+    assert case.state(number) == "offer_locked"
+    assert case.violations() == []
+    assert case.state(number) == "done"
+
+
+def test_a_worker_that_is_undone_while_it_writes_a_capture_down_charges_once(
+    case: Case, operator: psycopg.Connection[Any]
+) -> None:
+    number = scenarios.locked(case)
+    case.floor.sandbox.set_faults(answerDelayMs=ANSWER_DELAY_MS)
+
+    with ThreadPoolExecutor(1) as pool:
+        paying = pool.submit(take, case, Step.PAY, number)
+        until(lambda: case.floor.sandbox.charges(case.account), seconds=20)
+        operator.execute(LOCK_ATTEMPT, [number])
+        assert not crossed(operator, number, paying.result), "the lease is still that of the first try"
+    assert case.violations() == []
+    assert case.state(number) == "done"
+
+
+def test_a_webhook_that_is_undone_is_refused_in_plain_words_and_has_its_effect_when_it_comes_again(
+    case: Case, operator: psycopg.Connection[Any]
+) -> None:
+    number = scenarios.challenged_and_approved(case)
+    hook = case.hook(number, "charge.captured")
+    operator.execute(LOCK_ATTEMPT, [number])
+
+    status, told, _ = crossed(operator, number, lambda: case.told_here(hook))
+    assert (status, told) == (503, PATIENT_REFUSAL)
+    assert case.tell_here(hook) == 200
+    assert case.violations() == []
+    assert case.state(number) == "done"
+
+
+def test_an_order_whose_key_somebody_holds_is_refused_in_time_and_in_plain_words(
+    case: Case, operator: psycopg.Connection[Any]
+) -> None:
+    document = case.document(scenarios.pay_with())
+    key = document["order"]["correlationId"]
+    operator.execute(
+        "INSERT INTO idempotency_keys (tenant_id, key, tracking_number, digest) VALUES (%s, %s, 'trk_x', '')",
+        [case.seller.shop.tenant_id, key],
+    )
+
+    status, told, _ = case.submit(document)
+    assert (status, told) == (503, PATIENT_REFUSAL)
+    operator.rollback()
+    assert case.submit(document)[0] == 202
+    assert case.violations() == []
+
+
+def test_fifty_workers_that_reach_for_the_same_offers_in_opposite_order_are_never_in_each_others_way_for_good(
+    case: Case,
+) -> None:
+    offers = [case.seller.offer() for _ in range(OFFERS)]
+    forth = [case.accepted(scenarios.pay_with(), offer=offer) for offer in offers for _ in range(2)]
+    back = [case.accepted(scenarios.pay_with(), offer=offer) for offer in reversed(offers) for _ in range(2)]
+    numbers = [number for pair in zip(forth, back, strict=True) for number in pair]
+    with ThreadPoolExecutor(THREADS) as workers:
+        held = list(workers.map(lambda number: STEPS[Step.LOCK_OFFER](case.floor.run, number), numbers))
+    assert sum(map(bool, held)) == OFFERS
+    assert case.violations() == []
+
+
+def take(case: Case, step: Step, number: str) -> bool | None:
+    """A worker takes the message for *step*, as its door does."""
+    return twice_if_undone(STEPS[step], case.floor.run, number)
