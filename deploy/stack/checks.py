@@ -21,8 +21,9 @@ LINT: Final = (
 )
 LONG: Final = "long"
 """Runs by its name alone: it takes hours, and its arguments are deploy/crashtest/long.py's."""
-BY_NAME_ALONE: Final = frozenset({"bench"})
-"""Measurements: what they tell depends on what else the machine does, so they judge no change."""
+BY_NAME_ALONE: Final = frozenset({"bench", "stress"})
+"""Measurements tell of whatever else the machine does, too, so they judge no change; stress is what the other tiers do
+once, as often as the list of faults asks for, and takes minutes."""
 ALONE: Final = "chaos"
 """Runs after all others, in a process of its own: a run below 20 orders a second is invalid, so nothing of the other
 tiers (a stack that stands by, servers, a browser) may take its machine."""

@@ -6,7 +6,6 @@ for an advisory lock that the test holds. While it waits, the second call can be
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -20,12 +19,15 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from shared.config import Settings
+from tests.support import equal_calls
 from tests.support.front_door import parts_for
 from tests.support.psp import until
 from tests.support.selling import Seller, a_seller
 from tests.support.storefront import new_correlation
-from tests.support.wire import Document, an_item
+from tests.support.wire import an_item
 
+ROUNDS: Final = 5
+"""Here; two hundred of them are tests/stress/test_equal_calls.py."""
 HELD: Final = 4_711
 """The advisory lock that stands for "not committed yet"."""
 
@@ -223,32 +225,10 @@ def test_the_dead_first_call_finds_the_order_the_second_made_meanwhile(
     assert race.orders() == 1
 
 
-def test_fifty_equal_calls_at_once_make_one_order_and_fifty_equal_answers(race: Race, seller: Seller) -> None:
-    start = threading.Barrier(50)
-
-    def call() -> TestResponse:
-        start.wait(10)
-        return _patient(seller, race.document)
-
-    with ThreadPoolExecutor(50) as crowd:
-        answers = [one.result(30) for one in [crowd.submit(call) for _ in range(50)]]
-
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.get_json()["trackingNumber"] for answer in answers}) == 1
-    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
-    assert race.orders() == 1
-
-
-def _patient(seller: Seller, document: Document) -> TestResponse:
-    """Call until it is no 503: fifty at once may wait for eight connections longer than a request should."""
-    answers: list[TestResponse] = []
-
-    def is_answered() -> bool:
-        answers.append(seller.post(document))
-        return answers[-1].status_code != 503
-
-    until(is_answered, seconds=20)
-    return answers[-1]
+def test_fifty_equal_calls_at_once_make_one_order_and_fifty_equal_answers(seller: Seller) -> None:
+    with ThreadPoolExecutor(equal_calls.CALLS) as crowd:
+        for _ in range(ROUNDS):
+            equal_calls.assert_one_order(seller, crowd)
 
 
 def test_a_refusal_leaves_no_key_so_the_mended_order_is_admitted(race: Race, seller: Seller) -> None:
