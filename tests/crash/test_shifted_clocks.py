@@ -1,0 +1,155 @@
+"""D1: a worker whose clock is wrong, jumps or runs ten times too fast takes nobody's lease and ends nobody's time.
+
+The worker is a real one under libfaketime and does all there is to do: its steps, its heartbeat, the rescuer and the
+examiner. Leases, deadlines and what is due are reckoned by the database's clock alone.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from shared.doorbell import Doorbell
+from shared.messages import Step
+from tests.crash import scenarios
+from tests.support import faketime, worker_process
+from tests.support.crash_case import Case, Floor
+from tests.support.faketime import Clock
+from tests.support.psp import until
+
+OFF_S: Final = 600.0
+"""Ten minutes: longer than any wait of the product but the vault's."""
+LEASE_S: Final = 3
+"""So long that a machine that is full does not end it by being late itself."""
+ANSWER_DELAY_MS: Final = 4_000
+"""Longer than a lease: a charge is in hand while it would end, and the clock jumps."""
+LOOKS_AT_LEAST: Final = 10
+"""Over three seconds, twenty times a second on a machine with room."""
+
+
+Turn = Callable[[Clock], AbstractContextManager[None]]
+
+
+@contextmanager
+def jumping(clock: Clock) -> Iterator[None]:
+    """Forth and back by twenty minutes, four times a second."""
+    with _turned(clock, lambda seconds: OFF_S if int(seconds * 4) % 2 else -OFF_S):
+        yield
+
+
+@contextmanager
+def racing(clock: Clock) -> Iterator[None]:
+    """Ten times too fast, from ten minutes behind."""
+    with _turned(clock, lambda seconds: 9 * seconds - OFF_S):
+        yield
+
+
+@contextmanager
+def _turned(clock: Clock, shift_after: Callable[[float], float]) -> Iterator[None]:
+    over, began = threading.Event(), time.monotonic()
+
+    def turn() -> None:
+        while not over.wait(0.05):
+            clock.shift(shift_after(time.monotonic() - began))
+
+    hand = threading.Thread(target=turn)
+    hand.start()
+    try:
+        yield
+    finally:
+        over.set()
+        hand.join()
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
+    """The clock of the floor's only worker."""
+    return faketime.clock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(scope="module")
+def worker_log(floor: Floor, clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What that worker writes while it runs."""
+    folder = tmp_path_factory.mktemp("astray")
+    settings = floor.settings.model_copy(update={"lease_s": LEASE_S})
+    with worker_process.running(settings, folder, clock.environment):
+        yield folder / "worker.log"
+
+
+@pytest.fixture
+def doorbell(floor: Floor) -> Iterator[Doorbell]:
+    bell = Doorbell(floor.settings.broker_url.get_secret_value())
+    yield bell
+    bell.close()
+
+
+@pytest.mark.parametrize(
+    ("first_s", "meanwhile"),
+    [(OFF_S, jumping), (-OFF_S, racing)],
+    ids=["ten minutes ahead, then jumping", "ten minutes behind, then racing"],
+)
+def test_whatever_a_workers_clock_says_leases_and_deadlines_go_by_the_databases(
+    case: Case, clock: Clock, worker_log: Path, doorbell: Doorbell, first_s: float, meanwhile: Turn
+) -> None:
+    clock.shift(first_s)
+    challenged = case.accepted(scenarios.pay_with(scenarios.CHALLENGED_CARD))
+    until(lambda: case.state(challenged) == "challenge", seconds=20)
+    case.floor.sandbox.set_faults(answerDelayMs=ANSWER_DELAY_MS)
+    paying = case.accepted(scenarios.pay_with())
+    until(lambda: case.state(paying) == "paying", seconds=20)
+
+    with meanwhile(clock):
+        seen = watch(case, paying, ring=lambda: doorbell.ring(Step.PAY, paying))
+    assert seen.looks >= LOOKS_AT_LEAST
+    assert seen.unleased == 0, "a lease was let go of before its time"
+    assert case.state(challenged) == "challenge", "its shopper has time"
+
+    until(lambda: case.state(paying) == "done", seconds=20)
+    assert told(case, paying) == ["admitted", "offer_held", "payment_started", "payment_captured", "method_stored"]
+    assert max(map(abs, clock_errors(worker_log, paying))) > OFF_S / 2, "the worker's clock was right all the time"
+    assert case.violations() == []
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of an order while a worker had its charge in hand."""
+
+    looks: int = 0
+    unleased: int = 0
+
+
+def watch(case: Case, number: str, *, ring: Callable[[], None]) -> Seen:
+    """Look at an order until it is paid, its step being rung for again and again: nobody may take it."""
+    seen = Seen()
+    ends_at = time.monotonic() + 20
+    while time.monotonic() < ends_at:
+        ring()
+        leased = case.is_leased(number)  # Before its state: the commit that ends the one changes the other.
+        if case.state(number) != "paying":
+            return seen
+        seen.looks += 1
+        seen.unleased += not leased
+        time.sleep(0.05)
+    raise AssertionError("the charge was never answered")
+
+
+def clock_errors(log: Path, number: str) -> list[float]:
+    """How many seconds off the worker's clock was when it wrote of an order."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if number in line]
+    times = [datetime.fromisoformat(line["timestamp"]) for line in lines]
+    return [(time_of_day - datetime.now(UTC)).total_seconds() for time_of_day in times]
+
+
+def told(case: Case, number: str) -> list[str]:
+    """What happened to an order, in order."""
+    events = [event for event in case.records().database.events if event.tracking_number == number]
+    return [event.event for event in sorted(events, key=lambda one: one.version)]
