@@ -21,10 +21,11 @@ SESSIONS_EVERY_S: Final = 0.2
 COMMITS_S: Final = 3.0
 REDIS_TIMEOUT_S: Final = 2.0
 
-_END_ALL: Final[LiteralString] = """
+END_ALL: Final[LiteralString] = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
-_END_COMMITTING: Final[LiteralString] = _END_ALL + (
+"""Every session of this database but the one that asks."""
+_END_COMMITTING: Final[LiteralString] = END_ALL + (
     " AND state = 'active' AND (wait_event ILIKE 'wal%' OR query ILIKE 'commit%')"
 )
 
@@ -74,7 +75,7 @@ async def postgres_killed(hand: Hand) -> Blow:
 
 async def sessions_terminated(hand: Hand) -> Blow:
     """Every session ended again and again: no connection of any pool lives through it."""
-    ended = await asyncio.to_thread(_terminate, hand.target.text("postgresDsn"), _END_ALL, SESSIONS_S, SESSIONS_EVERY_S)
+    ended = await asyncio.to_thread(_terminate, hand.target.text("postgresDsn"), END_ALL, SESSIONS_S, SESSIONS_EVERY_S)
     return Blow(f"{ended} database sessions ended within {SESSIONS_S:g} s", ended)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from deploy.stack.postgres import ADMIN
 from shared.messages import Step
 from tests.crash import scenarios
-from tests.support.crash_case import Case
+from tests.support.crash_case import PATIENT_REFUSAL, Case
 from tests.support.crash_jobs import STEPS
 from tests.support.psp import until
 from workers.doors import twice_if_undone
@@ -30,8 +30,6 @@ OFFERS: Final = 10
 """Ten orders reach for each, half of them first for those offers that the others reach for last."""
 ANSWER_DELAY_MS: Final = 1_000
 """Time to see that the PSP has the charge, and to lock its row."""
-PATIENT_REFUSAL: Final = {"message": "try again", "status": {"messageCode": "SERVICE_UNAVAILABLE"}}
-"""All that is said of a database that did not do it: no statement, no table, no error of its own."""
 HOLD_ANOTHERS: Final[LiteralString] = """
     INSERT INTO offer_holds (tenant_id, offer_identifier, tracking_number)
     SELECT tenant_id, offer_identifier, 'trk_of_an_operator' FROM orders WHERE tracking_number = %s"""

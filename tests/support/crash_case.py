@@ -42,6 +42,8 @@ from workers import examiner, runtime
 from workers.runtime import Runtime
 
 SUBMIT: Final = "/api/v1/c2a/offer/checkout"
+PATIENT_REFUSAL: Final = {"message": "try again", "status": {"messageCode": "SERVICE_UNAVAILABLE"}}
+"""All that is said of a database that did not do it: no statement, no table, no error of its own."""
 PRICE: Final = (1499, "EUR")
 """What the one bundle of every order costs (tests/support/catalogue.py)."""
 
