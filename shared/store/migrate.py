@@ -1,26 +1,39 @@
 """Brings a database to the schema this code needs: `python -m shared.store.migrate`.
 
 Migrations are Alembic's, in shared/store/migrations. They run under an advisory lock, so that two starting
-processes do not meet, and under a lock timeout, so that a migration never queues behind a long transaction and
-stops everybody behind itself: it fails, and is run again.
+processes do not meet, and under a lock timeout: a migration that queues behind a long transaction (a backup, a
+report) stops everybody behind itself. So it waits for a moment only, lets them pass, and tries again.
 """
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import structlog
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from shared.config import Settings
 from shared.store.engine import create_engine
 
+log = structlog.get_logger(__name__)
+
 MIGRATION_LOCK: Final = 0xC2A
 """Any number nobody else takes: one migration at a time in a database."""
-LOCK_TIMEOUT_MS: Final = 5_000
-"""Orders may wait this long for a migration's lock, not longer."""
+LOCK_TIMEOUT_MS: Final = 400
+"""Whoever comes after a migration that waits for its lock waits as well: well below what a request waits for an answer
+(shared/config.py: 1.5 s), so that nobody hears 503 for it."""
+TRIES: Final = 40
+PAUSE_S: Final = (1.0, 2.0)
+"""Between two tries, at random: those who waited catch up. All tries take a minute; whoever works longer than that in
+one transaction is to be ended, or waited for, by an operator."""
 
 
 def config(conn: Connection) -> Config:
@@ -32,12 +45,29 @@ def config(conn: Connection) -> Config:
 
 
 def upgrade(engine: Engine) -> None:
-    """Upgrade the database of *engine* to head; does nothing if it is there."""
-    with engine.begin() as conn:
-        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        conn.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-        conn.execute(text("SET LOCAL statement_timeout = 0"))
-        command.upgrade(config(conn), "head")
+    """Upgrade the database of *engine* to head; does nothing if it is there. Raises what `gently` raises."""
+    gently(engine, lambda conn: command.upgrade(config(conn), "head"))
+
+
+def gently(engine: Engine, change: Callable[[Connection], object], *, tries: int = TRIES) -> None:
+    """Make *change* to the schema, in one transaction, while orders flow.
+
+    Raises OperationalError (LockNotAvailable) if somebody was in its way at every try; nothing was changed then.
+    """
+    for tries_left in reversed(range(tries)):
+        try:
+            with engine.begin() as conn:
+                conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+                conn.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+                conn.execute(text("SET LOCAL statement_timeout = 0"))
+                change(conn)
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable) or not tries_left:
+                raise
+            log.info("migration.waits", tries_left=tries_left)
+            time.sleep(random.uniform(*PAUSE_S))  # noqa: S311 - no secret
+        else:
+            return
 
 
 if __name__ == "__main__":
