@@ -25,6 +25,7 @@ from tests.crash import scenarios
 from tests.support import process_environment, worker_process
 from tests.support.crash_case import PATIENT_REFUSAL, Case, Floor
 from tests.support.psp import until
+from tests.support.wire import Document
 
 STORM_S: Final = 4.0
 CLIENTS: Final = 3
@@ -61,7 +62,7 @@ def orders_until(case: Case, offer: Offer, ends_at: float) -> int:
     while time.monotonic() < ends_at:
         document = case.document(scenarios.pay_with(), offer=offer)
 
-        def is_accepted(document: scenarios.Document = document) -> bool:
+        def is_accepted(document: Document = document) -> bool:
             status, told, _ = case.submit(document)
             assert status == 202 or (status, told) == (503, PATIENT_REFUSAL)
             return status == 202
