@@ -71,8 +71,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
     log.info("payment.looked_up", tracking_number=tracking_number, outcome=type(outcome).__name__, state=now.state)
     if not is_asked and now.version == order.version:
         # It was claimed once and nobody told us: as urgent as what a worker dropped.
-        run.doorbell.ring(Step.PAY, tracking_number, Lane.FRONT)
-        reach(Failpoint.LOOK_UP_AFTER_RING)
+        _ring(run, Step.PAY, tracking_number, Lane.FRONT)
         return
     _go_on(run, order, now)
 
@@ -95,7 +94,9 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
             return Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
     if isinstance(answer, Absent) and attempt.outcome is AttemptState.OPEN:
         proof_in = _proof_in(run, psp, order, attempt)
-        answer = answer if proof_in <= timedelta(0) else Unanswered("the request may still be on its way", proof_in)
+        answer = (
+            answer if proof_in <= timedelta(0) else Unanswered("the request may still be on its way", known_in=proof_in)
+        )
     elif isinstance(answer, Absent):
         answer = Unanswered("a charge we know of is said not to be there")
     has_time = order.state is OrderState.CHALLENGE and not order.is_overdue
@@ -139,5 +140,9 @@ def _go_on(run: Runtime, before: Order, now: Order) -> None:
     run.velocity.note(now)
     run.forget_spent_card(now)
     if now.state not in UNCLEAR and not now.is_finished:
-        run.doorbell.ring(STEP_FOR[now.state], now.tracking_number)
-        reach(Failpoint.LOOK_UP_AFTER_RING)
+        _ring(run, STEP_FOR[now.state], now.tracking_number)
+
+
+def _ring(run: Runtime, step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> None:
+    run.doorbell.ring(step, tracking_number, lane)
+    reach(Failpoint.LOOK_UP_AFTER_RING)

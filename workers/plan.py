@@ -89,8 +89,9 @@ def plan(run: Runtime, order: Order, earlier: Sequence[Attempt], *, asked_now: C
         return _plan(order, out, run.account_at(order.tenant_id, out.provider), card, token, None)
     obstacle = _obstacle(run, order, card, token)
     if obstacle is not None:
-        charged = _charged_unknown(run, order, earlier) if order.carries_card and card is None else None
-        return charged or _no_of(order, earlier) or obstacle
+        no = _no_of(order, earlier)
+        is_lost = no is None and order.carries_card and card is None
+        return (_charged_unknown(run, order, earlier) if is_lost else None) or no or obstacle
     return _routed(run, order, earlier, card, token, asked_now)
 
 

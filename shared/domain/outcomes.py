@@ -102,10 +102,10 @@ class Unanswered:
     """Nobody told us: the PSP may or may not hold money."""
 
     why: str
-    known_in: timedelta | None = None
-    """When asking again will tell for certain, where that is known: no silence, so it is not asked ever more slowly."""
     retry_after: timedelta | None = None
     """When there will be an answer to the question, where anybody knows: it was put off and not asked."""
+    known_in: timedelta | None = None
+    """When asking again will tell for certain, where that is known: no silence, so it is not asked ever more slowly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,10 @@ class Direct:
     """One statement, in autocommit: the statement is the transaction."""
 
     def __init__(self, statement: ClauseElement) -> None:
-        """Compile *statement*; its values go to psycopg as they are given to `one_or_none`."""
-        self._text = str(statement.compile(dialect=PGDialect_psycopg()))  # type: ignore[no-untyped-call]
+        """Compile *statement*; its values go to psycopg as they are given to `one_or_none`, with those of its own."""
+        compiled = statement.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
+        self._text = str(compiled)
+        self._own = {name: value for name, value in compiled.params.items() if value is not None}
 
     def one_or_none(self, engine: Engine, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row it answers with *values*, None if it answers none. Raises DBAPIError or the pool's timeout."""
@@ -34,7 +36,10 @@ class Direct:
         except psycopg.Error as error:  # The engine itself would say it in its own words, its raw connections do not.
             raise _engines(error, broken=False) from error
         try:
-            return _first(cast("psycopg.Connection[Any]", lent.driver_connection), *_heard(engine, self._text, values))
+            return _first(
+                cast("psycopg.Connection[Any]", lent.driver_connection),
+                *_heard(engine, self._text, self._own | dict(values)),
+            )
         except psycopg.Error as error:
             broken = lent.driver_connection is None or bool(lent.driver_connection.closed)
             if broken:

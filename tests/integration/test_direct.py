@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, bindparam, text
+from sqlalchemy import Engine, Integer, bindparam, literal, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from shared.config import Settings
@@ -118,3 +118,8 @@ def test_a_call_that_was_ended_in_the_middle_leaves_nobody_its_connection(pool: 
 
 def test_no_row_is_none(pool: Engine) -> None:
     assert Direct(text("SELECT n FROM kept WHERE n = :n")).one_or_none(pool, {"n": 7}) is None
+
+
+def test_values_the_statement_has_itself_need_not_be_given(pool: Engine) -> None:
+    two = Direct(select(literal(2) + bindparam("n", type_=Integer)))
+    assert two.one_or_none(pool, {"n": 3}) == (5,)

@@ -335,6 +335,7 @@ def test_an_order_whose_every_psp_is_away_waits_and_is_paid_when_one_is_back(bot
     assert timedelta(0) < put_off(both, number) <= PSP_AWAY
     keys = [one.psp_key for one in both.room.attempts(number)]
     both.keep(SECOND)
+    both.room.comes_up(number)
     assert pay(both.room.run, number)
 
     assert both.live(number) == [SECOND]
@@ -375,6 +376,7 @@ def test_with_a_no_in_hand_an_order_waits_for_others_no_longer_than_its_storefro
     number = a_no_and_an_outage(both)
     assert both.room.state(number) is OrderState.OFFER_LOCKED
     age(both, number, NO_IN_HAND)
+    both.room.comes_up(number)
 
     assert not pay(both.room.run, number)
 
@@ -384,6 +386,7 @@ def test_with_a_no_in_hand_an_order_waits_for_others_no_longer_than_its_storefro
 def test_with_a_no_in_hand_a_card_that_is_gone_ends_the_order_with_that_no(both: TwoPsps) -> None:
     number = a_no_and_an_outage(both)
     both.room.run.vault.forget(both.room.seller.shop.tenant_id, number)
+    both.room.comes_up(number)
 
     assert not pay(both.room.run, number)
 
@@ -402,6 +405,7 @@ def test_the_card_stays_while_another_psp_may_need_it_and_is_gone_after(both: Tw
     assert has_card(both, number)
     assert not both.room.order(number).needs_no_card
     age(both, number, NO_IN_HAND)
+    both.room.comes_up(number)
 
     pay(both.room.run, number)
 
