@@ -69,11 +69,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
         reach(Failpoint.LOOK_UP_BEFORE_COMMIT)
     reach(Failpoint.LOOK_UP_AFTER_COMMIT)
     log.info("payment.looked_up", tracking_number=tracking_number, outcome=type(outcome).__name__, state=now.state)
-    if not is_asked and now.version == order.version:
-        # It was claimed once and nobody told us: as urgent as what a worker dropped.
-        _ring(run, Step.PAY, tracking_number, Lane.FRONT)
-        return
-    _go_on(run, order, now)
+    _go_on(run, order, now, is_asked=is_asked)
 
 
 def _news(psp: Psp, attempt: Attempt, outcome: LookUpOutcome, *, fence: int) -> News:
@@ -133,16 +129,20 @@ def _proof_in(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> timedel
     return attempt.asked_at + surely - order.seen_at
 
 
-def _go_on(run: Runtime, before: Order, now: Order) -> None:
-    """Let go of a card that nobody needs any more; ring for what comes next, if the order is out of its doubt."""
+def _go_on(run: Runtime, before: Order, now: Order, *, is_asked: bool) -> None:
+    """Let go of a card that nobody needs any more; ring for what comes next."""
+    if now.version != before.version:
+        run.velocity.note(now)
+        run.forget_spent_card(now)
+    ring = _ring(before, now, is_asked=is_asked)
+    if ring is not None:
+        run.doorbell.ring(ring[0], now.tracking_number, ring[1])
+        reach(Failpoint.LOOK_UP_AFTER_RING)
+
+
+def _ring(before: Order, now: Order, *, is_asked: bool) -> tuple[Step, Lane] | None:
+    """What is rung for: an order that is out of its doubt goes on, one whose PSP cannot be asked is sent again."""
     if now.version == before.version:
-        return
-    run.velocity.note(now)
-    run.forget_spent_card(now)
-    if now.state not in UNCLEAR and not now.is_finished:
-        _ring(run, STEP_FOR[now.state], now.tracking_number)
-
-
-def _ring(run: Runtime, step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> None:
-    run.doorbell.ring(step, tracking_number, lane)
-    reach(Failpoint.LOOK_UP_AFTER_RING)
+        # It was claimed once and nobody told us: as urgent as what a worker dropped.
+        return None if is_asked else (Step.PAY, Lane.ALONE if now.crashes else Lane.FRONT)
+    return None if now.state in UNCLEAR or now.is_finished else (STEP_FOR[now.state], Lane.TURN)

@@ -15,7 +15,7 @@ from shared.domain.outcomes import Captured, Challenged, Declined, DeclineReason
 from shared.psp.http import Http
 from shared.psp.port import ChargePage, Psp
 from shared.psp.stripe import StripePsp
-from tests.contract.subject import a_request, card, give_back, query_of
+from tests.contract.subject import a_request, card, give_back, name_of, query_of
 from tests.support.localstripe import Localstripe, localstripe
 
 
@@ -73,20 +73,18 @@ def test_a_3ds_challenge_ends_as_its_shopper_ends_it(psp: Psp, server: Localstri
     request = a_request("4000002760003184")
     challenged = psp.charge(request)
     assert isinstance(challenged, Challenged)
-    assert challenged.reference
-    assert challenged.challenge.three_d_identifier == challenged.reference
-    query = query_of(request, challenged.reference)
+    assert challenged.challenge.three_d_identifier == name_of(challenged)
+    query = query_of(request, name_of(challenged))
     assert psp.look_up(query) == challenged
-    server.authenticate(challenged.reference, success=success)
-    failed = Declined(DeclineReason.AUTHENTICATION_FAILED, challenged.reference)
-    assert psp.look_up(query) == (Captured(challenged.reference, request.money) if success else failed)
+    server.authenticate(name_of(challenged), success=success)
+    failed = Declined(DeclineReason.AUTHENTICATION_FAILED, name_of(challenged))
+    assert psp.look_up(query) == (Captured(name_of(challenged), request.money) if success else failed)
 
 
 def test_an_open_challenge_is_cancelled_and_a_capture_refunded(psp: Psp) -> None:
     challenged = psp.charge(a_request("4000002760003184"))
     assert isinstance(challenged, Challenged)
-    assert challenged.reference
-    assert psp.void(challenged.reference, psp_key="v") == Returned(challenged.reference)
+    assert psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
     request = a_request()
     captured = psp.charge(request)
     assert isinstance(captured, Captured)
