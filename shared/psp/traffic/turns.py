@@ -32,8 +32,9 @@ log = structlog.get_logger(__name__)
 
 AWAY: Final = "breaker open"
 """Why a call was not made to a PSP that gives no answers."""
-AHEAD_S: Final = 0.2
-"""How long before its slot a turn is given: whoever has to commit an attempt does it meanwhile, and leaves in time."""
+AHEAD_S: Final = 0.5
+"""How long before its slot a turn is given: whoever has to commit an attempt does it meanwhile, and leaves in time on a
+machine that has too much to do as well."""
 PAUSE_S: Final = 1.0
 """How long a Redis that failed is left alone: one slow call a second and process, not each."""
 TRIES: Final = 2
@@ -109,6 +110,8 @@ class Turns:
         for _ in range(TRIES):
             if turn.is_in_time():
                 return turn
+            late_ms = round(1_000 * (time.monotonic() - turn.slot_at))
+            log.info("psp.slot_missed", tenant=turn.lane.tenant_id, provider=turn.lane.provider, late_ms=late_ms)
             came = self._come(turn.lane, Errand.PLACED)
             if isinstance(came, Later):
                 return came
