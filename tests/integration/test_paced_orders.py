@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from api.follow_up import LONGEST_RETRY_S, SOONER
+from deploy.stack import redis as servers
 from shared.config import Settings
 from shared.domain.states import OrderState
 from shared.messages import FRONT_OF, QUEUE_OF, Step
@@ -18,9 +20,10 @@ from shared.psp.traffic.lane import Errand, Later
 from shared.psp.traffic.turns import AWAY
 from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
-from tests.support.lanes import IMPATIENT, opens
+from tests.support.lanes import opens
+from tests.support.own_redis import own_redis
 from tests.support.psp import Sandbox, until
-from tests.support.wire import channel, fresh_card
+from tests.support.wire import channel, fresh_card, stored_card
 from workers.look_up import look_up
 from workers.pay import pay
 from workers.rescuer import rescue
@@ -237,10 +240,22 @@ def test_a_lost_answer_or_two_are_no_outage(away: EngineRoom) -> None:
     assert away.due_in(number) > 200
 
 
+def test_without_the_vaults_redis_a_stored_card_is_charged_all_the_same(
+    settings: Settings, shared_psp: Sandbox, tmp_path: Path
+) -> None:
+    """Its gate is there, too: the process paces by itself."""
+    with (
+        own_redis(tmp_path, servers.vault) as own,
+        engine_room.opened(settings, own.url, shared_psp, lease_s=1) as room,
+    ):
+        numbers = [room.locked(stored_card(room.a_stored_card())) for _ in range(3)]
+        own.kill()
+        assert all(pay(room.run, number) for number in numbers)
+
+
 def test_the_engine_room_reads_the_record_of_its_calls(away: EngineRoom) -> None:
     assert pay(away.run, away.locked())
     pay(away.run, away.locked(fresh_card("4000000000000002")))
     record = away.run.records([away.account])[away.account.provider]
     assert (record.calls, record.successes) == (1, 1)
     assert record.mean_ms > 0
-    assert IMPATIENT.breaker_calls > record.calls

@@ -17,8 +17,8 @@ HEADROOM: Final = 0.9
 """The share of a PSP's limit that is used: calls leave evenly and arrive a little unevenly, and with a tenth to spare
 no second holds too many as long as none of them arrives more than a ninth of a second later than the others."""
 LATE_S: Final = 0.08
-"""A call that leaves later than this after its slot might meet those of later slots: it asks for another one. The rest of
-that ninth is for what its way to the PSP varies by."""
+"""A call that leaves later than this after its slot might meet those of later slots: it asks for another one. The rest
+of that ninth is for what its way to the PSP varies by."""
 APART_S: Final = 0.02
 """How far apart those who stand in a row are at least, also where the PSP set no limit: 50 a second are worked off
 beside all others, and a PSP that is back is met by no more."""
