@@ -99,3 +99,16 @@ def test_a_stored_method_that_was_deleted_after_the_order_is_told(
     psp.heal()
 
     nothing_left(shop, psp, number, correlation, "CARD_DECLINED: method_gone")
+
+
+def test_an_order_whose_psp_took_no_request_for_a_day_is_told_that_it_was_cancelled(
+    shop: Storefront, psp: PspSide, rows: StackRows
+) -> None:
+    """The day is let pass between two requests that are not taken (C2A_PAYMENT_PATIENCE_S)."""
+    correlation = new_correlation()
+    psp.set_faults(next=[{"kind": "http429", "times": 1_000}])
+    number = shop.order(fresh_card(), correlationId=correlation)
+    until(lambda: rows.events(number)[-1] == "payment_not_made", seconds=20)
+    rows.change("UPDATE orders SET admitted_at = admitted_at - interval '1 day' WHERE tracking_number = %s", number)
+
+    nothing_left(shop, psp, number, correlation, "CANCELLED")

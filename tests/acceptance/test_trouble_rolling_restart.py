@@ -1,0 +1,191 @@
+"""A6: everything is restarted in turn, and the schema changed in between, while orders come: no second of errors."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+
+from shared.config import Settings
+from shared.store import migrate
+from shared.store.engine import create_engine
+from tests.support import api_process, outage, process_environment
+from tests.support.api_process import ApiProcess
+from tests.support.psp import until
+from tests.support.psp_side import PspSide
+from tests.support.stack import Stack
+from tests.support.storefront import DONE, PREFIX, Storefront, code_of, new_correlation, new_customer
+from tests.support.wire import Document, a_request, an_order, fresh_card
+
+pytestmark = pytest.mark.usefixtures("well")
+
+SHOPS: Final = 2
+EVERY_S: Final = 0.25
+"""Eight orders a second together: two cores restart six processes meanwhile."""
+LONGEST_S: Final = 1.0
+"""How long nobody may be served (the row of the list of faults)."""
+WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
+TABLES: Final = ("orders", "psp_accounts")
+"""Which a next version adds a column to, before any process of it runs: this one does not know of it."""
+READ_FOR_S: Final = 2.0
+"""How long a backup is in the migration's way: longer than it waits at a time."""
+SOLD_AT_LEAST: Final = 20
+
+
+@pytest.fixture
+def settings(stack: Stack) -> Settings:
+    """By what a second API reaches the servers of the stack."""
+    document = stack.document()
+    return Settings.model_validate(
+        {
+            "DATABASE_URL": SecretStr(document["postgresDsn"]),
+            "BROKER_URL": SecretStr(document["brokerUrl"]),
+            "VAULT_URL": SecretStr(document["vaultUrl"]),
+            "keyring": stack.home / "keyring.json",
+            "public_url": stack.base_url,
+        }
+    )
+
+
+@pytest.fixture
+def second(settings: Settings, tmp_path: Path) -> Iterator[ApiProcess]:
+    """A second API beside the stack's, as behind one balancer."""
+    with api_process.running(process_environment.of(settings), tmp_path) as running:
+        yield running
+
+
+@dataclass(slots=True)
+class Balancer:
+    """Two addresses of one API: a request that one cannot take goes to the other, as a balancer would send it."""
+
+    bases: tuple[str, str]
+    headers: dict[str, str]
+    served: list[float] = field(default_factory=list)
+    """When a request was answered, by its sender's clock."""
+    refused: list[tuple[float, int]] = field(default_factory=list)
+    """When one was answered with 5xx, and which."""
+
+    def post(self, path: str, document: Document) -> httpx.Response:
+        """The first answer that is no 5xx; every request may be made twice."""
+        for base in itertools.islice(itertools.cycle(self.bases), 40):
+            try:
+                answer = httpx.post(
+                    f"{base}{PREFIX}{path}", json=document, headers=self.headers, timeout=10, trust_env=False
+                )
+            except httpx.TransportError:  # It is on its way down, or up.
+                time.sleep(0.05)
+                continue
+            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                self.served.append(time.monotonic())
+                return answer
+            self.refused.append((time.monotonic(), answer.status_code))
+            time.sleep(0.05)
+        raise AssertionError(f"neither API took {path}")
+
+    def longest_without(self) -> float:
+        """The longest time in which nobody was served though somebody was refused, in seconds."""
+        times = sorted(self.served)
+        gaps = [(left, right) for left, right in itertools.pairwise(times)]
+        return max(
+            (right - left for left, right in gaps if any(left < at < right for at, _ in self.refused)), default=0
+        )
+
+
+def test_a_rolling_restart_and_a_migration_cost_no_order_and_nobody_a_second(
+    stack: Stack, shop: Storefront, psp: PspSide, settings: Settings, second: ApiProcess
+) -> None:
+    balancer = Balancer((stack.base_url, second.base_url), stack.headers)
+    over = threading.Event()
+    with ThreadPoolExecutor(SHOPS) as shops, at_the_end_as_before(settings):
+        selling = [shops.submit(sell, balancer, over) for _ in range(SHOPS)]
+        try:
+            second.stop()
+            second.start()
+            restart(stack, WORKERS[:2])
+            migrate_beside_a_backup(settings)
+            restart(stack, ["api"])
+            restart(stack, WORKERS[2:])
+        finally:
+            over.set()
+        sold = dict(itertools.chain.from_iterable(one.result(60) for one in selling))
+
+    assert {status for _, status in balancer.refused} <= {503}
+    assert balancer.longest_without() < LONGEST_S, balancer.refused
+    assert {code_of(shop.end(number)) for number in sold} == {DONE}
+    assert [psp.money(correlation) for correlation in sold.values()] == [[(1499, "EUR")]] * len(sold)
+    assert len(sold) >= SOLD_AT_LEAST
+
+
+def sell(balancer: Balancer, over: threading.Event) -> list[tuple[str, str]]:
+    """Order after order until it is *over*; their numbers and correlationIds."""
+    sold: list[tuple[str, str]] = []
+    while not over.wait(EVERY_S):
+        customer, correlation = new_customer(), new_correlation()
+        context = {"customerUrn": customer, "interactionType": "NewAcquisition", "storefrontUrn": "st.00.001"}
+        offer = balancer.post("/c2a/offer/bundles", {"context": context}).json()["offer"]["offerIdentifier"]
+        order = an_order(offer, customer, correlationId=correlation)
+        answer = balancer.post("/c2a/offer/checkout", a_request(order, fresh_card()))
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+        sold.append((answer.json()["trackingNumber"], correlation))
+    return sold
+
+
+def restart(stack: Stack, names: Iterable[str]) -> None:
+    """Ask processes to end, as their supervisor would; returns when the next ones of their name work."""
+    before = {name: stack.pids(name)[0] for name in names}
+    for pid in before.values():
+        os.kill(pid, signal.SIGTERM)
+    for name, pid in before.items():
+        until(lambda name=name, pid=pid: stack.pids(name) and pid not in stack.pids(name), seconds=outage.BACK_WITHIN_S)  # type: ignore[misc]
+        until(lambda name=name: works(stack, name), seconds=outage.BACK_WITHIN_S)  # type: ignore[misc]
+
+
+def works(stack: Stack, name: str) -> bool:
+    """Whether a process has come up: a worker touches its file once it is connected."""
+    return outage.is_ready(stack) if name == "api" else (stack.home / "run" / f"{name}.heartbeat").exists()
+
+
+def migrate_beside_a_backup(settings: Settings) -> None:
+    """Add a column to each of TABLES while somebody's long transaction has read them."""
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(settings.database_url.get_secret_value()) as backup:
+        backup.execute("SELECT FROM orders, psp_accounts LIMIT 1")
+        migrating = pool.submit(changed, settings, "ADD COLUMN of_the_next_version text")
+        time.sleep(READ_FOR_S)
+        assert not migrating.done()
+        backup.rollback()
+        migrating.result(60)
+
+
+def changed(settings: Settings, how: str) -> None:
+    """Change each of TABLES, as a migration does."""
+    engine = create_engine(settings)
+
+    def change(conn: Connection) -> None:
+        for table in TABLES:
+            conn.execute(text(f"ALTER TABLE {table} {how}"))
+
+    migrate.gently(engine, change)
+    engine.dispose()
+
+
+@contextmanager
+def at_the_end_as_before(settings: Settings) -> Iterator[None]:
+    """Without the new columns, whatever happens."""
+    try:
+        yield
+    finally:
+        changed(settings, "DROP COLUMN IF EXISTS of_the_next_version")
