@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 from alembic import command
 from alembic.config import Config
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -30,6 +30,8 @@ MIGRATION_LOCK: Final = 0xC2A
 LOCK_TIMEOUT_MS: Final = 400
 """Whoever comes after a migration that waits for its lock waits as well: well below what a request waits for an answer
 (shared/config.py: 1.5 s), so that nobody hears 503 for it."""
+IN_THE_WAY: Final = (LockNotAvailable, DeadlockDetected)
+"""Somebody holds what the migration needs, or each holds what the other needs."""
 TRIES: Final = 40
 PAUSE_S: Final = (1.0, 2.0)
 """Between two tries, at random: those who waited catch up. All tries take a minute; whoever works longer than that in
@@ -52,7 +54,7 @@ def upgrade(engine: Engine) -> None:
 def gently(engine: Engine, change: Callable[[Connection], object], *, tries: int = TRIES) -> None:
     """Make *change* to the schema, in one transaction, while orders flow.
 
-    Raises OperationalError (LockNotAvailable) if somebody was in its way at every try; nothing was changed then.
+    Raises OperationalError (one of IN_THE_WAY) if somebody was in its way at every try; nothing was changed then.
     """
     for tries_left in reversed(range(tries)):
         try:
@@ -62,7 +64,7 @@ def gently(engine: Engine, change: Callable[[Connection], object], *, tries: int
                 conn.execute(text("SET LOCAL statement_timeout = 0"))
                 change(conn)
         except OperationalError as error:
-            if not isinstance(error.orig, LockNotAvailable) or not tries_left:
+            if not isinstance(error.orig, IN_THE_WAY) or not tries_left:
                 raise
             log.info("migration.waits", tries_left=tries_left)
             time.sleep(random.uniform(*PAUSE_S))  # noqa: S311 - no secret

@@ -35,7 +35,7 @@ from shared.domain.refusals import RateLimited
 from shared.domain.states import OrderEvent, may
 from shared.ids import new_tracking_number
 from shared.keyring import Keyring
-from shared.messages import Message, Step
+from shared.messages import Lane, Message, Step
 from shared.psp.port import ChargeRequest, PspEvent
 from shared.store.admission import Candidate, Holder
 from shared.store.engine import statements
@@ -140,8 +140,8 @@ def _pan_in_arguments(stack: ExitStack) -> None:
         numbers[tracking_number] = card.number
         return put(self, tenant_id, tracking_number, card, **more)
 
-    def message(step: Step, tracking_number: str, **more: Any) -> Message:
-        one = messages.message(step, tracking_number, **more)
+    def message(step: Step, tracking_number: str, *lane: Lane) -> Message:
+        one = messages.message(step, tracking_number, *lane)
         args, kwargs, embed = json.loads(one.body)
         return replace(one, body=json.dumps([[*args, numbers.get(tracking_number)], kwargs, embed]))
 
