@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 
 import click
 
+from shared import logs
 from shared.cli import catalogue, doctor, keyring, keys, offers, psps, tenants
 
 
@@ -20,6 +21,12 @@ def main() -> None:
 
     The database is the one DATABASE_URL names.
     """
+
+
+def run() -> None:
+    """What `c2a` starts: what happens beside the answer goes to standard error, so that scripts read the answer."""
+    logs.configure("WARNING")
+    main()
 
 
 main.add_command(catalogue.group)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -350,8 +352,23 @@ def shop(both: TwoPsps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TwoP
     """A tenant with two PSPs, and the environment of whoever explains its orders."""
     keyring.save(both.room.run.keyring, tmp_path / "keyring.json")
     monkeypatch.setenv("DATABASE_URL", both.room.run.settings.database_url.get_secret_value())
+    monkeypatch.setenv("VAULT_URL", both.room.run.settings.vault_url.get_secret_value())
     monkeypatch.setenv("C2A_KEYRING", str(tmp_path / "keyring.json"))
     return both
+
+
+def test_while_nobody_knows_how_accounts_did_a_script_still_reads_json_alone(
+    shop: TwoPsps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = shop.room.locked()
+    monkeypatch.setenv("VAULT_URL", "redis://127.0.0.1:1/0")  # Nobody listens there.
+    c2a = [sys.executable, "-c", "from shared.cli.main import run; run()"]  # As pyproject.toml names it.
+    command = [*c2a, "psps", "explain", "--order", number, "--json"]
+
+    told = subprocess.run(command, capture_output=True, check=True, timeout=60)
+
+    assert json.loads(told.stdout)["now"]["chosen"]
+    assert b"psp.record_not_read" in told.stderr
 
 
 def explained(number: str) -> tuple[dict[str, Any], str]:
