@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.config import Settings
-from shared.psp.traffic.lane import HEADROOM
+from shared.psp.traffic.lane import HEADROOM, NEAR_S
 from tests.support import engine_room
 from tests.support.busy_room import at_work, until_all_ended
 from tests.support.engine_room import EngineRoom
@@ -20,7 +20,7 @@ LIMIT = 25
 ORDERS = 100
 THREADS = 24
 AT_THE_RATE_S = ORDERS / (HEADROOM * LIMIT)
-"""What the rate itself takes; the rescuer's looks, a breaker's rest and a busy machine take as much again at most."""
+"""What the rate itself takes; the rescuer's looks, a breaker's rest and a busy machine may take twice as much again."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def psp(tmp_path: Path) -> Iterator[Sandbox]:
 @pytest.fixture
 def room(settings: Settings, vault_url: str, psp: Sandbox) -> Iterator[EngineRoom]:
     """A tenant whose account takes 25 calls a second, in an installation whose breakers are quick."""
-    own = settings.model_copy(update={"breaker_window_s": 6.0, "breaker_open_s": 1.0, "pool_size": THREADS})
+    own = settings.model_copy(update={"breaker_open_s": 1.0, "pool_size": THREADS})
     with engine_room.opened(own, vault_url, psp) as made:
         yield made.limited(LIMIT)
 
@@ -42,6 +42,11 @@ def traffic(psp: Sandbox, room: EngineRoom) -> tuple[int, int]:
     """The calls of the busiest second, and how many were refused."""
     told = psp.get(f"/traffic/{room.account.account_id}")
     return told["busiestSecond"], told["refused"]
+
+
+def attempts(room: EngineRoom, numbers: list[str]) -> int:
+    """How many of these orders their PSP was ever asked to pay."""
+    return len(room.sql("SELECT 1 FROM payment_attempts WHERE tracking_number = ANY (:n)", n=numbers))
 
 
 def test_a_hundred_orders_at_once_are_paid_at_the_rate_without_one_429(
@@ -61,7 +66,7 @@ def test_a_hundred_orders_at_once_are_paid_at_the_rate_without_one_429(
     assert refused == 0
     assert busiest <= LIMIT
     assert len(psp.charges(room.account)) == ORDERS == len(numbers)
-    assert took <= 2 * AT_THE_RATE_S
+    assert took <= 3 * AT_THE_RATE_S
 
 
 def test_a_psp_that_comes_back_is_met_by_no_storm(room: EngineRoom, psp: Sandbox, say: Callable[[str], None]) -> None:
@@ -71,10 +76,12 @@ def test_a_psp_that_comes_back_is_met_by_no_storm(room: EngineRoom, psp: Sandbox
     numbers = [room.admitted(stored_card(urn)) for _ in range(ORDERS)]
     with at_work(room, threads=THREADS):
         placed = "SELECT count(*) FROM orders WHERE waits_for IS NOT NULL AND tenant_id = :tenant"
-        until(lambda: room.sql(placed, tenant=room.seller.shop.tenant_id) == [(ORDERS,)], seconds=20)
-        refused_by_nobody = len(room.sql("SELECT 1 FROM payment_attempts WHERE tracking_number = ANY (:n)", n=numbers))
-        time.sleep(3.0)  # Some breakers' times long: each of them one call.
-        tried = len(room.sql("SELECT 1 FROM payment_attempts WHERE tracking_number = ANY (:n)", n=numbers))
+        until(lambda: room.sql(placed, tenant=room.seller.shop.tenant_id) == [(ORDERS,)], seconds=40)
+        until(lambda: room.run.records.standing(room.lane).opens_in_s, seconds=20)
+        time.sleep(max(NEAR_S.values()))  # Whoever had a turn when it opened has taken it.
+        tried = attempts(room, numbers)
+        time.sleep(3.0)  # Three of its breaker's times: each of them one call.
+        tried_more = attempts(room, numbers) - tried
         psp.start()
         began = time.monotonic()
         until_all_ended(room, within_s=60)
@@ -82,8 +89,8 @@ def test_a_psp_that_comes_back_is_met_by_no_storm(room: EngineRoom, psp: Sandbox
 
     busiest, refused = traffic(psp, room)
     say(f"{ORDERS} orders in {took:.1f} s after its return; {busiest} calls in the busiest second")
-    assert refused_by_nobody < ORDERS / 2, "its breaker kept most of them away"
-    assert tried - refused_by_nobody <= 6, "somebody tries now and then"
+    assert tried < ORDERS / 2, "its breaker kept most of them away"
+    assert tried_more <= 5, "somebody tries now and then"
     assert (busiest <= LIMIT, refused) == (True, 0)
     assert len(psp.charges(room.account)) == ORDERS
     assert took <= 3 * AT_THE_RATE_S

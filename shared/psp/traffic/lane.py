@@ -6,6 +6,7 @@ limit the PSP set for the account holds for all of them (gate.py).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -61,6 +62,11 @@ class Lane:
     def interval_s(self) -> float:
         """How far apart its calls are; 0: as they come."""
         return 1 / (HEADROOM * self.calls_per_s) if self.calls_per_s else 0.0
+
+    @property
+    def late_s(self) -> float:
+        """How long after its slot a call may still leave: of a limit that is less than one a second, as much more."""
+        return LATE_S * max(1.0, 1 / self.calls_per_s) if self.calls_per_s else math.inf
 
     @property
     def apart_s(self) -> float:

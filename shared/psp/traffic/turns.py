@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from shared.domain.outcomes import PACED
 from shared.psp.traffic.gate import Ended, Gate, News, SharedGate, Told
 from shared.psp.traffic.hands import Hands
-from shared.psp.traffic.lane import LATE_S, NEAR_S, Errand, Lane, Later
+from shared.psp.traffic.lane import NEAR_S, Errand, Lane, Later
 from shared.psp.traffic.local_gate import LocalGate
 from shared.psp.traffic.terms import Terms
 
@@ -59,7 +59,7 @@ class Turn:
         """Wait for its slot; whether its call may still leave. It may always where calls are not paced, or where there
         is no other beside it."""
         time.sleep(max(0.0, self.slot_at - time.monotonic()))
-        return self.is_probe or self.lane.interval_s == 0 or time.monotonic() <= self.good_until
+        return self.is_probe or time.monotonic() <= self.good_until
 
     def __enter__(self) -> Self:
         self._token = _HELD.set(self)
@@ -138,7 +138,7 @@ class Turns:
         slot_at = time.monotonic() + told.after_s
         time.sleep(max(0.0, told.after_s - AHEAD_S))
         let_go = partial(self._hands.let_go, lane.name)
-        return Turn(lane, told.is_probe, slot_at, asked_at + told.after_s + LATE_S, let_go)
+        return Turn(lane, told.is_probe, slot_at, asked_at + told.after_s + lane.late_s, let_go)
 
     def _ask(self, lane: Lane, errand: Errand, *, near_s: float) -> Told:
         if self._is_shared():
