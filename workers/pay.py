@@ -46,6 +46,7 @@ def pay(run: Runtime, tracking_number: str) -> bool:
     """Take the payment of an order, of one PSP after the other as far as that is safe; True if it is captured and its
     method is to be stored next."""
     asked_now: frozenset[str] = frozenset()
+    stands = False
     for _ in range(MOST_PSPS + 1):  # The last turn asks nobody: it says how the order goes on.
         with statements(run.engine) as conn:
             order = orders.get(conn, tracking_number)
@@ -61,14 +62,18 @@ def pay(run: Runtime, tracking_number: str) -> bool:
         except (VaultAway, KeysAway, PspSilent):
             return _wait(run, order, PSP_AWAY)
         if isinstance(planned, Ends):
-            return _fail(run, order, planned)
+            return False if stands else _fail(run, order, planned)  # Its place in a row may still come up.
         if isinstance(planned, Waits):
             # Whoever was asked in this visit has put it off already.
             return False if asked_now else _wait(run, order, away_for(order.seen_at - order.admitted_at))
         if order.state is OrderState.CONFIRMING and not _may_be_sent_again(run, order, planned):
             return False
         state = _in_turn(run, order, planned)
-        if state is not OrderState.OFFER_LOCKED:
+        if isinstance(state, Later):
+            if state.why != AWAY or planned.repeats:
+                return False
+            stands = True  # Who is full has its row; of who is away somebody else may take the payment.
+        elif state is not OrderState.OFFER_LOCKED:
             return state is OrderState.CAPTURED
         asked_now |= {planned.account.provider}
     return False
@@ -80,16 +85,15 @@ def _stands(order: Order, asked_now: frozenset[str]) -> bool:
     return order.stands_in_row and order.waits_for not in asked_now
 
 
-def _in_turn(run: Runtime, order: Order, planned: Plan) -> OrderState | None:
-    """Carry *planned* out when it is its turn at the PSP; where the order stands then, None if nobody is to be asked
-    now: its place in the PSP's row comes up later, or somebody else has the order."""
+def _in_turn(run: Runtime, order: Order, planned: Plan) -> OrderState | Later | None:
+    """Carry *planned* out when it is its turn at the PSP; where the order stands then, None if somebody else has it.
+    Later: nobody was asked, and its place in the PSP's row comes up then."""
     if not planned.has_instrument:
         return _carry_out(run, order, planned)  # Nobody is going to be called.
     turn = run.turn(planned.account, _errand(order, planned))
     if isinstance(turn, Later):
         _stand_in_row(run, order, planned.account.provider, turn)
-        # Who is full has its row; of who is away somebody else may take the payment.
-        return OrderState.OFFER_LOCKED if turn.why == AWAY and not planned.repeats else None
+        return turn
     with turn:
         return _carry_out(run, order, planned)
 

@@ -155,14 +155,19 @@ def _routed(
     asked_now: Collection[str],
 ) -> Plan | Ends | Waits:
     need = need_of(order, earlier, token_at=token.provider if token else None, asked_now=asked_now)
-    route = router.choose(run.candidates_of(order.tenant_id), need)
+    candidates = run.candidates_of(order.tenant_id)
+    route = router.choose(candidates, need)
+    all_away = route.best is None and route.may_come
+    if all_away:
+        # Who is away is asked for a turn all the same: its gate says whether it still is, and gives a place in its row.
+        route = router.choose([replace(one, record=replace(one.record, is_away=False)) for one in candidates], need)
     no = _no_of(order, earlier)
-    is_last_hope = route.best is None or route.best.provider in need.again
+    is_last_hope = all_away or route.best is None or route.best.provider in need.again
     if no is not None and is_last_hope and order.seen_at - order.admitted_at >= NO_IN_HAND:
         return no
     if route.best is not None:
         return _plan(order, _next_attempt(run, order, earlier, route.best), route.best, card, token, route)
-    if route.may_come or need.again.intersection(asked_now):
+    if need.again.intersection(asked_now):
         return Waits()
     return no or Ends(failure_of(order, DeclineReason.NO_PROVIDER))
 

@@ -24,6 +24,7 @@ def _adyen_room(settings: Settings, vault_url: str) -> Iterator[AdyenRoom]:
 @pytest.fixture
 def adyen(_adyen_room: AdyenRoom) -> Iterator[AdyenRoom]:
     """An engine room at a PSP that cannot be asked, healthy before and after; its notifications wait for the test."""
+    _adyen_room.room.forget_traffic()
     _adyen_room.fake.postman.loses = _adyen_room.fake.holds_back = True
     yield _adyen_room
     _adyen_room.fake.heal()

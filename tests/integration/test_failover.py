@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,8 +19,10 @@ from shared.psp.factory import psp_for
 from shared.psp.port import Account, Channel, Psp
 from shared.psp.record import Record
 from shared.psp.router import Why
+from shared.psp.traffic.gate import gate_of
 from shared.routing import MOST_PSPS
 from shared.store import methods
+from tests.support import lanes
 from tests.support.cut_charges import cut_after_each_charge
 from tests.support.two_psps import FIRST, SECOND, TwoPsps
 from tests.support.wire import Document, channel, fresh_card, stored_card
@@ -342,15 +345,56 @@ def test_an_order_whose_every_psp_is_away_waits_and_is_paid_when_one_is_back(bot
     assert [one.psp_key for one in both.room.attempts(number)] == keys
 
 
-def test_an_order_whose_every_breaker_is_open_waits_without_an_attempt(both: TwoPsps) -> None:
+def test_whether_who_is_said_to_be_away_still_is_says_its_gate(both: TwoPsps) -> None:
+    """What a process believes of the records is some seconds old."""
     away = {name: Record(is_away=True) for name in (FIRST, SECOND)}
+
+    assert pay(replace(both.room.run, records=lambda _: away), number := both.room.locked())
+
+    assert both.live(number) == [FIRST]
+
+
+def breaker_opens(both: TwoPsps, provider: str) -> None:
+    """The breaker of the account at *provider* opens, and this process has not read of it yet."""
+    account = replace(both.accounts[provider], tenant_id=str(both.room.seller.shop.tenant_id))
+    both.room.run.vault.redis.hset(gate_of(lanes.of(account).name), "open", str(int((time.time() + 300) * 1e6)))
+
+
+def test_a_psp_whose_breaker_is_open_is_passed_over_and_its_row_left(both: TwoPsps) -> None:
+    breaker_opens(both, FIRST)
     number = both.room.locked()
 
-    assert not pay(replace(both.room.run, records=lambda _: away), number)
+    assert pay(both.room.run, number)
+
+    assert (both.tried(number), both.live(number)) == ([(SECOND, "captured")], [SECOND])
+    assert not both.room.order(number).stands_in_row
+
+
+def test_an_order_whose_every_breaker_is_open_stands_in_a_row_without_an_attempt(both: TwoPsps) -> None:
+    for provider in (FIRST, SECOND):
+        breaker_opens(both, provider)
+    number = both.room.locked()
+
+    assert not pay(both.room.run, number)
 
     assert (both.room.state(number), both.tried(number)) == (OrderState.OFFER_LOCKED, [])
-    assert timedelta(0) < put_off(both, number) <= PSP_AWAY
-    assert pay(both.room.run, number)
+    assert both.room.order(number).stands_in_row
+
+
+def test_with_a_no_in_hand_an_order_stands_in_the_row_of_who_is_away_no_longer_than_its_storefront_polls(
+    both: TwoPsps,
+) -> None:
+    says_softly_no(both)
+    breaker_opens(both, SECOND)
+    number = both.room.locked()
+    assert not pay(both.room.run, number)
+    assert both.room.state(number) is OrderState.OFFER_LOCKED
+    age(both, number, NO_IN_HAND)
+    both.room.comes_up(number)
+
+    assert not pay(both.room.run, number)
+
+    assert failed_as(both, number) == "CARD_DECLINED: do_not_honor"
 
 
 @pytest.mark.parametrize("bound", [False, True], ids=["routed", "forced"])

@@ -10,6 +10,8 @@ import pytest
 
 from shared.config import Settings
 from shared.psp.traffic.lane import HEADROOM, NEAR_S
+from shared.psp.traffic.records import Records
+from shared.psp.traffic.terms import terms_of
 from tests.support import engine_room
 from tests.support.busy_room import at_work, until_all_ended
 from tests.support.engine_room import EngineRoom
@@ -77,7 +79,8 @@ def test_a_psp_that_comes_back_is_met_by_no_storm(room: EngineRoom, psp: Sandbox
     with at_work(room, threads=THREADS):
         placed = "SELECT count(*) FROM orders WHERE waits_for IS NOT NULL AND tenant_id = :tenant"
         until(lambda: room.sql(placed, tenant=room.seller.shop.tenant_id) == [(ORDERS,)], seconds=40)
-        until(lambda: room.run.records.standing(room.lane).opens_in_s, seconds=20)
+        records = Records(room.run.vault.redis, terms_of(room.run.settings))
+        until(lambda: records.standing(room.lane).opens_in_s, seconds=20)
         time.sleep(max(NEAR_S.values()))  # Whoever had a turn when it opened has taken it.
         tried = attempts(room, numbers)
         time.sleep(3.0)  # Three of its breaker's times: each of them one call.
