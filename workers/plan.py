@@ -78,11 +78,10 @@ class PspSilent(RuntimeError):
 
 def plan(run: Runtime, order: Order, earlier: Sequence[Attempt], *, asked_now: Collection[str]) -> Plan | Ends | Waits:
     """How to go on with *order*; *asked_now*: the PSPs this visit asked. Raises VaultAway, KeysAway or PspSilent."""
-    out = next((one for one in earlier if _is_out(run, one)), None)
+    out = next((one for one in earlier if _is_out(run, order, one)), None)
+    # Asked before all that may raise, so that an order that cannot be planned ends as well.
     if out is None and (order.crashes >= CRASHES_TO_PARK or _has_waited_too_long(run, order)):
-        return Ends(
-            "CANCELLED"
-        )  # Asked before all that may raise, so that an order that cannot be planned ends as well.
+        return Ends("CANCELLED")
     token = _token(run, order)
     card = run.vault.get(order.tenant_id, order.tracking_number) if order.carries_card else None
     if out is not None:
@@ -95,13 +94,18 @@ def plan(run: Runtime, order: Order, earlier: Sequence[Attempt], *, asked_now: C
     return _routed(run, order, earlier, card, token, asked_now)
 
 
-def _is_out(run: Runtime, attempt: Attempt) -> bool:
-    """Whether *attempt* may hold money for all we know: nobody told us, or "no such charge" is no proof there."""
+def _is_out(run: Runtime, order: Order, attempt: Attempt) -> bool:
+    """Whether *attempt* may hold money for all we know: nobody told us, or "no such charge" is no proof there.
+
+    Once its PSP keeps the key no longer it could not be sent again either: an index is behind by minutes, keys are kept
+    for hours and more, so what is not there by then never was.
+    """
     if attempt.outcome in UNSETTLED:
         return True
     if attempt.outcome is not AttemptState.ABSENT or attempt.reason != NOT_FOUND:
         return False
-    return not run.psp_for(run.account_at(attempt.tenant_id, attempt.provider)).capabilities.proves_absence
+    can = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider)).capabilities
+    return not can.proves_absence and order.seen_at - attempt.started_at <= can.key_lifetime
 
 
 def _has_waited_too_long(run: Runtime, order: Order) -> bool:

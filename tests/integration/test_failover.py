@@ -295,6 +295,21 @@ def test_a_psp_whose_index_may_be_behind_is_asked_again_and_nobody_else(both: Tw
     assert both.live(number) == [FIRST]
 
 
+def test_a_charge_its_index_did_not_show_for_as_long_as_keys_are_kept_never_was(both: TwoPsps) -> None:
+    """The order ends: its patience of a day is over by then."""
+    run = replace(both.room.run, psp_for=lambda account: cast("Psp", _BehindItsTime(psp_for(account))))
+    number = both.room.locked(fresh_card(DROPPED))
+    pay(run, number)
+    age(both, number, timedelta(seconds=61))
+    look_up(run, number)
+    age(both, number, timedelta(hours=25))
+
+    assert not pay(run, number)
+
+    assert failed_as(both, number) == "CANCELLED"
+    assert both.live(number) == []
+
+
 def test_a_soft_no_that_a_look_up_learns_goes_on_as_well(both: TwoPsps) -> None:
     both.sandboxes[FIRST].set_faults(next=[{"kind": "dropAfter"}])
     number = both.room.locked(fresh_card(SOFT_EVERYWHERE))
