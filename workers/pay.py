@@ -90,7 +90,8 @@ def _in_turn(run: Runtime, order: Order, planned: Plan) -> OrderState | Later | 
     Later: nobody was asked, and its place in the PSP's row comes up then."""
     if not planned.has_instrument:
         return _carry_out(run, order, planned)  # Nobody is going to be called.
-    turn = run.turn(planned.account, _errand(order, planned))
+    keeps = _keeps(run, order, planned)
+    turn = run.turn(planned.account, _errand(order, planned), card=planned.card is not None, keeps=keeps)
     if isinstance(turn, Later):
         _stand_in_row(run, order, planned.account.provider, turn)
         return turn
@@ -188,9 +189,13 @@ def _made_no_charge(outcome: PaymentOutcome) -> bool:
     return isinstance(outcome, NotSent) or (isinstance(outcome, Declined) and outcome.reference is None)
 
 
+def _keeps(run: Runtime, order: Order, planned: Plan) -> bool:
+    """Whether the PSP is asked to keep the method with the charge."""
+    return order.keeps_method and planned.token is None and run.psp_for(planned.account).capabilities.keeps_methods
+
+
 def _request(run: Runtime, order: Order, planned: Plan) -> ChargeRequest:
     state = return_state(run.keyring, order.tenant_id, order.tracking_number, planned.attempt.attempt_no)
-    keeps = order.keeps_method and planned.token is None and run.psp_for(planned.account).capabilities.keeps_methods
     base = f"{run.settings.public_url}/api/v1/c2a/offer/checkout/{order.tracking_number}"
     return ChargeRequest(
         psp_key=planned.attempt.psp_key,
@@ -201,7 +206,7 @@ def _request(run: Runtime, order: Order, planned: Plan) -> ChargeRequest:
         return_url=f"{base}/return?state={state}",
         card=planned.card,
         token=planned.token.token if planned.token else None,
-        keep_method=keeps,
+        keep_method=_keeps(run, order, planned),
         ip_address=order.request["order"]["customer"].get("ipAddress"),
     )
 

@@ -84,9 +84,11 @@ class Runtime:
         """What settling needs to know."""
         return Terms(self.keyring, timedelta(seconds=self.settings.challenge_life_s))
 
-    def turn(self, account: Account, errand: Errand) -> Turn | Later:
-        """A turn to call the PSP of *account*, or when to come back for it; waits for one that is near."""
-        return self.turns.turn(Lane.of(account, self.psp_for(account).capabilities), errand)
+    def turn(self, account: Account, errand: Errand, *, card: bool, keeps: bool) -> Turn | Later:
+        """A turn to charge at the PSP of *account*, a typed *card* or not, and to keep the method or not; or when to
+        come back for it. Waits for one that is near."""
+        can = self.psp_for(account).capabilities
+        return self.turns.turn(Lane.of(account, can).taking(can.calls_of(card=card, keeps=keeps)), errand)
 
     def warm_up(self) -> None:
         """Open what the first order would otherwise wait for; what is away now is reached when it is needed."""

@@ -68,11 +68,19 @@ class Capabilities:
     """Whether it keeps a card for the shopper's next order."""
     calls_per_s: float | None = None
     """Calls a second it lets an account make unless agreed otherwise (AccountTerms); None: it set no limit."""
+    calls_for_card: int = 0
+    """Calls more that a typed card takes, before the one that charges or keeps it."""
+    calls_for_keeping: int = 0
+    """Calls more that it takes to keep a method."""
     brings: frozenset[str] = frozenset()
     """What a shopper's browser brings back from its page (names of query or form fields) without which the PSP does not
     finish the payment; it is asked with them (ChargeQuery.brought)."""
     acknowledges_with: str | None = None
     """The body this PSP wants in the answer to a webhook; None: any answer with a 2xx will do."""
+
+    def calls_of(self, *, card: bool, keeps: bool) -> int:
+        """How many calls a charge takes, with a typed card or without, and with its method to be kept or not."""
+        return 1 + self.calls_for_card * card + self.calls_for_keeping * keeps
 
 
 @dataclass(frozen=True, slots=True)

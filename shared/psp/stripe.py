@@ -57,6 +57,10 @@ KEY_LIFETIME: Final = timedelta(hours=24)
 LONGEST_PROCESSING: Final = timedelta(seconds=80 + 60)
 """Stripe's own libraries wait 80 s for an answer, so a request may run so long; and a charge may take a minute more to
 come into the index that a look-up by our key asks."""
+CALLS_PER_S: Final = 100.0
+TEST_CALLS_PER_S: Final = 25.0
+"""What Stripe lets an account make in live mode and in its sandboxes (docs.stripe.com/rate-limits)."""
+TEST_KEYS: Final = ("sk_test_", "rk_test_")
 TRANSFER_TO: Final = "DE"
 
 
@@ -80,6 +84,9 @@ class StripePsp:
             longest_processing=LONGEST_PROCESSING,
             proves_absence=False,
             voids=False,
+            calls_per_s=TEST_CALLS_PER_S if self._account.credentials["apiKey"].startswith(TEST_KEYS) else CALLS_PER_S,
+            calls_for_card=1,
+            calls_for_keeping=1,
         )
 
     def charge(self, request: ChargeRequest) -> PaymentOutcome:

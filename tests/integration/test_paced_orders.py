@@ -164,7 +164,7 @@ def test_while_the_breaker_is_open_a_new_payment_is_neither_sent_nor_begun(
 
     assert (away.state(number), away.attempts(number)) == (OrderState.OFFER_LOCKED, [])
     assert 290 < away.due_in(number) <= 300
-    told = away.run.turn(away.account, Errand.NEW)
+    told = away.run.turn(away.account, Errand.NEW, card=False, keeps=False)
     assert isinstance(told, Later)
     assert told.why == AWAY
     assert shared_psp.get(f"/traffic/{away.account.account_id}")["calls"] == calls

@@ -54,7 +54,8 @@ class GuardedPsp:
 
     def charge(self, request: ChargeRequest) -> PaymentOutcome:
         """Take the amount of *request*; NotSent also while it is not its turn."""
-        return self._call(Errand.NEW, lambda: self.psp.charge(request), NotSent, _of_charge)
+        calls = self.capabilities.calls_of(card=request.card is not None, keeps=request.keep_method)
+        return self._call(Errand.NEW, lambda: self.psp.charge(request), NotSent, _of_charge, calls)
 
     def look_up(self, query: ChargeQuery) -> LookUpOutcome:
         """What the PSP knows of one attempt; Unanswered also while it is not its turn."""
@@ -77,7 +78,8 @@ class GuardedPsp:
     def keep_card(self, card: Card, *, customer_urn: str, psp_key: str) -> KeepOutcome:
         """Tokenize a card without charging it."""
         ask = lambda: self.psp.keep_card(card, customer_urn=customer_urn, psp_key=psp_key)  # noqa: E731
-        return self._call(Errand.AT_ONCE, ask, NotSent, _of_question)
+        calls = self.capabilities.calls_of(card=True, keeps=True)
+        return self._call(Errand.AT_ONCE, ask, NotSent, _of_question, calls)
 
     def forget_token(self, token: str) -> bool:
         """Remove a kept method; False also while it is not its turn."""
@@ -93,11 +95,16 @@ class GuardedPsp:
         return self.psp.read_event(headers, body, now=now)
 
     def _call(
-        self, errand: Errand, ask: Callable[[], T], refused: Callable[[str, timedelta], T], end_of: Callable[[T], End]
+        self,
+        errand: Errand,
+        ask: Callable[[], T],
+        refused: Callable[[str, timedelta], T],
+        end_of: Callable[[T], End],
+        calls: int = 1,
     ) -> T:
         if (mine := held(self.lane)) is not None:
             return self._ask(mine, ask, refused, end_of)
-        own = self.turns.turn(self.lane, errand)
+        own = self.turns.turn(self.lane.taking(calls), errand)
         if isinstance(own, Later):
             return refused(own.why, own.due_in)
         with own:

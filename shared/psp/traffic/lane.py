@@ -7,7 +7,7 @@ limit the PSP set for the account holds for all of them (gate.py).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -52,6 +52,10 @@ class Lane:
     def of(cls, account: Account, can: Capabilities) -> Lane:
         """The lane of *account*: as agreed for it, else as its adapter knows its PSP."""
         return cls(account.tenant_id, account.provider, account.terms.calls_per_s or can.calls_per_s)
+
+    def taking(self, calls: int) -> Lane:
+        """The same lane for somebody who makes so many calls in one turn, and so takes as many slots."""
+        return self if self.calls_per_s is None else replace(self, calls_per_s=self.calls_per_s / calls)
 
     @property
     def name(self) -> str:
