@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
@@ -69,8 +70,16 @@ def _first(connection: psycopg.Connection[Any], statement: str, values: Mapping[
     try:
         row: tuple[Any, ...] | None = connection.execute(statement, values).fetchone()
     except psycopg.Error:
-        if not connection.closed:
-            connection.autocommit = False
+        _put_back(connection)
         raise
-    connection.autocommit = False  # As the pool lends it: else `begin()` would begin nothing.
+    _put_back(connection)
     return row
+
+
+def _put_back(connection: psycopg.Connection[Any]) -> None:
+    """As the pool lends it: else `begin()` would begin nothing. One that is not at rest is closed: a server that goes
+    down says so before the end of its connections can be seen."""
+    if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+        connection.autocommit = False
+    else:
+        connection.close()

@@ -109,6 +109,9 @@ def test_an_order_whose_psp_took_no_request_for_a_day_is_told_that_it_was_cancel
     psp.set_faults(next=[{"kind": "http429", "times": 1_000}])
     number = shop.order(fresh_card(), correlationId=correlation)
     until(lambda: rows.events(number)[-1] == "payment_not_made", seconds=20)
-    rows.change("UPDATE orders SET admitted_at = admitted_at - interval '1 day' WHERE tracking_number = %s", number)
+    rows.change(
+        "UPDATE orders SET admitted_at = admitted_at - interval '1 day', due_at = now() WHERE tracking_number = %s",
+        number,
+    )
 
     nothing_left(shop, psp, number, correlation, "CANCELLED")

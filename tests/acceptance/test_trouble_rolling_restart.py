@@ -113,12 +113,12 @@ def test_a_rolling_restart_and_a_migration_cost_no_order_and_nobody_a_second(
     with ThreadPoolExecutor(SHOPS) as shops, at_the_end_as_before(settings):
         selling = [shops.submit(sell, balancer, over) for _ in range(SHOPS)]
         try:
-            second.stop()
-            second.start()
-            restart(stack, WORKERS[:2])
+            with restarted(stack, WORKERS[:2]):
+                second.stop()
+                second.start()
             migrate_beside_a_backup(settings)
-            restart(stack, ["api"])
-            restart(stack, WORKERS[2:])
+            with restarted(stack, ["api", *WORKERS[2:]]):
+                pass
         finally:
             over.set()
         sold = dict(itertools.chain.from_iterable(one.result(60) for one in selling))
@@ -144,11 +144,13 @@ def sell(balancer: Balancer, over: threading.Event) -> list[tuple[str, str]]:
     return sold
 
 
-def restart(stack: Stack, names: Iterable[str]) -> None:
-    """Ask processes to end, as their supervisor would; returns when the next ones of their name work."""
+@contextmanager
+def restarted(stack: Stack, names: Iterable[str]) -> Iterator[None]:
+    """Ask processes to end, as their supervisor would; at the end the next ones of their name work."""
     before = {name: stack.pids(name)[0] for name in names}
     for pid in before.values():
         os.kill(pid, signal.SIGTERM)
+    yield
     for name, pid in before.items():
         until(lambda name=name, pid=pid: stack.pids(name) and pid not in stack.pids(name), seconds=outage.BACK_WITHIN_S)  # type: ignore[misc]
         until(lambda name=name: works(stack, name), seconds=outage.BACK_WITHIN_S)  # type: ignore[misc]

@@ -39,6 +39,14 @@ WAITS_FOR_ME: Final[LiteralString] = """
     SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _deadlocks_are_looked_for_at_once(postgres_url: str) -> None:
+    """After 0.1 s and not after 1 s, by all sessions that begin from now on."""
+    url = make_url(postgres_url).set(username=ADMIN)
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as conn:
+        conn.execute(f"ALTER DATABASE {url.database} SET deadlock_timeout = '100ms'")
+
+
 @pytest.fixture
 def operator(case: Case) -> Iterator[psycopg.Connection[Any]]:
     """An administrator's session that looks for deadlocks so late that it is never the one that is ended."""

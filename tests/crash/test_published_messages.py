@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -41,10 +42,15 @@ def _worker(floor: Floor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def deaf(floor: Floor) -> Iterator[Floor]:
     """The same floor with doorbells that nobody hears."""
     settings = floor.settings.model_copy(
-        update={"broker_url": SecretStr(scenarios.NOWHERE), "first_patience_s": AN_HOUR_S}
+        update={"broker_url": SecretStr(_aside(floor.settings.broker_url)), "first_patience_s": AN_HOUR_S}
     )
     with crash_case.floor(settings, floor.sandbox, floor.hooks) as made:
         yield made
+
+
+def _aside(broker_url: SecretStr) -> str:
+    """Another database of the same Redis, which no worker reads."""
+    return urlsplit(broker_url.get_secret_value())._replace(path="/9").geturl()
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ ROOM: Final = {"none at all": 0, "next to none": 1 << 20}
 """Bytes of address space above what the process has."""
 LEFT_ON_DISK: Final = 192 << 10
 """Some orders' worth of log: the first costs 120 KiB, as a page of each table and index comes in full once."""
-REFUSED: Final = 10
+REFUSED: Final = 5
 AT_MOST: Final = 100
 """Orders of 4 KiB, so that there is an end to it."""
 
