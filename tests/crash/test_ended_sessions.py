@@ -30,6 +30,8 @@ from tests.support.wire import Document
 STORM_S: Final = 2.5
 CLIENTS: Final = 3
 """One less than the floor's pool has connections."""
+EVERY_S: Final = 0.2
+"""Fifteen orders a second together: a worker on a busy machine keeps up."""
 ENDED_AT_LEAST: Final = 12
 """One a storm; each should meet connections of the front door and of the worker."""
 
@@ -69,6 +71,7 @@ def orders_until(case: Case, offer: Offer, ends_at: float) -> int:
 
         until(is_accepted, seconds=20)
         count += 1
+        time.sleep(EVERY_S)
     return count
 
 
