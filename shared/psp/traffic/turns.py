@@ -58,7 +58,7 @@ class Turn:
     def is_in_time(self) -> bool:
         """Wait for its slot; whether its call may still leave. It may always where calls are not paced, or where there
         is no other beside it."""
-        time.sleep(max(0.0, self.slot_at - time.monotonic()))
+        _wait(self.slot_at - time.monotonic())
         return self.is_probe or time.monotonic() <= self.good_until
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ class Turns:
         # Redis judged somewhere between asking and hearing: it leaves after its slot by the later reckoning, and is
         # late by the sooner one.
         slot_at = time.monotonic() + told.after_s
-        time.sleep(max(0.0, told.after_s - AHEAD_S))
+        _wait(told.after_s - AHEAD_S)
         let_go = partial(self._hands.let_go, lane.name)
         return Turn(lane, told.is_probe, slot_at, asked_at + told.after_s + lane.late_s, let_go)
 
@@ -166,3 +166,9 @@ class Turns:
 
 def _later(told: Told) -> Later:
     return Later(AWAY if told.is_away else PACED, timedelta(seconds=told.after_s))
+
+
+def _wait(seconds: float) -> None:
+    """Sleep, if there is anything to sleep for: most turns have come when they are given."""
+    if seconds > 0:
+        time.sleep(seconds)
