@@ -25,6 +25,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from shared.vault import closing
+
 log = structlog.get_logger(__name__)
 
 PATIENCE_S: Final = 0.2
@@ -168,7 +170,9 @@ def _impatient(redis: Redis) -> Redis:
     """A client of the same Redis that waits far shorter: a card is worth a second, a limit is not."""
     asked = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S, "retry": Retry(NoBackoff(), 0)}
     pool = redis.connection_pool
-    return Redis(connection_pool=ConnectionPool(pool.connection_class, **{**pool.connection_kwargs, **asked}))
+    most = pool.max_connections  # As many as the other: past its own limit a client refuses, and limits would be open.
+    own = ConnectionPool(pool.connection_class, most, **{**pool.connection_kwargs, **asked})
+    return closing(Redis(connection_pool=own))
 
 
 def _seconds(microseconds: int) -> int:

@@ -8,6 +8,7 @@ authorization; it leaves when no further attempt can need it, and the time to li
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -41,9 +42,19 @@ class VaultAway(Unavailable):
     """The vault does not answer; a fresh card can be neither taken nor used now."""
 
 
+def closing(client: Redis) -> Redis:
+    """*client*, whose connections are closed once nobody has it any more.
+
+    Left to the garbage collector, which meets a client, its pool and their sockets in any order, some sockets would be
+    found still open.
+    """
+    weakref.finalize(client, client.connection_pool.disconnect)
+    return client
+
+
 def connect(url: str) -> Redis:
     """The client of one process; connects on first use."""
-    return Redis.from_url(
+    client = Redis.from_url(
         url,
         max_connections=CONNECTIONS,
         socket_timeout=SOCKET_TIMEOUT_S,
@@ -52,6 +63,7 @@ def connect(url: str) -> Redis:
         retry=Retry(NoBackoff(), retries=1, supported_errors=(RedisConnectionError,)),
         health_check_interval=15,
     )
+    return closing(client)
 
 
 @dataclass(frozen=True, slots=True)
