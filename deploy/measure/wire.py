@@ -61,21 +61,23 @@ def counted(database_url: str) -> Iterator[Heard]:
     real = make_url(database_url)
     heard, ends = Heard(""), set[asyncio.StreamWriter]()
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(
-        asyncio.start_server(lambda *end: _between(heard, (str(real.host), real.port or 5432), ends, *end), HOST, 0)
-    )
+    # In a thread from its first task on: the caller's may have a loop of its own that runs.
+    thread = threading.Thread(target=loop.run_forever, name="wire", daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(
+        asyncio.start_server(lambda *end: _between(heard, (str(real.host), real.port or 5432), ends, *end), HOST, 0),
+        loop,
+    ).result(CLOSE_WITHIN_S)
     port = server.sockets[0].getsockname()[1]
     # Without TLS, or the first answer would be no message.
     plain = real.update_query_dict({"sslmode": "disable", "gssencmode": "disable"})
     heard.url = plain.set(host=HOST, port=port).render_as_string(hide_password=False)
-    thread = threading.Thread(target=loop.run_forever, name="wire", daemon=True)
-    thread.start()
     try:
         yield heard
     finally:
+        asyncio.run_coroutine_threadsafe(_end(server, ends), loop).result(2 * CLOSE_WITHIN_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(CLOSE_WITHIN_S)
-        loop.run_until_complete(_end(server, ends))
         loop.close()
 
 
