@@ -43,8 +43,7 @@ class Failpoint(StrEnum):
     LOCK_AFTER_REFUSAL = "lock_offer.after_refusal"
 
     PAY_BEFORE_CLAIM = "pay.before_claim"
-    PAY_BEFORE_CLAIM_COMMIT = "pay.before_claim_commit"
-    PAY_AFTER_CLAIM_COMMIT = "pay.after_claim_commit"  # The attempt is written ahead.
+    PAY_AFTER_CLAIM = "pay.after_claim"  # The attempt is written ahead.
     PAY_BEFORE_CALL = "pay.before_call"
     PAY_AFTER_CALL = "pay.after_call"
     PAY_BEFORE_COMMIT = "pay.before_commit"

@@ -10,14 +10,26 @@ import json
 from dataclasses import asdict
 from uuid import UUID
 
+import structlog
+
 from shared.domain.outcomes import KeptMethod
+from shared.key_service import KeysAway
 from shared.keyring import Keyring
 from shared.store.attempts import Attempt
 
+log = structlog.get_logger(__name__)
 
-def seal_kept(keyring: Keyring, attempt: Attempt, kept: KeptMethod) -> bytes:
-    """*kept* as the attempt's row may hold it."""
-    return keyring.seal(json.dumps(asdict(kept)).encode(), bound_to=_place(attempt))
+
+def sealed_or_none(keyring: Keyring, attempt: Attempt, kept: KeptMethod | None) -> bytes | None:
+    """*kept* as the attempt's row may hold it; None without keys to seal it: the tokenize step then asks the PSP again,
+    for a capture is written down whatever is away."""
+    if kept is None:
+        return None
+    try:
+        return keyring.seal(json.dumps(asdict(kept)).encode(), bound_to=_place(attempt))
+    except KeysAway:
+        log.warning("payment.kept_not_sealed", tracking_number=attempt.tracking_number)
+        return None
 
 
 def open_kept(keyring: Keyring, attempt: Attempt) -> KeptMethod | None:

@@ -25,7 +25,6 @@ from shared.domain.outcomes import (
     Challenged,
     Declined,
     DeclineReason,
-    KeptMethod,
     LookUpOutcome,
     NotSent,
     PaymentOutcome,
@@ -36,8 +35,7 @@ from shared.domain.outcomes import (
     reference_of,
 )
 from shared.domain.states import PAID_OR_ENDED, OrderEvent, OrderState, may
-from shared.kept import seal_kept
-from shared.key_service import KeysAway
+from shared.kept import sealed_or_none
 from shared.keyring import Keyring
 from shared.patience import (
     FIRST_LOOK,
@@ -237,23 +235,22 @@ def _captured(case: _Case, outcome: Captured) -> Order:
         log.error("payment.to_be_returned", tracking_number=case.order.tracking_number, state=case.order.state)
         case.mark(AttemptState.RETURNING, reference=outcome.reference)
         return case.order
-    case.mark(AttemptState.CAPTURED, reference=outcome.reference, kept_token=_sealed_kept(case, outcome.kept))
+    case.mark(
+        AttemptState.CAPTURED,
+        reference=outcome.reference,
+        kept_token=sealed_or_none(case.terms.keyring, case.attempt, outcome.kept),
+    )
     return case.move(OrderEvent.PAYMENT_CAPTURED, due_in=STEP_PATIENCE)
-
-
-def _sealed_kept(case: _Case, kept: KeptMethod | None) -> bytes | None:
-    """What the PSP kept, for the tokenize step; None without keys to seal it: that step then asks the PSP again."""
-    try:
-        return None if kept is None else seal_kept(case.terms.keyring, case.attempt, kept)
-    except KeysAway:  # A capture is written down whatever is away.
-        log.warning("payment.kept_not_sealed", tracking_number=case.order.tracking_number)
-        return None
 
 
 def _captured_again(case: _Case, outcome: Captured) -> Order:
     """A capture of an attempt that has its charge: told twice, or a second charge that the PSP made under one key."""
     if any(one.psp_reference == outcome.reference for one in case.every):
-        kept = _sealed_kept(case, outcome.kept) if case.attempt.outcome is AttemptState.CAPTURED else None
+        kept = (
+            sealed_or_none(case.terms.keyring, case.attempt, outcome.kept)
+            if case.attempt.outcome is AttemptState.CAPTURED
+            else None
+        )
         if kept is not None:  # Told first by whoever did not know what was kept.
             attempt_store.keep(case.conn, case.attempt, kept)
         return case.order

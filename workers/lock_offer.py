@@ -15,7 +15,7 @@ from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.patience import STEP_PATIENCE
 from shared.store import holds, offers, orders
-from shared.store.engine import statements
+from shared.store.direct import together
 from shared.store.orders import Order
 from workers.runtime import Runtime
 from workers.suspicion import begun
@@ -25,24 +25,24 @@ log = structlog.get_logger(__name__)
 
 def lock_offer(run: Runtime, tracking_number: str) -> bool:
     """Hold the offer of an order; True if the order is to be paid next."""
-    with statements(run.engine) as conn:
-        order = orders.get(conn, tracking_number)
-        if order is None or order.state is not OrderState.ADMITTED:
-            return order is not None and order.state is OrderState.OFFER_LOCKED
-        if order.is_overdue:
-            return _refuse(run, order, "OFFER_EXPIRED")
-        order = begun(conn, order)
-        if order is None:
-            return False
-        if order.parked:
-            return _refuse(run, order, "CANCELLED", event=OrderEvent.CANCELLED)
-        offer = offers.get(conn, order.tenant_id, order.offer_identifier)
-        assert offer is not None, "admission saw the offer, and offers are never deleted before their orders"
-        price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
-        reach(Failpoint.LOCK_BEFORE_STATEMENT)
-        if holds.hold(conn, order, single_use=offer.single_use, price=price, due_in=STEP_PATIENCE):
-            reach(Failpoint.LOCK_AFTER_STATEMENT)
-            return True
+    found, held_for = together(run.engine, {"number": tracking_number}, orders.READ, offers.OF_ORDER)
+    order = orders.order_of(found[0]) if found else None
+    if order is None or order.state is not OrderState.ADMITTED:
+        return order is not None and order.state is OrderState.OFFER_LOCKED
+    if order.is_overdue:
+        return _refuse(run, order, "OFFER_EXPIRED")
+    order = begun(run.engine, order)
+    if order is None:
+        return False
+    if order.parked:
+        return _refuse(run, order, "CANCELLED", event=OrderEvent.CANCELLED)
+    assert held_for, "admission saw the offer, and offers are never deleted before their orders"
+    offer = offers.offer_of(held_for[0])
+    price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
+    reach(Failpoint.LOCK_BEFORE_STATEMENT)
+    if holds.hold(run.engine, order, single_use=offer.single_use, price=price, due_in=STEP_PATIENCE):
+        reach(Failpoint.LOCK_AFTER_STATEMENT)
+        return True
     return _refuse(run, order, "OFFER_ALREADY_ORDERED")
 
 
@@ -56,8 +56,7 @@ def cart_of(order: Order) -> list[CartLine]:
 
 def _refuse(run: Runtime, order: Order, failure: str, *, event: OrderEvent = OrderEvent.OFFER_REFUSED) -> bool:
     reach(Failpoint.LOCK_BEFORE_REFUSAL)
-    with statements(run.engine) as conn:
-        refused = orders.advance(conn, order, event, actor="lock_offer", failure=failure)
+    refused = orders.advance(run.engine, order, event, actor="lock_offer", failure=failure)
     reach(Failpoint.LOCK_AFTER_REFUSAL)
     if refused is not None:
         run.forget_spent_card(refused)

@@ -15,10 +15,11 @@ from typing import Final
 
 import structlog
 
-from shared.domain.outcomes import Declined, NotSent, PaymentOutcome, Unanswered
+from shared.domain.outcomes import Captured, Declined, NotSent, PaymentOutcome, Unanswered
 from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
+from shared.kept import sealed_or_none
 from shared.key_service import KeysAway
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE, away_for
 from shared.psp.port import TOTAL_TIMEOUT_S, ChargeRequest, Psp
@@ -26,12 +27,14 @@ from shared.psp.traffic.lane import LONGEST_WAIT_S, Errand, Later
 from shared.psp.traffic.turns import AWAY
 from shared.routing import MOST_PSPS
 from shared.settle import News, settle
-from shared.store import attempts, leases, orders
-from shared.store.attempts import AttemptState, KeyTaken
+from shared.store import leases, orders
+from shared.store.ahead import KeyTaken
+from shared.store.attempts import Attempt, AttemptState
+from shared.store.captures import captured_as_claimed
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.vault import VaultAway
-from workers.plan import Ends, Plan, PspSilent, Waits, plan
+from workers.plan import Ends, Plan, PspSilent, Sight, Waits, plan
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -48,17 +51,18 @@ def pay(run: Runtime, tracking_number: str) -> bool:
     asked_now: frozenset[str] = frozenset()
     stands = False
     for _ in range(MOST_PSPS + 1):  # The last turn asks nobody: it says how the order goes on.
-        with statements(run.engine) as conn:
-            order = orders.get(conn, tracking_number)
-            if order is None or order.state not in PAYABLE or order.is_leased or _stands(order, asked_now):
-                return order is not None and order.state is OrderState.CAPTURED
-            earlier = attempts.of_order(conn, order.tenant_id, order.tracking_number)
+        sight = Sight.of(run, tracking_number)
+        if sight is None:
+            return False
+        order, earlier = sight.order, sight.earlier
+        if order.state not in PAYABLE or order.is_leased or _stands(order, asked_now):
+            return order.state is OrderState.CAPTURED
         if order.amount_minor == 0:
             return _skip(run, order)
         if order.state is OrderState.CONFIRMING and not any(one.outcome is AttemptState.OPEN for one in earlier):
             return False
         try:
-            planned = plan(run, order, earlier, asked_now=asked_now)
+            planned = plan(run, sight, asked_now=asked_now)
         except (VaultAway, KeysAway, PspSilent):
             return _wait(run, order, PSP_AWAY)
         if isinstance(planned, Ends):
@@ -126,31 +130,45 @@ def _under_own_key(run: Runtime, order: Order, planned: Plan) -> Plan:
 
 
 def _claim(run: Runtime, order: Order, planned: Plan) -> Order | None:
-    """Hold the order and write the attempt ahead, in one commit; None if somebody else was faster. Raises KeyTaken."""
+    """Hold the order and write the attempt ahead, in one statement; None if somebody was faster. Raises KeyTaken."""
     reach(Failpoint.PAY_BEFORE_CLAIM)
-    with run.engine.begin() as conn:
-        claimed = leases.claim(conn, order, owner=run.owner, terms=run.lease, attempt_no=planned.attempt.attempt_no)
-        if claimed is not None:
-            attempts.write_ahead(conn, planned.attempt, route=planned.route.document() if planned.route else None)
-        reach(Failpoint.PAY_BEFORE_CLAIM_COMMIT)
-    reach(Failpoint.PAY_AFTER_CLAIM_COMMIT)
+    route = planned.route.document() if planned.route else None
+    claimed = leases.claim(run.engine, order, planned.attempt, owner=run.owner, terms=run.lease, route=route)
+    reach(Failpoint.PAY_AFTER_CLAIM)
     return claimed
 
 
 def _charge(run: Runtime, order: Order, planned: Plan, claimed_at: float) -> OrderState:
     with run.heartbeat.keeping(order, claimed_at=claimed_at) as lease_ends_at:
         outcome = _ask(run, order, planned, lease_ends_at)
-        remembers = run.psp_for(planned.account).capabilities.remembers_declines
-        news = News(planned.attempt, outcome, actor="pay", fence=order.fence, remembers_declines=remembers)
-        with run.engine.begin() as conn:
-            now = settle(conn, news, run.terms)
-            reach(Failpoint.PAY_BEFORE_COMMIT)
+        now = _captured(run, order, planned.attempt, outcome) if isinstance(outcome, Captured) else None
+        now = now or _settled(run, order, planned, outcome)
         reach(Failpoint.PAY_AFTER_COMMIT)
     run.velocity.note(now)
     run.forget_spent_card(now)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
     reach(Failpoint.PAY_BEFORE_CHAIN)
     return now.state
+
+
+def _captured(run: Runtime, order: Order, attempt: Attempt, outcome: Captured) -> Order | None:
+    """Write down the capture of an order to which nothing happened since its claim; None if that is not how it is."""
+    if outcome.money != attempt.money:
+        return None
+    kept = sealed_or_none(run.keyring, attempt, outcome.kept)
+    reach(Failpoint.PAY_BEFORE_COMMIT)
+    return captured_as_claimed(
+        run.engine, order, attempt, reference=outcome.reference, kept_token=kept, due_in=STEP_PATIENCE
+    )
+
+
+def _settled(run: Runtime, order: Order, planned: Plan, outcome: PaymentOutcome) -> Order:
+    remembers = run.psp_for(planned.account).capabilities.remembers_declines
+    news = News(planned.attempt, outcome, actor="pay", fence=order.fence, remembers_declines=remembers)
+    with run.engine.begin() as conn:
+        now = settle(conn, news, run.terms)
+        reach(Failpoint.PAY_BEFORE_COMMIT)
+    return now
 
 
 def _may_be_sent_again(run: Runtime, order: Order, planned: Plan) -> bool:
@@ -214,8 +232,7 @@ def _request(run: Runtime, order: Order, planned: Plan) -> ChargeRequest:
 def _skip(run: Runtime, order: Order) -> bool:
     """An order that costs nothing is paid as it stands; a PSP would refuse to charge it."""
     reach(Failpoint.PAY_BEFORE_SKIP)
-    with statements(run.engine) as conn:
-        paid = orders.advance(conn, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=STEP_PATIENCE)
+    paid = orders.advance(run.engine, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=STEP_PATIENCE)
     reach(Failpoint.PAY_AFTER_SKIP)
     if paid is not None:
         run.forget_spent_card(paid)
@@ -246,8 +263,7 @@ def _stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> Non
 def _fail(run: Runtime, order: Order, end: Ends) -> bool:
     event = FAILED_BY.get(end.failure, OrderEvent.PAYMENT_DECLINED)
     reach(Failpoint.PAY_BEFORE_FAILURE)
-    with statements(run.engine) as conn:
-        failed = orders.advance(conn, order, event, actor="pay", failure=end.failure)
+    failed = orders.advance(run.engine, order, event, actor="pay", failure=end.failure)
     reach(Failpoint.PAY_AFTER_FAILURE)
     if failed is not None:
         if end.was_declined:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -20,11 +21,12 @@ from shared.ids import psp_key
 from shared.patience import CRASHES_TO_PARK, NO_IN_HAND
 from shared.psp import router
 from shared.psp.port import Account, Channel
-from shared.psp.router import Route
+from shared.psp.router import Candidate, Route
 from shared.routing import need_of
 from shared.settle import failure_of
-from shared.store import methods
+from shared.store import accounts, attempts, methods, orders
 from shared.store.attempts import NOT_FOUND, UNSETTLED, Attempt, AttemptState
+from shared.store.direct import together
 from shared.store.engine import statements
 from shared.store.methods import StoredToken
 from shared.store.orders import Order
@@ -76,8 +78,31 @@ class PspSilent(RuntimeError):
     """A PSP did not say whether it knows a charge."""
 
 
-def plan(run: Runtime, order: Order, earlier: Sequence[Attempt], *, asked_now: Collection[str]) -> Plan | Ends | Waits:
-    """How to go on with *order*; *asked_now*: the PSPs this visit asked. Raises VaultAway, KeysAway or PspSilent."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An order that is to be paid, as one round trip shows it."""
+
+    order: Order
+    earlier: Sequence[Attempt]
+    accounts: Sequence[Sequence[Any]]
+    """The rows of the accounts its tenant may be charged through."""
+
+    @classmethod
+    def of(cls, run: Runtime, tracking_number: str) -> Sight | None:
+        """The order of *tracking_number*; None if there is none."""
+        found, asked, enabled = together(
+            run.engine, {"number": tracking_number}, orders.READ, attempts.OF_ORDER, accounts.FOR_ORDER
+        )
+        return cls(orders.order_of(found[0]), [*map(attempts.attempt_of, asked)], enabled) if found else None
+
+    def candidates(self, run: Runtime) -> list[Candidate]:
+        """Whom it may be charged through. Raises KeysAway."""
+        return run.candidates(accounts.opened(run.keyring, self.accounts))
+
+
+def plan(run: Runtime, sight: Sight, *, asked_now: Collection[str]) -> Plan | Ends | Waits:
+    """How to go on with an order; *asked_now*: the PSPs this visit asked. Raises VaultAway, KeysAway or PspSilent."""
+    order, earlier = sight.order, sight.earlier
     out = next((one for one in earlier if _is_out(run, order, one)), None)
     # Asked before all that may raise, so that an order that cannot be planned ends as well.
     if out is None and (order.crashes >= CRASHES_TO_PARK or _has_waited_too_long(run, order)):
@@ -90,8 +115,8 @@ def plan(run: Runtime, order: Order, earlier: Sequence[Attempt], *, asked_now: C
     if obstacle is not None:
         no = _no_of(order, earlier)
         is_lost = no is None and order.carries_card and card is None
-        return (_charged_unknown(run, order, earlier) if is_lost else None) or no or obstacle
-    return _routed(run, order, earlier, card, token, asked_now)
+        return (_charged_unknown(run, sight) if is_lost else None) or no or obstacle
+    return _routed(run, sight, card, token, asked_now)
 
 
 def _is_out(run: Runtime, order: Order, attempt: Attempt) -> bool:
@@ -131,13 +156,14 @@ def _obstacle(run: Runtime, order: Order, card: Card | None, token: StoredToken 
     return None
 
 
-def _charged_unknown(run: Runtime, order: Order, earlier: Sequence[Attempt]) -> Plan | None:
+def _charged_unknown(run: Runtime, sight: Sight) -> Plan | None:
     """The attempt for a charge that a PSP knows and we do not; None if there is none. Raises PspSilent.
 
     Asked for a card that is gone: it leaves the vault with the capture, and a failover to a database that was behind
     takes both the capture and its attempt back. A PSP that cannot be asked tells by its webhook.
     """
-    route = router.choose(run.candidates_of(order.tenant_id), need_of(order, earlier, token_at=None))
+    order, earlier = sight.order, sight.earlier
+    route = router.choose(sight.candidates(run), need_of(order, earlier, token_at=None))
     if route.may_come:
         raise PspSilent("a PSP that may know a charge is away")
     for account in (one.candidate.account for one in route.ranked):
@@ -151,15 +177,11 @@ def _charged_unknown(run: Runtime, order: Order, earlier: Sequence[Attempt]) -> 
 
 
 def _routed(
-    run: Runtime,
-    order: Order,
-    earlier: Sequence[Attempt],
-    card: Card | None,
-    token: StoredToken | None,
-    asked_now: Collection[str],
+    run: Runtime, sight: Sight, card: Card | None, token: StoredToken | None, asked_now: Collection[str]
 ) -> Plan | Ends | Waits:
+    order, earlier = sight.order, sight.earlier
     need = need_of(order, earlier, token_at=token.provider if token else None, asked_now=asked_now)
-    candidates = run.candidates_of(order.tenant_id)
+    candidates = sight.candidates(run)
     route = router.choose(candidates, need)
     all_away = route.best is None and route.may_come
     if all_away:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -103,10 +103,8 @@ class Runtime:
         if order.carries_card and order.needs_no_card:
             self.vault.forget(order.tenant_id, order.tracking_number)
 
-    def candidates_of(self, tenant_id: UUID) -> list[Candidate]:
-        """The PSP accounts this tenant may be charged through, in its own order."""
-        with statements(self.engine) as conn:
-            enabled = accounts.for_tenant(conn, self.keyring, tenant_id)
+    def candidates(self, enabled: Sequence[Account]) -> list[Candidate]:
+        """The *enabled* PSP accounts of a tenant, as candidates for its payments, in its own order."""
         return candidates_of(enabled, self.psp_for, self.records(enabled))
 
     def account_at(self, tenant_id: UUID, provider: str) -> Account:

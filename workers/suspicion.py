@@ -9,19 +9,19 @@ so that an order whose messages are lost, however many, is suspected of nothing.
 from __future__ import annotations
 
 import structlog
-from sqlalchemy import Connection
 
 from shared.store import orders
+from shared.store.direct import At
 from shared.store.orders import Order
 
 log = structlog.get_logger(__name__)
 
 
-def begun(conn: Connection, order: Order) -> Order | None:
+def begun(at: At, order: Order) -> Order | None:
     """*order* as its step begins: as it was read, or counted and perhaps parked; None if it moved on meanwhile."""
     if not order.rings or order.parked:
         return order
-    again = orders.begin_again(conn, order)
+    again = orders.begin_again(at, order)
     if again is not None and again.parked:
         log.error("order.parked", tracking_number=order.tracking_number, crashes=again.crashes)
     return again

@@ -16,6 +16,7 @@ from shared.patience import KEEP_TRIES, PSP_AWAY
 from shared.psp.port import Channel
 from shared.store import attempts, methods, orders
 from shared.store.attempts import Attempt, AttemptState
+from shared.store.direct import together
 from shared.store.engine import statements
 from shared.store.orders import Order
 from workers.runtime import Runtime
@@ -26,16 +27,22 @@ log = structlog.get_logger(__name__)
 
 def tokenize(run: Runtime, tracking_number: str) -> None:
     """End a captured order, storing its method first if it asked for that."""
-    with statements(run.engine) as conn:
-        order = orders.get(conn, tracking_number)
-        if order is None or order.state is not OrderState.CAPTURED:
-            return
-        order = begun(conn, order)
-        if order is None:
-            return
-        # A stored method is kept already; its PSP would be asked in vain for another.
-        keeps = order.keeps_method and order.stored_method_urn is None and not order.parked
-        every = attempts.of_order(conn, order.tenant_id, order.tracking_number) if keeps else []
+    reach(Failpoint.TOKENIZE_BEFORE_COMMIT)
+    done = orders.ended_with_nothing_to_store(run.engine, tracking_number, actor="tokenize")
+    reach(Failpoint.TOKENIZE_AFTER_COMMIT)
+    if done is not None:
+        _tell(done, stored=False)
+        return
+    found, asked = together(run.engine, {"number": tracking_number}, orders.READ, attempts.OF_ORDER)
+    order = orders.order_of(found[0]) if found else None
+    if order is None or order.state is not OrderState.CAPTURED:
+        return
+    order = begun(run.engine, order)
+    if order is None:
+        return
+    # A stored method is kept already; its PSP would be asked in vain for another.
+    keeps = order.keeps_method and order.stored_method_urn is None and not order.parked
+    every = map(attempts.attempt_of, asked) if keeps else ()
     paid = next((one for one in every if one.outcome is AttemptState.CAPTURED), None)
     kept = _kept(run, paid) if paid is not None else None
     if paid is not None and kept is None and order.rings < KEEP_TRIES:
@@ -79,7 +86,11 @@ def _end(run: Runtime, order: Order, paid: Attempt | None, kept: KeptMethod | No
         reach(Failpoint.TOKENIZE_BEFORE_COMMIT)
     reach(Failpoint.TOKENIZE_AFTER_COMMIT)
     if done is not None:
-        log.info("order.done", tracking_number=order.tracking_number, stored=kept is not None)
+        _tell(done, stored=kept is not None)
+
+
+def _tell(done: Order, *, stored: bool) -> None:
+    log.info("order.done", tracking_number=done.tracking_number, stored=stored)
 
 
 def _alias(order: Order) -> str | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, select, text, true, update
+from sqlalchemy import Connection, bindparam, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.keyring import Keyring
 from shared.psp.port import Account, AccountTerms, Channel
-from shared.store.tables import psp_accounts
+from shared.store.direct import Direct
+from shared.store.tables import orders, psp_accounts
 
 RANK: Final = 100
 """Where an account stands that nobody ranked; lower is asked first."""
@@ -46,12 +47,19 @@ def save(conn: Connection, keyring: Keyring, account: Account, *, rank: int = RA
 
 def for_tenant(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID) -> list[Account]:
     """The tenant's enabled accounts, the one to ask first in front."""
-    rows = conn.execute(
-        select(psp_accounts)
-        .where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.enabled)
-        .order_by(psp_accounts.c.rank, psp_accounts.c.provider)
+    return opened(keyring, _OF_TENANT.all(conn, {"tenant": tenant_id}))
+
+
+_ENABLED: Final = (
+    select(psp_accounts).where(psp_accounts.c.enabled).order_by(psp_accounts.c.rank, psp_accounts.c.provider)
+)
+_OF_TENANT: Final = Direct(_ENABLED.where(psp_accounts.c.tenant_id == bindparam("tenant")))
+FOR_ORDER: Final = Direct(
+    _ENABLED.join(orders, orders.c.tenant_id == psp_accounts.c.tenant_id).where(
+        orders.c.tracking_number == bindparam("number")
     )
-    return _opened(keyring, rows)
+)
+"""The enabled accounts of the tenant of the order of one `number`; `opened` reads them."""
 
 
 def get(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str) -> Account | None:
@@ -59,7 +67,7 @@ def get(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str)
     rows = conn.execute(
         select(psp_accounts).where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.provider == provider)
     )
-    return next(iter(_opened(keyring, rows)), None)
+    return next(iter(opened(keyring, rows)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,7 @@ def listed(conn: Connection, tenant_id: uuid.UUID) -> list[Listed]:
         .where(psp_accounts.c.tenant_id == tenant_id)
         .order_by(psp_accounts.c.rank, psp_accounts.c.provider)
     )
-    return [Listed(**(dict(row._mapping) | _read(row))) for row in rows]
+    return [Listed(**(shown | _read(shown))) for shown in (row._asdict() for row in rows)]
 
 
 def enable(conn: Connection, tenant_id: uuid.UUID, provider: str, *, enabled: bool) -> bool:
@@ -118,28 +126,31 @@ def by_account_id(conn: Connection, keyring: Keyring, account_id: str) -> Accoun
     function of the database (migration 0004).
     """
     rows = conn.execute(_BY_ACCOUNT_ID, {"account_id": account_id})
-    return next(iter(_opened(keyring, rows)), None)
+    return next(iter(opened(keyring, rows)), None)
 
 
-def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> list[Account]:
-    return [
-        Account(
-            tenant_id=str(row.tenant_id),
-            provider=row.provider,
-            account_id=row.account_id,
-            adapter=row.adapter,
-            base_url=row.base_url,
-            credentials=json.loads(keyring.open(row.credentials, bound_to=bound_to(row.tenant_id, row.provider))),
-            **_read(row),
-        )
-        for row in rows
-    ]
+def opened(keyring: Keyring, rows: Iterable[Iterable[Any]]) -> list[Account]:
+    """The accounts that *rows* of the table hold, their credentials opened. Raises KeysAway or CannotOpen."""
+    return [_opened(keyring, dict(zip(psp_accounts.c.keys(), row, strict=True))) for row in rows]
 
 
-def _read(row: Row[Any]) -> dict[str, Any]:
+def _opened(keyring: Keyring, row: Mapping[str, Any]) -> Account:
+    place = bound_to(row["tenant_id"], row["provider"])
+    return Account(
+        tenant_id=str(row["tenant_id"]),
+        provider=row["provider"],
+        account_id=row["account_id"],
+        adapter=row["adapter"],
+        base_url=row["base_url"],
+        credentials=json.loads(keyring.open(row["credentials"], bound_to=place)),
+        **_read(row),
+    )
+
+
+def _read(row: Mapping[str, Any]) -> dict[str, Any]:
     """What of *row* is more than a text or a number."""
-    channels = frozenset(Channel(channel) for channel in row.channels)
-    return {"channels": channels, "terms": _TERMS.validate_python(row.terms, strict=False)}
+    channels = frozenset(Channel(channel) for channel in row["channels"])
+    return {"channels": channels, "terms": _TERMS.validate_python(row["terms"], strict=False)}
 
 
 def bound_to(tenant_id: uuid.UUID | str, provider: str) -> str:

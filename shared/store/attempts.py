@@ -14,15 +14,14 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection, Interval, case, func, literal, select, true, update
+from sqlalchemy import Boolean, Connection, Interval, bindparam, case, func, literal, null, select, true, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 
 from shared.domain.money import Money
 from shared.domain.outcomes import Captured
 from shared.domain.states import PAID_OR_ENDED
 from shared.psp.port import ChargeQuery
+from shared.store.direct import At, Direct
 from shared.store.tables import orders, payment_attempts
 
 
@@ -105,24 +104,35 @@ _SECOND: Final = "#"
 
 
 _COLUMNS: Final = [payment_attempts.c[field.name] for field in fields(Attempt)]
+_OUTCOME_AT: Final = [field.name for field in fields(Attempt)].index("outcome")
 _ORDER_OF: Final = (payment_attempts.c.tracking_number == orders.c.tracking_number) & (
     payment_attempts.c.tenant_id == orders.c.tenant_id
 )
+_OF_TENANT: Final = Direct(
+    select(*_COLUMNS)
+    .where(payment_attempts.c.tenant_id == bindparam("tenant"))
+    .where(payment_attempts.c.tracking_number == bindparam("number"))
+    .order_by(payment_attempts.c.attempt_no)
+)
+OF_ORDER: Final = Direct(
+    select(*_COLUMNS)
+    .join_from(payment_attempts, orders, _ORDER_OF)
+    .where(orders.c.tracking_number == bindparam("number"))
+    .order_by(payment_attempts.c.attempt_no)
+)
+"""All attempts of the order of one `number`: for the engine room, which asks for all of one at once."""
 
 
-def _attempt(row: Any) -> Attempt:
-    values = {field.name: getattr(row, field.name) for field in fields(Attempt)}
-    return Attempt(**(values | {"outcome": AttemptState(row.outcome)}))
+def attempt_of(row: Any) -> Attempt:
+    """The attempt that *row* of OF_ORDER holds."""
+    values = [*row]
+    values[_OUTCOME_AT] = AttemptState(values[_OUTCOME_AT])
+    return Attempt(*values)
 
 
-def of_order(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[Attempt]:
+def of_order(at: At, tenant_id: UUID, tracking_number: str) -> list[Attempt]:
     """All attempts of an order, the first one first."""
-    rows = conn.execute(
-        select(*_COLUMNS)
-        .where(payment_attempts.c.tenant_id == tenant_id, payment_attempts.c.tracking_number == tracking_number)
-        .order_by(payment_attempts.c.attempt_no)
-    )
-    return [_attempt(row) for row in rows]
+    return [attempt_of(row) for row in _OF_TENANT.all(at, {"tenant": tenant_id, "number": tracking_number})]
 
 
 def by_key(conn: Connection, tenant_id: UUID, provider: str, psp_key: str) -> Attempt | None:
@@ -134,7 +144,7 @@ def by_key(conn: Connection, tenant_id: UUID, provider: str, psp_key: str) -> At
             payment_attempts.c.psp_key == psp_key,
         )
     ).one_or_none()
-    return None if row is None else _attempt(row)
+    return None if row is None else attempt_of(row)
 
 
 def told_of(
@@ -162,12 +172,12 @@ def told_of(
     if reference is not None:
         row = conn.execute(select(*_COLUMNS).where(mine, payment_attempts.c.psp_reference == reference)).one_or_none()
         if row is not None:
-            return _attempt(row)
+            return attempt_of(row)
     if merchant_reference is None or psp_key is not None:
         return None
     named = payment_attempts.c.merchant_reference == merchant_reference
     rows = conn.execute(select(*_COLUMNS).where(mine, named, payment_attempts.c.psp_reference.is_(None)))
-    every = [_attempt(row) for row in rows]
+    every = [attempt_of(row) for row in rows]
     meant = [one for one in every if one.outcome in UNSETTLED] or every
     return meant[0] if len(meant) == 1 else None
 
@@ -181,7 +191,7 @@ def by_keys(conn: Connection, tenant_id: UUID, provider: str, psp_keys: Sequence
             payment_attempts.c.psp_key.in_(psp_keys),
         )
     )
-    return {row.psp_key: _attempt(row) for row in rows}
+    return {row.psp_key: attempt_of(row) for row in rows}
 
 
 def key_of_second(psp_key: str, reference: str) -> str:
@@ -220,7 +230,7 @@ def captured_since(conn: Connection, tenant_id: UUID, provider: str, since: str)
             payment_attempts.c.outcome == AttemptState.CAPTURED,
         )
     )
-    return [_attempt(row) for row in rows]
+    return [attempt_of(row) for row in rows]
 
 
 def beside(conn: Connection, tenant_id: UUID | None, *, limit: int) -> list[tuple[Attempt, timedelta]]:
@@ -235,50 +245,7 @@ def beside(conn: Connection, tenant_id: UUID | None, *, limit: int) -> list[tupl
         .order_by(payment_attempts.c.asked_at)
         .limit(limit)
     )
-    return [(_attempt(row), row.since) for row in rows]
-
-
-_ONE_PER_KEY: Final = "payment_attempts_one_per_key"
-
-
-class KeyTaken(RuntimeError):
-    """Another order's attempt has this key at this PSP: the transaction is lost, the order needs a key of its own."""
-
-
-def write_ahead(conn: Connection, attempt: Attempt, *, route: dict[str, Any] | None = None) -> None:
-    """Record that *attempt* is about to be made, or made again under its old key; each time is one to reckon from.
-
-    *route*: why its PSP was chosen (shared/psp/router.py); None where nobody chose: it is asked again, and its key is
-    as old as it was. Raises KeyTaken.
-    """
-    try:
-        _write(conn, attempt, route)
-    except IntegrityError as error:
-        if isinstance(error.orig, UniqueViolation) and error.orig.diag.constraint_name == _ONE_PER_KEY:
-            raise KeyTaken(f"attempt {attempt.attempt_no} at {attempt.provider}") from error
-        raise
-
-
-def _write(conn: Connection, attempt: Attempt, route: dict[str, Any] | None) -> None:
-    values: dict[str, Any] = {field.name: getattr(attempt, field.name) for field in fields(Attempt)}
-    del values["started_at"], values["asked_at"]
-    writing = insert(payment_attempts).values(values | {"route": route})
-    is_new = writing.excluded.route.is_not(None)  # Chosen anew, after proof that it holds nothing; else sent again.
-    conn.execute(
-        writing.on_conflict_do_update(
-            index_elements=["tenant_id", "tracking_number", "attempt_no"],
-            set_={
-                "route": func.coalesce(writing.excluded.route, payment_attempts.c.route),
-                "outcome": AttemptState.OPEN,
-                "reason": None,
-                "looks": case((is_new, literal(0)), else_=payment_attempts.c.looks),
-                "settled_at": None,
-                "asked_at": func.now(),
-                "started_at": case((is_new, func.now()), else_=payment_attempts.c.started_at),
-            },
-            where=payment_attempts.c.outcome.in_([AttemptState.OPEN, AttemptState.ABSENT]),
-        )
-    )
+    return [(attempt_of(row[:-1]), row.since) for row in rows]
 
 
 def settle(
@@ -291,19 +258,53 @@ def settle(
     kept_token: bytes | None = None,
 ) -> None:
     """Write what became of *attempt*; its order's row is locked by the caller, so nobody writes beside it."""
-    conn.execute(
-        update(payment_attempts)
-        .where(*_is(attempt))
-        .values(
-            outcome=outcome,
-            psp_reference=reference or attempt.psp_reference,
-            reason=reason,
-            kept_token=kept_token or attempt.kept_token,
-            settled_at=None if outcome in UNSETTLED else func.now(),
-            due_at=func.now() if outcome is AttemptState.RETURNING else None,
-            brought=payment_attempts.c.brought if outcome is AttemptState.CHALLENGED else None,
-        )
-    )
+    _SETTLE.run(conn, values_of(attempt, outcome, reference=reference, reason=reason, kept_token=kept_token))
+
+
+def values_of(
+    attempt: Attempt,
+    outcome: AttemptState,
+    *,
+    reference: str | None = None,
+    reason: str | None = None,
+    kept_token: bytes | None = None,
+) -> dict[str, Any]:
+    """The values of `settled` for what became of *attempt*, and its name."""
+    return {
+        "tenant": attempt.tenant_id,
+        "number": attempt.tracking_number,
+        "attempt_no": attempt.attempt_no,
+        "to_outcome": outcome.value,
+        "to_reference": reference or attempt.psp_reference,
+        "to_reason": reason,
+        "to_kept_token": kept_token or attempt.kept_token,
+        "is_out": outcome in UNSETTLED,
+        "is_returning": outcome is AttemptState.RETURNING,
+        "is_challenged": outcome is AttemptState.CHALLENGED,
+    }
+
+
+def settled() -> dict[str, Any]:
+    """What an attempt becomes, of `values_of`."""
+    column = payment_attempts.c
+    return {
+        "outcome": bindparam("to_outcome", type_=column.outcome.type),
+        "psp_reference": bindparam("to_reference", type_=column.psp_reference.type),
+        "reason": bindparam("to_reason", type_=column.reason.type),
+        "kept_token": bindparam("to_kept_token", type_=column.kept_token.type).cast(column.kept_token.type),
+        "settled_at": case((bindparam("is_out", type_=Boolean), null()), else_=func.now()),
+        "due_at": case((bindparam("is_returning", type_=Boolean), func.now())),
+        "brought": case((bindparam("is_challenged", type_=Boolean), column.brought)),
+    }
+
+
+_SETTLE: Final = Direct(
+    update(payment_attempts)
+    .where(payment_attempts.c.tenant_id == bindparam("tenant"))
+    .where(payment_attempts.c.tracking_number == bindparam("number"))
+    .where(payment_attempts.c.attempt_no == bindparam("attempt_no", type_=payment_attempts.c.attempt_no.type))
+    .values(settled())
+)
 
 
 def keep(conn: Connection, attempt: Attempt, kept_token: bytes) -> None:

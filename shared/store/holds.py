@@ -7,39 +7,35 @@ of two orders that reach for one offer the second waits, sees whose it is and do
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, exists, select, true
+from sqlalchemy import ColumnElement, bindparam, exists, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.money import Money
-from shared.domain.states import OrderEvent
+from shared.domain.states import OrderEvent, OrderState
 from shared.store import orders as order_store
+from shared.store.direct import At
 from shared.store.orders import Order
 from shared.store.tables import offer_holds, orders
 
 
-def hold(conn: Connection, order: Order, *, single_use: bool, price: Money, due_in: timedelta) -> Order | None:
+def hold(at: At, order: Order, *, single_use: bool, price: Money, due_in: timedelta) -> Order | None:
     """Hold the offer of an admitted *order* at *price*; None if another order has it, or this one moved on."""
-    return order_store.advance(
-        conn,
+    return order_store.move(
+        _HOLDING[single_use],
+        at,
         order,
-        OrderEvent.OFFER_HELD,
         actor="lock_offer",
         due_in=due_in,
-        only_if=_held_by(order) if single_use else true(),
-        amount_minor=price.amount_minor,
-        currency=price.currency,
+        given={"to_amount_minor": price.amount_minor, "to_currency": price.currency},
     )
 
 
-def _held_by(order: Order) -> ColumnElement[bool]:
+def _held_by() -> ColumnElement[bool]:
     mine = (
         select(orders.c.tenant_id, orders.c.offer_identifier, orders.c.tracking_number)
-        .where(
-            orders.c.tracking_number == order.tracking_number,
-            orders.c.tenant_id == order.tenant_id,
-            orders.c.state == order.state,
-        )
+        .where(order_store.OF_TENANT, orders.c.state == bindparam("from_state"))
         .with_for_update()
     )
     taken = insert(offer_holds).from_select(["tenant_id", "offer_identifier", "tracking_number"], mine)
@@ -50,4 +46,16 @@ def _held_by(order: Order) -> ColumnElement[bool]:
         .returning(offer_holds.c.tracking_number)
         .cte("held")
     )
-    return exists(select(held.c.tracking_number).where(held.c.tracking_number == order.tracking_number))
+    return exists(select(held.c.tracking_number).where(held.c.tracking_number == bindparam("number")))
+
+
+_HOLDING: Final = {
+    single_use: order_store.moving(
+        OrderEvent.OFFER_HELD,
+        OrderState.OFFER_LOCKED,
+        only_if=_held_by() if single_use else true(),
+        sets={name: bindparam(f"to_{name}", type_=orders.c[name].type) for name in ("amount_minor", "currency")},
+    )
+    for single_use in (False, True)
+}
+"""By whether the offer may be ordered once only."""

@@ -7,16 +7,19 @@ are settled under the row lock, whoever brings them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Interval, Text, bindparam, func, literal, or_, text
+from sqlalchemy import ARRAY, BigInteger, Connection, Interval, Text, bindparam, func, or_, text
 
 from shared.domain.states import OrderEvent, OrderState
 from shared.patience import CRASHES_TO_PARK
+from shared.store import ahead
 from shared.store import orders as order_store
+from shared.store.attempts import Attempt
+from shared.store.direct import At
 from shared.store.orders import Order
 from shared.store.tables import orders
 
@@ -29,30 +32,53 @@ class LeaseTerms:
     limit: timedelta
 
 
-def claim(conn: Connection, order: Order, *, owner: str, terms: LeaseTerms, attempt_no: int) -> Order | None:
-    """Take *order* to pay it; None if somebody else holds it or was faster.
+def claim(
+    at: At, order: Order, attempt: Attempt, *, owner: str, terms: LeaseTerms, route: Mapping[str, Any] | None = None
+) -> Order | None:
+    """Take *order* to pay it and write *attempt* ahead, in one statement; None if somebody else holds it or was faster.
 
     From offer_locked it is a first claim; from paying it takes over a lease that ended unreleased, which counts
     as a crash of the worker that held it; the last one it may take parks the order (design: 5). From confirming the
-    payment is sent again because its PSP cannot be asked.
+    payment is sent again because its PSP cannot be asked. *route*: as `ahead.values_ahead` has it. Raises KeyTaken.
     """
     resumed = order.state is not OrderState.OFFER_LOCKED
     crashes = order.crashes + 1 if order.state is OrderState.PAYING else order.crashes
-    return order_store.advance(
-        conn,
-        order,
-        OrderEvent.PAYMENT_RESUMED if resumed else OrderEvent.PAYMENT_STARTED,
-        actor="pay",
-        due_in=terms.length,
-        attempt_no=attempt_no,
+    with ahead.a_key_of_its_own(attempt):
+        return order_store.move(
+            _CLAIMING[OrderEvent.PAYMENT_RESUMED if resumed else OrderEvent.PAYMENT_STARTED],
+            at,
+            order,
+            actor="pay",
+            due_in=terms.length,
+            given={
+                "attempt_no": attempt.attempt_no,
+                "owner": owner,
+                "length": terms.length,
+                "limit": terms.limit,
+                "crashes": crashes,
+                "parked": crashes >= CRASHES_TO_PARK,
+                **ahead.values_ahead(attempt, route),
+            },
+        )
+
+
+_CLAIMING: Final = {
+    event: order_store.moving(
+        event,
+        OrderState.PAYING,
         only_if=or_(orders.c.lease_until.is_(None), orders.c.lease_until <= func.now()),
-        fence=orders.c.fence + 1,
-        lease_owner=owner,
-        lease_until=func.now() + literal(terms.length, Interval),
-        lease_limit=func.now() + literal(terms.limit, Interval),
-        crashes=crashes,
-        parked=crashes >= CRASHES_TO_PARK,
+        sets={
+            "fence": orders.c.fence + 1,
+            "lease_owner": bindparam("owner", type_=Text),
+            "lease_until": func.now() + order_store.in_time("length"),
+            "lease_limit": func.now() + order_store.in_time("limit"),
+            "crashes": bindparam("crashes", type_=orders.c.crashes.type),
+            "parked": bindparam("parked", type_=orders.c.parked.type),
+        },
+        also=ahead.written_ahead,
     )
+    for event in (OrderEvent.PAYMENT_STARTED, OrderEvent.PAYMENT_RESUMED)
+}
 
 
 _RENEW: Final = text("""

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from sqlalchemy.types import TypeEngine
 from shared.domain.offers import Offer, Presentation
 from shared.domain.selection import Selection
 from shared.store import customers, tables
+from shared.store.direct import Direct
 from shared.store.offer_documents import OfferDocument
 from shared.store.offer_wire import to_wire
 
@@ -136,9 +138,31 @@ def get(conn: Connection, tenant_id: uuid.UUID, offer_identifier: str) -> Offer 
             _kept.c.tenant_id == tenant_id, _kept.c.offer_identifier == offer_identifier
         )
     ).one_or_none()
-    if row is None:
-        return None
-    return replace(OfferDocument.model_validate_json(row.snapshot).offer(), customer_urn=row.customer_urn)
+    return None if row is None else offer_of(row)
+
+
+OF_ORDER: Final = Direct(
+    select(_kept.c.customer_urn, _kept.c.snapshot.cast(Text))
+    .join(
+        tables.orders,
+        (tables.orders.c.tenant_id == _kept.c.tenant_id)
+        & (tables.orders.c.offer_identifier == _kept.c.offer_identifier),
+    )
+    .where(tables.orders.c.tracking_number == bindparam("number"))
+)
+"""The offer of the order of one `number`, expired or not; `offer_of` reads it."""
+
+
+def offer_of(row: Sequence[Any]) -> Offer:
+    """The offer that *row* of OF_ORDER holds."""
+    customer_urn, snapshot = row
+    return replace(_offer_in(snapshot), customer_urn=customer_urn)
+
+
+@lru_cache(maxsize=1_000)
+def _offer_in(snapshot: str) -> Offer:
+    """The offer *snapshot* says: it never changes, and one that many order is read once; a thousand take some MB."""
+    return OfferDocument.model_validate_json(snapshot).offer()
 
 
 def _row(tenant_id: uuid.UUID, offer: Offer) -> dict[str, Any]:

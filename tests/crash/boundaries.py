@@ -47,8 +47,7 @@ def _each(scenario: Scenario, *points: Failpoint) -> dict[Failpoint, tuple[Scena
 
 PAY_POINTS: Final = (
     P.PAY_BEFORE_CLAIM,
-    P.PAY_BEFORE_CLAIM_COMMIT,
-    P.PAY_AFTER_CLAIM_COMMIT,
+    P.PAY_AFTER_CLAIM,
     P.PAY_BEFORE_CALL,
     P.PAY_AFTER_CALL,
     P.PAY_BEFORE_COMMIT,

@@ -66,7 +66,7 @@ def test_a_capture_that_comes_after_the_lease_counts(case: Case) -> None:
 def test_a_worker_stopped_between_its_claim_and_its_call_asks_for_no_money(case: Case) -> None:
     """Its lease may end within the call, and then it cannot know what others have learned since."""
     number = locked(case)
-    first = case.working(Step.PAY, number, f"{Failpoint.PAY_AFTER_CLAIM_COMMIT}=stop", lease_limit_s=LIMIT_S)
+    first = case.working(Step.PAY, number, f"{Failpoint.PAY_AFTER_CLAIM}=stop", lease_limit_s=LIMIT_S)
     first.until_stopped()
     until_free(case, number)
     wake(first)

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from shared.doctor.examination import Scope
 from shared.domain.states import OrderState
-from shared.store import attempts
 from shared.store.attempts import Attempt, AttemptState
+from tests.support.attempt_rows import write_ahead
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
 from tests.support.wire import fresh_card
@@ -42,7 +42,7 @@ def done_beside(room: EngineRoom, psp: Sandbox, outcome: str, charge: str | None
     )
     first = replace(second, attempt_no=1, psp_key=token_hex(20), outcome=AttemptState.ABSENT)
     with room.run.engine.begin() as conn:
-        attempts.write_ahead(conn, first)
+        write_ahead(conn, first)
     room.sql("UPDATE payment_attempts SET outcome = 'absent' WHERE tracking_number = :n AND attempt_no = 1", n=number)
     room.tell(first, captured(first, f"sb_{token_hex(8)}"), actor="webhook")
     tokenize(room.run, number)

@@ -17,11 +17,11 @@ from shared.cli.main import main
 from shared.config import Settings
 from shared.doctor import books, checks
 from shared.domain.states import OrderState
-from shared.store import attempts
 from shared.store.attempts import AttemptState
 from tests.support import engine_room
 from tests.support.adyen_fake.fake import AdyenFake, running
 from tests.support.adyen_room import AdyenRoom
+from tests.support.attempt_rows import write_ahead
 from tests.support.engine_room import captured
 from tests.support.examined import found, scope
 from tests.support.wire import fresh_card
@@ -156,7 +156,7 @@ def test_what_is_still_out_beside_a_done_order_is_let_go_of_as_far_as_it_has_a_n
     )
     first = replace(second, attempt_no=1, psp_key=token_hex(20), outcome=AttemptState.ABSENT)
     with own.room.run.engine.begin() as conn:
-        attempts.write_ahead(conn, first)
+        write_ahead(conn, first)
     own.room.sql(
         "UPDATE payment_attempts SET outcome = 'absent' WHERE tracking_number = :n AND attempt_no = 1", n=number
     )

@@ -10,6 +10,7 @@ from shared.store import attempts
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
+from tests.support.attempt_rows import write_ahead
 from tests.support.order_rows import again, an_order
 from workers.pay import pay
 from workers.runtime import build
@@ -30,7 +31,7 @@ def test_an_order_that_costs_nothing_is_done_without_an_attempt(engine: Engine, 
 def test_a_stored_card_that_asks_to_be_stored_is_done_at_once(engine: Engine, settings: Settings) -> None:
     order = an_order(engine, OrderState.CAPTURED, keeps_method=True, stored_method_urn="pm.00.482.7")
     with engine.begin() as conn:
-        attempts.write_ahead(conn, a_capture_of(order))
+        write_ahead(conn, a_capture_of(order))
     run = build(settings)
     tokenize(run, order.tracking_number)
     assert again(engine, order.tracking_number).state is OrderState.DONE

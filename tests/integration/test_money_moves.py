@@ -10,8 +10,8 @@ from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Declined, DeclineReason, NotSent, Unanswered
 from shared.domain.states import OrderState
 from shared.psp.port import Channel, ChargeRequest
-from shared.store import attempts
 from shared.store.attempts import Attempt, AttemptState
+from tests.support.attempt_rows import write_ahead
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
 from tests.support.wire import fresh_card
@@ -161,7 +161,7 @@ def test_of_two_captures_the_second_is_given_back(room: EngineRoom, shared_psp: 
     proofs = [charge_at_psp(room, first), charge_at_psp(room, second)]
     room.tell(first, proofs[0])
     with room.run.engine.begin() as conn:
-        attempts.write_ahead(conn, second)
+        write_ahead(conn, second)
 
     room.tell(second, proofs[1], actor="webhook")
     return_money(room.run, number)

@@ -6,12 +6,14 @@ import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from shared.domain.states import IllegalMove, OrderEvent, OrderState
 from shared.store import leases, orders
 from shared.store.leases import LeaseTerms
+from shared.store.orders import Order
 from shared.store.tables import offer_holds, order_events
+from tests.support.attempt_rows import first_attempt
 from tests.support.order_rows import again, an_order
 
 SOON = timedelta(seconds=10)
@@ -27,6 +29,11 @@ def test_of_two_workers_who_read_the_same_order_only_one_may_move_it(engine: Eng
         second = orders.advance(conn, order, OrderEvent.STORING_SKIPPED, actor="tokenize")
     assert first is not None
     assert second is None
+
+
+def claim(conn: Connection, order: Order, owner: str, terms: LeaseTerms) -> Order | None:
+    """*order*, claimed by *owner* for its first attempt."""
+    return leases.claim(conn, order, first_attempt(order), owner=owner, terms=terms)
 
 
 def test_a_move_and_its_event_are_one_statement(engine: Engine) -> None:
@@ -70,22 +77,22 @@ def test_a_failed_order_gives_its_offer_back_and_nobody_elses(engine: Engine) ->
 def test_a_claim_raises_the_fence_and_a_live_lease_is_not_taken(engine: Engine) -> None:
     order = an_order(engine, OrderState.OFFER_LOCKED)
     with engine.begin() as conn:
-        mine = leases.claim(conn, order, owner="me", terms=TERMS, attempt_no=1)
+        mine = claim(conn, order, "me", TERMS)
     assert mine is not None
     assert (mine.fence, mine.is_leased) == (order.fence + 1, True)
     with engine.begin() as conn:
-        assert leases.claim(conn, again(engine, order.tracking_number), owner="you", terms=TERMS, attempt_no=1) is None
+        assert claim(conn, again(engine, order.tracking_number), "you", TERMS) is None
 
 
 def test_a_lease_that_ended_is_taken_over_once_and_counts_as_a_crash(engine: Engine) -> None:
     order = an_order(engine, OrderState.OFFER_LOCKED)
     with engine.begin() as conn:
-        dead = leases.claim(conn, order, owner="dead", terms=GONE, attempt_no=1)
+        dead = claim(conn, order, "dead", GONE)
     assert dead is not None
     seen = again(engine, order.tracking_number)
     with engine.begin() as conn:
-        heir = leases.claim(conn, seen, owner="heir", terms=TERMS, attempt_no=1)
-        late = leases.claim(conn, seen, owner="late", terms=TERMS, attempt_no=1)
+        heir = claim(conn, seen, "heir", TERMS)
+        late = claim(conn, seen, "late", TERMS)
     assert heir is not None
     assert (heir.crashes, heir.fence) == (1, dead.fence + 1)
     assert late is None
@@ -94,10 +101,10 @@ def test_a_lease_that_ended_is_taken_over_once_and_counts_as_a_crash(engine: Eng
 def test_a_worker_that_lost_its_lease_cannot_move_the_order(engine: Engine) -> None:
     order = an_order(engine, OrderState.OFFER_LOCKED)
     with engine.begin() as conn:
-        stopped = leases.claim(conn, order, owner="stopped", terms=GONE, attempt_no=1)
+        stopped = claim(conn, order, "stopped", GONE)
     assert stopped is not None
     with engine.begin() as conn:
-        heir = leases.claim(conn, again(engine, order.tracking_number), owner="heir", terms=TERMS, attempt_no=1)
+        heir = claim(conn, again(engine, order.tracking_number), "heir", TERMS)
     assert heir is not None
     with engine.begin() as conn:
         moved = orders.advance(conn, stopped, OrderEvent.PAYMENT_UNANSWERED, actor="pay", due_in=SOON)
@@ -108,7 +115,7 @@ def test_renewing_prolongs_the_lease_but_never_past_its_limit(engine: Engine) ->
     order = an_order(engine, OrderState.OFFER_LOCKED)
     short = LeaseTerms(timedelta(seconds=1), timedelta(seconds=3))
     with engine.begin() as conn:
-        mine = leases.claim(conn, order, owner="me", terms=short, attempt_no=1)
+        mine = claim(conn, order, "me", short)
     assert mine is not None
     with engine.begin() as conn:
         leases.renew(conn, [(mine.tracking_number, mine.fence)], terms=TERMS)
@@ -121,7 +128,7 @@ def test_renewing_prolongs_the_lease_but_never_past_its_limit(engine: Engine) ->
 def test_a_lease_of_another_fence_is_not_renewed(engine: Engine) -> None:
     order = an_order(engine, OrderState.OFFER_LOCKED)
     with engine.begin() as conn:
-        mine = leases.claim(conn, order, owner="me", terms=TERMS, attempt_no=1)
+        mine = claim(conn, order, "me", TERMS)
     assert mine is not None
     with engine.begin() as conn:
         leases.renew(conn, [(mine.tracking_number, mine.fence - 1)], terms=TERMS)
@@ -136,7 +143,7 @@ def test_many_who_reach_for_one_order_at_once_get_it_once(engine: Engine) -> Non
     def reach() -> None:
         together.wait()
         with engine.begin() as conn:
-            won.append(leases.claim(conn, order, owner="x", terms=TERMS, attempt_no=1) is not None)
+            won.append(claim(conn, order, "x", TERMS) is not None)
 
     threads = [threading.Thread(target=reach) for _ in range(6)]
     for thread in threads:

@@ -12,6 +12,7 @@ from shared.store import attempts
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from tests.support.adyen_room import AdyenRoom
+from tests.support.attempt_rows import write_ahead
 from workers.release import release
 
 
@@ -40,7 +41,7 @@ def another(adyen: AdyenRoom, attempt: Attempt, **changes: Any) -> Attempt:
     number = adyen.room.locked()
     fresh = replace(attempt, tracking_number=number, psp_key=token_hex(20), psp_reference=None, **changes)
     with adyen.room.run.engine.begin() as conn:
-        attempts.write_ahead(conn, fresh)
+        write_ahead(conn, fresh)
     return fresh
 
 

@@ -29,6 +29,7 @@ from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.store.tables import order_events, psp_events
+from tests.support.attempt_rows import write_ahead
 from tests.support.front_door import a_shop, opened, parts_for
 from tests.support.order_rows import again, an_order
 
@@ -146,7 +147,7 @@ def an_attempt(
         asked_at=order.seen_at,
     )
     with psp.engine.begin() as conn:
-        attempts.write_ahead(conn, attempt)
+        write_ahead(conn, attempt)
     return order, attempt
 
 
@@ -200,7 +201,7 @@ def test_only_a_soft_no_lets_the_order_go_on_to_another_psp(psp: Psp, parts: Par
     """Though it was asked for twice: this PSP answers any other request with the same no. The card is still needed."""
     order, attempt = an_attempt(psp, OrderState.CONFIRMING, carries_card=True)
     with psp.engine.begin() as conn:
-        attempts.write_ahead(conn, attempt)
+        write_ahead(conn, attempt)
     parts.vault.put(order.tenant_id, order.tracking_number, CARD)
 
     assert psp.tell(attempt, "declined", declineReason="do_not_honor", soft=soft).status_code == 200

@@ -27,6 +27,7 @@ from shared.store import accounts, attempts
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
+from tests.support.attempt_rows import write_ahead
 from tests.support.front_door import a_shop, opened
 from tests.support.order_rows import an_order
 from tests.support.psp import Hook, Receiver, Sandbox
@@ -76,7 +77,7 @@ class PspRoom:
     def write_ahead(self, attempt: Attempt) -> None:
         """Write *attempt* down, as the payment step does before its call."""
         with self.engine.begin() as conn:
-            attempts.write_ahead(conn, attempt)
+            write_ahead(conn, attempt)
 
     def charge(self, attempt: Attempt, number: str = "4111111111111111") -> PaymentOutcome:
         """Make the charge of *attempt* at the sandbox."""

@@ -16,9 +16,10 @@ from shared.domain.outcomes import KeptMethod
 from shared.domain.states import OrderState
 from shared.ids import new_tracking_number
 from shared.psp.port import Account, Channel
-from shared.store import accounts, attempts, catalogue, methods, tables
+from shared.store import accounts, catalogue, methods, tables
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.catalogue_documents import MODEL_OF
+from tests.support.attempt_rows import write_ahead
 from tests.support.catalogue import bundle_line, promotion_line
 from tests.support.order_rows import an_order
 from tests.support.selling import NOWHERE, Seller, a_seller
@@ -99,7 +100,7 @@ def a_tenant(parts: Parts, rows: Engine) -> OneOfTwo:
     attempt = _an_attempt(rows, seller, ids)
     ids = replace(ids, number=attempt.tracking_number)
     with rows.begin() as conn:
-        attempts.write_ahead(conn, attempt)
+        write_ahead(conn, attempt)
         accounts.save(conn, parts.keyring, _second_account(seller, ids))
         catalogue.replace(conn, seller.shop.tenant_id, [[_document(line) for line in _goods(ids)]])
         _keep_the_rest(conn, parts, seller.shop.tenant_id, ids)
