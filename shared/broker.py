@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 REDIS_OPTIONS: Final[dict[str, Any]] = {
-    "visibility_timeout": 180,  # More than a step's limit (60 s) and a publish retried for 50 s; less would run twice.
+    "visibility_timeout": 180,  # More than a step's limit (90 s) and a publish retried for 50 s; less would run twice.
     "unacked_restore_interval": 5,  # A killed worker's messages come back after 180 + 5 s; the rescuer is faster.
     "unacked_restore_throttle": 1,
     "socket_timeout": 5,  # Without it a publish to a silent broker hangs for ever.

@@ -22,8 +22,9 @@ from shared.psp import factory
 from shared.psp.port import Account, Psp
 from workers import doors, liveness, rescue_step
 
-STEP_LIMIT_S = 60
-"""Twice the longest lease: a pool child that still runs then hangs (prefork only). Below the visibility timeout."""
+STEP_LIMIT_S = 90
+"""A pool child that still runs then hangs (prefork only): a payment asks three PSPs, 15 s each, and the step after it
+one of them again. Below the visibility timeout."""
 
 
 def create(settings: Settings, psp_for: Callable[[Account], Psp] = factory.psp_for) -> Celery:
@@ -60,7 +61,7 @@ def create(settings: Settings, psp_for: Callable[[Account], Psp] = factory.psp_f
         worker_enable_remote_control=False,  # A broadcast could shut payment down; operators use the supervisor.
         task_time_limit=STEP_LIMIT_S,
     )
-    doors.register(app, settings, psp_for)
+    doors.register(app, settings, psp_for, served=lambda: app.amqp.queues.consume_from)
     app.steps["worker"].update({liveness.Liveness, rescue_step.RescueStep})
     signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
     signals.celeryd_after_setup.connect(lambda **_: start.guarded(settings), weak=False)  # Before it forks.

@@ -36,6 +36,8 @@ from tests.crash.scenarios import (
     storing_unanswered,
     unanswered,
     vault_away,
+    walking,
+    walking_lightly,
     webhook,
     webhook_lost,
 )
@@ -68,9 +70,9 @@ SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
     **_each(repeat, P.REPEAT_BEFORE_FORGETTING),
     **_each(refusal, P.REFUSAL_HOLDING_KEY, P.REFUSAL_BEFORE_ROLLBACK, P.REFUSAL_BEFORE_FORGETTING),
     **_each(late_admission, P.LATE_ADMISSION_BEFORE_COMMIT),
-    **_each(lock_offer, P.LOCK_BEFORE_STATEMENT, P.LOCK_AFTER_STATEMENT),
+    **dict.fromkeys((P.LOCK_BEFORE_STATEMENT, P.LOCK_AFTER_STATEMENT), (lock_offer, walking)),
     **_each(lock_refused, P.LOCK_BEFORE_REFUSAL, P.LOCK_AFTER_REFUSAL),
-    **dict.fromkeys(PAY_POINTS, (paying, declined, going_on)),
+    **dict.fromkeys(PAY_POINTS, (paying, declined, going_on, walking)),
     **_each(paying_nothing, P.PAY_BEFORE_SKIP, P.PAY_AFTER_SKIP),
     **_each(vault_away, P.PAY_BEFORE_WAIT, P.PAY_AFTER_WAIT),
     **dict.fromkeys((P.PAY_BEFORE_FAILURE, P.PAY_AFTER_FAILURE), (card_lost, declined_softly)),
@@ -84,7 +86,7 @@ SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
     **dict.fromkeys(
         (P.RETURN_AFTER_CALL, P.RETURN_BEFORE_COMMIT, P.RETURN_AFTER_COMMIT), (returning, refunding, abandoned)
     ),
-    **_each(storing, P.TOKENIZE_BEFORE_COMMIT, P.TOKENIZE_AFTER_COMMIT),
+    **dict.fromkeys((P.TOKENIZE_BEFORE_COMMIT, P.TOKENIZE_AFTER_COMMIT), (storing, walking, walking_lightly)),
     **_each(storing_unanswered, P.TOKENIZE_BEFORE_CALL, P.TOKENIZE_BEFORE_WAIT, P.TOKENIZE_AFTER_WAIT),
     **_each(webhook, P.WEBHOOK_BEFORE_TRANSACTION, P.WEBHOOK_BEFORE_ANSWER),
     **dict.fromkeys((P.WEBHOOK_BEFORE_COMMIT, P.WEBHOOK_AFTER_COMMIT, P.WEBHOOK_AFTER_RING), (webhook, webhook_lost)),

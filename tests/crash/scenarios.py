@@ -117,6 +117,16 @@ def paying(case: Case, point: Failpoint) -> int:
     return case.working(Step.PAY, locked(case), point).ended()
 
 
+def walking(case: Case, point: Failpoint) -> int:
+    """The worker dies that takes an order through all its steps with one message."""
+    return case.walking(case.accepted(pay_with()), point).ended()
+
+
+def walking_lightly(case: Case, point: Failpoint) -> int:
+    """The same with an order that stores no method."""
+    return case.walking(case.accepted(fresh_card(GOOD_CARD)), point).ended()
+
+
 def declined(case: Case, point: Failpoint) -> int:
     """The worker that hears a no dies."""
     return case.working(Step.PAY, locked(case, DECLINED_CARD), point).ended()

@@ -19,9 +19,8 @@ from deploy.stack.postgres import ADMIN
 from shared.messages import Step
 from tests.crash import scenarios
 from tests.support.crash_case import PATIENT_REFUSAL, Case
-from tests.support.crash_jobs import STEPS
 from tests.support.psp import until
-from workers.doors import twice_if_undone
+from workers.walk import STEPS, twice_if_undone
 
 T = TypeVar("T")
 

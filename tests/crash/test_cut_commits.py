@@ -22,8 +22,8 @@ from tests.crash import scenarios
 from tests.support import commit_cutter, crash_case
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case, Floor
-from tests.support.crash_jobs import STEPS
 from workers import rescuer
+from workers.walk import STEPS
 
 CUTS: Final = int(os.environ.get("C2A_TEST_CUTS", "20"))
 """Cuts at each commit; the long run asks for 200."""
@@ -33,6 +33,8 @@ pytestmark = pytest.mark.timeout(60 + 4 * CUTS)
 
 ADMITS: Final = "INSERT INTO idempotency_keys"
 HOLDS: Final = "INSERT INTO offer_holds"
+CLAIMS: Final = "INSERT INTO payment_attempts"
+CAPTURES: Final = "UPDATE payment_attempts"
 PUTS_OFF: Final = "SET rings = rings + 1"
 COMMIT: Final = "COMMIT"
 
@@ -72,13 +74,12 @@ class Commit:
     lead: Callable[[Case], str]
     step: Step
     text: str = COMMIT
-    nth: int = 1
 
 
 COMMITS: Final = (
     Commit("hold", lambda case: case.accepted(scenarios.pay_with()), Step.LOCK_OFFER, HOLDS),
-    Commit("claim", scenarios.locked, Step.PAY),
-    Commit("settle", scenarios.locked, Step.PAY, nth=2),
+    Commit("claim", scenarios.locked, Step.PAY, CLAIMS),
+    Commit("capture", scenarios.locked, Step.PAY, CAPTURES),
     Commit("look-up", scenarios.confirming, Step.LOOK_UP),
     Commit("store", scenarios.captured, Step.TOKENIZE),
 )
@@ -89,7 +90,7 @@ def test_a_worker_cut_off_at_a_commit_charges_once(case: Case, behind: Floor, cu
     for number in range(CUTS):
         order = commit.lead(case)
         case.forget_traffic()  # So many answers that got lost would open the PSP's breaker.
-        cutter.cut_at(commit.text, nth=commit.nth, late=number % 2 == 1)
+        cutter.cut_at(commit.text, late=number % 2 == 1)
         cut_off(STEPS[commit.step], behind.run, order)
         cutter.arrived()
     assert_sold(case, CUTS)

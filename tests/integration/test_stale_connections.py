@@ -8,9 +8,9 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.domain.states import OrderState
 from tests.support.engine_room import EngineRoom
-from workers.doors import twice_if_undone
 from workers.lock_offer import lock_offer
 from workers.runtime import Runtime
+from workers.walk import twice_if_undone
 
 
 def cut_all(room: EngineRoom) -> None:

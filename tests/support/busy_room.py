@@ -18,12 +18,12 @@ from typing import Any, Final
 from redis import Redis
 
 from shared.messages import FRONT_OF, QUEUE_OF, Step
-from tests.support.crash_jobs import STEPS
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import until
 from workers import rescuer
 from workers.loop import Loop
 from workers.runtime import Runtime
+from workers.walk import STEPS
 
 QUEUES: Final = sorted({*QUEUE_OF.values(), *FRONT_OF.values()})
 STOP_WITHIN_S: Final = 30.0

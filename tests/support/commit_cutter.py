@@ -25,10 +25,9 @@ ARRIVES_WITHIN_S: Final = 20.0
 
 @dataclass(slots=True)
 class _Order:
-    """One cut that was asked for: the *left*-th message that holds *text*."""
+    """One cut that was asked for: at the next message that holds *text*."""
 
     text: bytes
-    left: int
     late: bool
 
 
@@ -45,11 +44,11 @@ class Cutter:
     cuts: int = 0
     """How many connections were cut so far."""
 
-    def cut_at(self, text: str, *, nth: int = 1, late: bool = False) -> None:
-        """Cut the connection that sends the *nth* statement holding *text* from now on."""
+    def cut_at(self, text: str, *, late: bool = False) -> None:
+        """Cut the connection that sends the next statement holding *text*."""
         self._let.clear()
         self._arrived.clear()
-        self._order = _Order(text.encode(), nth, late)
+        self._order = _Order(text.encode(), late)
 
     def arrived(self) -> None:
         """Let a late statement go, return once it has had its effect; fails if the cut never came."""
@@ -87,9 +86,6 @@ class Cutter:
         with self._lock:
             order = self._order
             if order is None or order.text not in data:
-                return None
-            order.left -= 1
-            if order.left:
                 return None
             self._order = None
             self.cuts += 1

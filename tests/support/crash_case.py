@@ -32,7 +32,7 @@ from shared.store import accounts
 from shared.store.engine import statements
 from tests.support import children, crash_jobs, lanes, planted
 from tests.support.children import Child
-from tests.support.crash_jobs import STEPS, Heard
+from tests.support.crash_jobs import Heard
 from tests.support.drain import Drain
 from tests.support.psp import Hook, Receiver, Sandbox, until
 from tests.support.selling import Seller, a_seller
@@ -40,6 +40,7 @@ from tests.support.storefront import new_correlation
 from tests.support.wire import Document, a_request, an_order
 from workers import examiner, runtime
 from workers.runtime import Runtime
+from workers.walk import STEPS
 
 SUBMIT: Final = "/api/v1/c2a/offer/checkout"
 PATIENT_REFUSAL: Final = {"message": "try again", "status": {"messageCode": "SERVICE_UNAVAILABLE"}}
@@ -167,6 +168,10 @@ class Case:
     def working(self, step: Step, number: str, failpoints: str, **settings: Any) -> Child:
         """A worker process with *failpoints* that takes the message for *step*."""
         return self._start(crash_jobs.work, self._armed(failpoints, **settings), step, number)
+
+    def walking(self, number: str, failpoints: str) -> Child:
+        """A worker process with *failpoints* that serves every queue, and takes an admitted order to its end."""
+        return self._start(crash_jobs.walk_to_the_end, self._armed(failpoints), Step.LOCK_OFFER, number)
 
     def rescuing(self, failpoints: str) -> Child:
         """An upkeep process with *failpoints* that looks once."""

@@ -5,9 +5,8 @@ Everything is built as the product's own doors build it, from settings; only the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from werkzeug.test import TestResponse
 
@@ -16,27 +15,14 @@ from api.parts import Parts
 from shared import failpoints, keyrings, vault
 from shared.config import Settings
 from shared.doctor.examination import Scope
-from shared.messages import Step
+from shared.messages import CHAIN_FROM, Step, queues
 from shared.store.engine import create_engine
 from shared.store.row_security import Role
 from tests.support.wire import Document
 from workers import examiner, rescuer, runtime
 from workers import release as early_news
-from workers.lock_offer import lock_offer
-from workers.look_up import look_up
-from workers.pay import pay
-from workers.return_money import return_money
-from workers.runtime import Runtime
-from workers.tokenize import tokenize
+from workers.walk import STEPS, walk
 
-STEPS: Final[Mapping[Step, Callable[[Runtime, str], bool | None]]] = {
-    Step.LOCK_OFFER: lock_offer,
-    Step.PAY: pay,
-    Step.TOKENIZE: tokenize,
-    Step.LOOK_UP: look_up,
-    Step.RETURN_MONEY: return_money,
-}
-"""As workers/doors.py registers them."""
 Heard = tuple[int, Document | None, dict[str, str]]
 """What a client hears: status, document, headers."""
 
@@ -73,6 +59,15 @@ def work(settings: Settings, step: Step, tracking_number: str) -> bool | None:
     goes_on = STEPS[step](run, tracking_number)
     run.doorbell.close()
     return goes_on
+
+
+def walk_to_the_end(settings: Settings, step: Step, tracking_number: str) -> bool:
+    """*step* and those after it, as a worker runs them that serves every queue; whether none was left to ring for."""
+    run = runtime.build(settings)
+    later = [{"task": str(one)} for one in reversed(CHAIN_FROM[step][1:])]
+    left = walk(run, step, tracking_number, later, queues())
+    run.doorbell.close()
+    return not left
 
 
 def release(settings: Settings) -> int:

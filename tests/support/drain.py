@@ -19,9 +19,9 @@ from sqlalchemy import text
 
 from shared.messages import Step, queues
 from shared.store.engine import statements
-from tests.support.crash_jobs import STEPS
 from workers.rescuer import look
 from workers.runtime import Runtime
+from workers.walk import STEPS
 
 PAUSE: Final = timedelta(seconds=65)
 """Longer than any back-off of the rescuer, and than the time after which absence at the PSP is proof (60 s)."""
