@@ -9,6 +9,7 @@ only when the last one provably holds nothing (plan.py).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -45,11 +46,20 @@ FAILED_BY: Final = {"CARD_DATA_UNAVAILABLE": OrderEvent.CARD_LOST, "CANCELLED": 
 """What ended an order, where it was no refusal."""
 
 
-def pay(run: Runtime, tracking_number: str) -> bool:
+def pay(
+    run: Runtime,
+    tracking_number: str,
+    *,
+    ends: bool = False,
+    asked_now: frozenset[str] = frozenset(),
+    stands: bool = False,
+) -> bool:
     """Take the payment of an order, of one PSP after the other as far as that is safe; True if it is captured and its
-    method is to be stored next."""
-    asked_now: frozenset[str] = frozenset()
-    stands = False
+    method is to be stored next.
+
+    *ends*: an order that stores no method is ended with its capture. *asked_now*: the PSPs that this visit to the order
+    has asked already; *stands*: whether it has a place in the row of one of them.
+    """
     for _ in range(MOST_PSPS + 1):  # The last turn asks nobody: it says how the order goes on.
         sight = Sight.of(run, tracking_number)
         if sight is None:
@@ -72,8 +82,9 @@ def pay(run: Runtime, tracking_number: str) -> bool:
             return False if asked_now else _wait(run, order, away_for(order.seen_at - order.admitted_at))
         if order.state is OrderState.CONFIRMING and not _may_be_sent_again(run, order, planned):
             return False
-        state = _in_turn(run, order, planned)
+        state = in_turn(run, order, planned, _claim, ends=ends)
         if isinstance(state, Later):
+            stand_in_row(run, order, planned.account.provider, state)
             if state.why != AWAY or planned.repeats:
                 return False
             stands = True  # Who is full has its row; of who is away somebody else may take the payment.
@@ -89,18 +100,21 @@ def _stands(order: Order, asked_now: frozenset[str]) -> bool:
     return order.stands_in_row and order.waits_for not in asked_now
 
 
-def _in_turn(run: Runtime, order: Order, planned: Plan) -> OrderState | Later | None:
+Claim = Callable[[Runtime, Order, Plan], Order | None]
+"""How an order is claimed and its attempt written ahead; None if it is somebody else's. Raises KeyTaken."""
+
+
+def in_turn(run: Runtime, order: Order, planned: Plan, claim: Claim, *, ends: bool) -> OrderState | Later | None:
     """Carry *planned* out when it is its turn at the PSP; where the order stands then, None if somebody else has it.
     Later: nobody was asked, and its place in the PSP's row comes up then."""
     if not planned.has_instrument:
-        return _carry_out(run, order, planned)  # Nobody is going to be called.
+        return _carry_out(run, order, planned, claim, ends=ends)  # Nobody is going to be called.
     keeps = _keeps(run, order, planned)
     turn = run.turn(planned.account, _errand(order, planned), card=planned.card is not None, keeps=keeps)
     if isinstance(turn, Later):
-        _stand_in_row(run, order, planned.account.provider, turn)
         return turn
     with turn:
-        return _carry_out(run, order, planned)
+        return _carry_out(run, order, planned, claim, ends=ends)
 
 
 def _errand(order: Order, planned: Plan) -> Errand:
@@ -110,17 +124,17 @@ def _errand(order: Order, planned: Plan) -> Errand:
     return Errand.PLACED if order.waits_for == planned.account.provider else Errand.NEW
 
 
-def _carry_out(run: Runtime, order: Order, planned: Plan) -> OrderState | None:
+def _carry_out(run: Runtime, order: Order, planned: Plan, claim: Claim, *, ends: bool) -> OrderState | None:
     """Claim *order* and ask its PSP; where it stands then, None if somebody else was faster."""
     claimed_at = time.monotonic()
     try:
-        claimed = _claim(run, order, planned)
+        claimed = claim(run, order, planned)
     except KeyTaken:
         planned = _under_own_key(run, order, planned)
-        claimed = _claim(run, order, planned)
+        claimed = claim(run, order, planned)
     if claimed is not None and claimed.parked and not order.parked:
         log.error("order.parked", tracking_number=order.tracking_number, crashes=claimed.crashes)
-    return None if claimed is None else _charge(run, claimed, planned, claimed_at)
+    return None if claimed is None else _charge(run, claimed, planned, claimed_at, ends=ends)
 
 
 def _under_own_key(run: Runtime, order: Order, planned: Plan) -> Plan:
@@ -138,10 +152,10 @@ def _claim(run: Runtime, order: Order, planned: Plan) -> Order | None:
     return claimed
 
 
-def _charge(run: Runtime, order: Order, planned: Plan, claimed_at: float) -> OrderState:
+def _charge(run: Runtime, order: Order, planned: Plan, claimed_at: float, *, ends: bool) -> OrderState:
     with run.heartbeat.keeping(order, claimed_at=claimed_at) as lease_ends_at:
         outcome = _ask(run, order, planned, lease_ends_at)
-        now = _captured(run, order, planned.attempt, outcome) if isinstance(outcome, Captured) else None
+        now = _captured(run, order, planned.attempt, outcome, ends=ends) if isinstance(outcome, Captured) else None
         now = now or _settled(run, order, planned, outcome)
         reach(Failpoint.PAY_AFTER_COMMIT)
     run.velocity.note(now)
@@ -151,14 +165,14 @@ def _charge(run: Runtime, order: Order, planned: Plan, claimed_at: float) -> Ord
     return now.state
 
 
-def _captured(run: Runtime, order: Order, attempt: Attempt, outcome: Captured) -> Order | None:
+def _captured(run: Runtime, order: Order, attempt: Attempt, outcome: Captured, *, ends: bool) -> Order | None:
     """Write down the capture of an order to which nothing happened since its claim; None if that is not how it is."""
     if outcome.money != attempt.money:
         return None
     kept = sealed_or_none(run.keyring, attempt, outcome.kept)
     reach(Failpoint.PAY_BEFORE_COMMIT)
     return captured_as_claimed(
-        run.engine, order, attempt, reference=outcome.reference, kept_token=kept, due_in=STEP_PATIENCE
+        run.engine, order, attempt, reference=outcome.reference, kept_token=kept, due_in=STEP_PATIENCE, ends=ends
     )
 
 
@@ -247,7 +261,7 @@ def _wait(run: Runtime, order: Order, due_in: timedelta) -> bool:
     return False
 
 
-def _stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> None:
+def stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> None:
     """Give up thread and lease until its place at its PSP comes up: no attempt was begun."""
     reach(Failpoint.PAY_BEFORE_ROW)
     with statements(run.engine) as conn:

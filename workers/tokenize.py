@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 def tokenize(run: Runtime, tracking_number: str) -> None:
     """End a captured order, storing its method first if it asked for that."""
     reach(Failpoint.TOKENIZE_BEFORE_COMMIT)
-    done = orders.ended_with_nothing_to_store(run.engine, tracking_number, actor="tokenize")
+    done = orders.ended_with_nothing_to_store(run.engine, tracking_number)
     reach(Failpoint.TOKENIZE_AFTER_COMMIT)
     if done is not None:
         _tell(done, stored=False)
@@ -40,9 +40,7 @@ def tokenize(run: Runtime, tracking_number: str) -> None:
     order = begun(run.engine, order)
     if order is None:
         return
-    # A stored method is kept already; its PSP would be asked in vain for another.
-    keeps = order.keeps_method and order.stored_method_urn is None and not order.parked
-    every = map(attempts.attempt_of, asked) if keeps else ()
+    every = map(attempts.attempt_of, asked) if order.stores_method else ()
     paid = next((one for one in every if one.outcome is AttemptState.CAPTURED), None)
     kept = _kept(run, paid) if paid is not None else None
     if paid is not None and kept is None and order.rings < KEEP_TRIES:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,7 @@ from workers.look_up import look_up
 from workers.pay import pay
 from workers.return_money import return_money
 from workers.runtime import Runtime
+from workers.straight import lock_and_pay
 from workers.tokenize import tokenize
 
 log = structlog.get_logger(__name__)
@@ -53,12 +55,22 @@ def walk(
     *later*: as Celery keeps a chain, the next step last. None: the row does not agree with the rest of the chain.
     """
     left = list(later or ())
-    while twice_if_undone(STEPS[step], run, tracking_number):
-        step = Step(left[-1]["task"]) if left else step
-        if not left or QUEUE_OF[step] not in served:
+
+    def comes(following: Step) -> bool:
+        return bool(left) and left[-1]["task"] == following and QUEUE_OF[following] in served
+
+    while True:
+        work: Work = STEPS[step]
+        if step is Step.LOCK_OFFER and comes(Step.PAY):
+            left.pop()
+            step, work = Step.PAY, partial(lock_and_pay, ends=comes(Step.TOKENIZE))
+        elif step is Step.PAY:
+            work = partial(pay, ends=comes(Step.TOKENIZE))
+        if not twice_if_undone(work, run, tracking_number):
+            return None
+        if not left or not comes(Step(left[-1]["task"])):
             return left
-        left.pop()
-    return None
+        step = Step(left.pop()["task"])
 
 
 def twice_if_undone(work: Work, run: Runtime, tracking_number: str) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,14 +17,14 @@ DOOR: Final = "deploy.measure.worker"
 UPKEEP: Final = "upkeep"
 
 
-def workers(home: Home, wiring: Wiring) -> list[Program]:
-    """One worker a queue, with the pools and sizes of deploy/up."""
-    return [_with_one_more_psp(product.worker(which, home, wiring)) for which in product.WORKERS]
+def workers(home: Home, wiring: Wiring, pools: Sequence[Worker] = product.ONE_POOL) -> list[Program]:
+    """The workers of deploy/up --one-pool, as for the most orders a second; or others of its *pools*."""
+    return [_with_one_more_psp(product.worker(which, home, wiring)) for which in pools]
 
 
 def single_workers(home: Home, wiring: Wiring) -> list[Program]:
     """Workers of one place each and no upkeep: what they cost is the orders' alone, and the same for each of them."""
-    ones = [replace(which, concurrency=1) for which in product.WORKERS if which.queue != UPKEEP]
+    ones = [replace(which, concurrency=1) for which in product.ONE_POOL if which.queue != UPKEEP]
     return [_with_one_more_psp(product.worker(which, home, wiring)) for which in ones]
 
 
@@ -33,7 +34,7 @@ def queues() -> list[str]:
 
 
 def pools() -> list[Worker]:
-    """The workers on the way of an order."""
+    """The workers on the way of an order, one a queue."""
     return [which for which in product.WORKERS if which.queue != UPKEEP]
 
 

@@ -42,7 +42,8 @@ def main(asked: argparse.Namespace) -> int:
 
 def _arguments(asked: argparse.Namespace) -> list[str]:
     port = ["--port", str(asked.port)] if asked.port else []
-    flags = [flag for flag, on in (("--reset", asked.reset), ("--no-demo", asked.no_demo)) if on]
+    given = {"--reset": asked.reset, "--no-demo": asked.no_demo, "--one-pool": asked.one_pool}
+    flags = [flag for flag, on in given.items() if on]
     return ["--home", str(asked.home), "--psp", asked.psp, *port, *flags]
 
 

@@ -86,6 +86,9 @@ def _up(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--psp", choices=PSPS, default=PSPS[0], help="the PSP to run and to pay at (default: %(default)s)"
     )
+    command.add_argument(
+        "--one-pool", action="store_true", help="let one pool take an order through all its steps (default: one a step)"
+    )
     command.add_argument("--no-demo", action="store_true", help="do not place the two demo orders")
     # How a detached stack tells the command that started it that it works: the number of an open pipe.
     command.add_argument("--tell", type=int, help=argparse.SUPPRESS)

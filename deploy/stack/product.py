@@ -1,4 +1,4 @@
-"""The processes of ours: the API and one worker a queue, and how to see that each works."""
+"""The processes of ours: the API and its workers, and how to see that each works."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ API_WORKERS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker: the queue it reads and the pool it works in."""
+    """One worker: the queue it is named for, the pool it works in, and the queues it reads *also*."""
 
     queue: str
     pool: str
     concurrency: int
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -42,6 +43,13 @@ WORKERS: Final = (
     Worker("tokenization", "threads", 4),
     Worker("upkeep", "threads", 4),
 )
+"""One worker a queue: each kind of work is scaled, and stopped, alone."""
+
+ONE_POOL: Final = (
+    Worker("payment", "prefork", 16, also=("offer-lock", "tokenization")),
+    Worker("upkeep", "threads", 4),
+)
+"""One pool for all steps: whoever takes an order takes it to its end, with one message where there were three."""
 
 ANSWER_WITHIN_S: Final = 2.0
 """/readyz judges its database within that time, and says so (contract: 503 within 2 s)."""
@@ -101,11 +109,11 @@ def api(home: Home, wiring: Wiring) -> Program:
 def worker(which: Worker, home: Home, wiring: Wiring) -> Program:
     """One worker, ready while its heartbeat is fresh."""
     heartbeat = home.run / f"{which.name}.heartbeat"
-    argv = ("-m", "celery", "-A", "workers.main", "worker", "-Q", which.queue, "-P", which.pool)
+    argv = ("-m", "celery", "-A", "workers.main", "worker", "-Q", ",".join((which.queue, *which.also)))
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
     return Program(
         name=which.name,
-        argv=(sys.executable, *argv, "-c", str(which.concurrency), *quiet, "-n", f"{which.name}@%h"),
+        argv=(sys.executable, *argv, "-P", which.pool, "-c", str(which.concurrency), *quiet, "-n", f"{which.name}@%h"),
         log=home.log_of(which.name),
         cwd=ROOT,
         env=environment(home, wiring.settings() | {"C2A_HEARTBEAT_FILE": str(heartbeat)}),
@@ -117,9 +125,9 @@ def worker(which: Worker, home: Home, wiring: Wiring) -> Program:
     )
 
 
-def programs(home: Home, wiring: Wiring) -> list[Program]:
-    """The API and the workers."""
-    return [api(home, wiring), *(worker(which, home, wiring) for which in WORKERS)]
+def programs(home: Home, wiring: Wiring, workers: tuple[Worker, ...] = WORKERS) -> list[Program]:
+    """The API and its *workers*."""
+    return [api(home, wiring), *(worker(which, home, wiring) for which in workers)]
 
 
 def environment(home: Home, settings: Mapping[str, str]) -> dict[str, str]:

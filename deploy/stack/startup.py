@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from deploy.stack import ports, product, servers
 from deploy.stack.home import Home
-from deploy.stack.product import Wiring
+from deploy.stack.product import Wiring, Worker
 from deploy.stack.psps import StackPsp
 from deploy.stack.record import Record
 from deploy.stack.seed import Seeded, seed
@@ -43,7 +43,7 @@ class Stack:
 
 
 @contextmanager
-def started(home: Home, port: int | None, psp: StackPsp, show: Show) -> Iterator[Stack]:
+def started(home: Home, port: int | None, psp: StackPsp, workers: tuple[Worker, ...], show: Show) -> Iterator[Stack]:
     """The stack of *home*, ready to use, supervised and recorded until the end of the block.
 
     Raises PortTaken, WaitedInVain, and what deploy.stack.servers.prepare raises.
@@ -51,7 +51,7 @@ def started(home: Home, port: int | None, psp: StackPsp, show: Show) -> Iterator
     record = Record(home)
     supervisor = Supervisor(say=show.say, changed=record.update)
     try:
-        stack = _start(home, port, psp, show, supervisor)
+        stack = _start(home, port, psp, workers, show, supervisor)
         record.publish(stack.facts, supervisor)
         yield stack
     finally:
@@ -60,7 +60,9 @@ def started(home: Home, port: int | None, psp: StackPsp, show: Show) -> Iterator
         record.close()
 
 
-def _start(home: Home, port: int | None, psp: StackPsp, show: Show, supervisor: Supervisor) -> Stack:
+def _start(
+    home: Home, port: int | None, psp: StackPsp, workers: tuple[Worker, ...], show: Show, supervisor: Supervisor
+) -> Stack:
     api_port = _api_port(home, port, show)
     own = servers.prepare(home, os.environ)
     if own.postgres is not None and own.postgres.note:
@@ -73,7 +75,7 @@ def _start(home: Home, port: int | None, psp: StackPsp, show: Show, supervisor: 
     with show.working("schema and demo tenant", then=" are there"):
         own.provide()
         seeded = prepare_database(home, wiring, psp)
-    ours = product.programs(home, wiring)
+    ours = product.programs(home, wiring, workers)
     with show.working("PSP, API and workers", then=" are healthy"):
         supervisor.start(ours)
         supervisor.wait_until_ready(strangers)

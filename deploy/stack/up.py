@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deploy.stack import account, binaries, leftovers, lock, signals
+from deploy.stack import account, binaries, leftovers, lock, product, signals
 from deploy.stack.demo import DemoFailed, run_demo
 from deploy.stack.home import Home
 from deploy.stack.postgres import DataOfAnotherVersion
@@ -37,7 +37,8 @@ def main(asked: argparse.Namespace) -> int:
     """Run deploy/up; its exit code: 0 after a stop that was asked for, 1 for trouble."""
     show = Show()
     try:
-        with signals.heard(), _home(asked, show) as home, started(home, asked.port, PSPS[asked.psp], show) as stack:
+        psp, workers = PSPS[asked.psp], product.ONE_POOL if asked.one_pool else product.WORKERS
+        with signals.heard(), _home(asked, show) as home, started(home, asked.port, psp, workers, show) as stack:
             if not asked.no_demo:
                 run_demo(stack, show)
             _tell(stack, show)

@@ -51,7 +51,7 @@ def values_ahead(attempt: Attempt, route: Mapping[str, Any] | None) -> dict[str,
     as old as it was.
     """
     values = {f"ahead_{name}": getattr(attempt, name) for name in _WRITTEN}
-    return values | {"ahead_route": None if route is None else Jsonb(route)}
+    return values | {"attempt_no": attempt.attempt_no, "ahead_route": None if route is None else Jsonb(route)}
 
 
 def written_ahead(of: FromClause) -> CTE:

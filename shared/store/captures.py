@@ -22,14 +22,23 @@ from shared.store.tables import payment_attempts
 
 
 def captured_as_claimed(
-    at: At, order: Order, attempt: Attempt, *, reference: str, kept_token: bytes | None, due_in: timedelta
+    at: At,
+    order: Order,
+    attempt: Attempt,
+    *,
+    reference: str,
+    kept_token: bytes | None,
+    due_in: timedelta,
+    ends: bool = False,
 ) -> Order | None:
     """Make *order*, as its claim answered it, captured by *attempt* in full; None if it does not stand as it did then.
 
-    Raises IntegrityError if the charge is another order's.
+    *ends*: and done, if it stores no method; nobody has anything left to do for it. Raises IntegrityError if the charge
+    is another order's.
     """
     given = values_of(attempt, AttemptState.CAPTURED, reference=reference, kept_token=kept_token)
-    return orders.move(_CAPTURING, at, order, actor="pay", due_in=due_in, given=given | {"provider": attempt.provider})
+    statement = _CAPTURING[ends and not order.stores_method]
+    return orders.move(statement, at, order, actor="pay", due_in=due_in, given=given | {"provider": attempt.provider})
 
 
 def _attempt(number: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -61,12 +70,12 @@ def _captured(moved: CTE) -> CTE:
     )
 
 
-_CAPTURING: Final = orders.moving(
-    OrderEvent.PAYMENT_CAPTURED,
-    OrderState.CAPTURED,
-    only_if=exists(
-        select(_column.attempt_no).where(_MINE, func.coalesce(_column.psp_reference, _REFERENCE) == _REFERENCE)
+_TO_CAPTURED: Final = orders.Hop(OrderEvent.PAYMENT_CAPTURED, OrderState.CAPTURED)
+_CAPTURING: Final = {
+    ends: orders.moving(
+        *hops,
+        only_if=exists(select(_column.attempt_no).where(_MINE)) & ~exists(select(_column.attempt_no).where(_RIVAL)),
+        also=_captured,
     )
-    & ~exists(select(_column.attempt_no).where(_RIVAL)),
-    also=_captured,
-)
+    for ends, hops in {False: (_TO_CAPTURED,), True: (_TO_CAPTURED, orders.NOTHING_STORED)}.items()
+}

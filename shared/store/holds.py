@@ -6,8 +6,9 @@ of two orders that reach for one offer the second waits, sees whose it is and do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, exists, select, true
 from sqlalchemy.dialects.postgresql import insert
@@ -16,7 +17,7 @@ from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
 from shared.store import orders as order_store
 from shared.store.direct import At
-from shared.store.orders import Order
+from shared.store.orders import Hop, Order
 from shared.store.tables import offer_holds, orders
 
 
@@ -28,8 +29,13 @@ def hold(at: At, order: Order, *, single_use: bool, price: Money, due_in: timede
         order,
         actor="lock_offer",
         due_in=due_in,
-        given={"to_amount_minor": price.amount_minor, "to_currency": price.currency},
+        given=values_of(price),
     )
+
+
+def values_of(price: Money) -> dict[str, Any]:
+    """The values of PRICED."""
+    return {"to_amount_minor": price.amount_minor, "to_currency": price.currency}
 
 
 def _held_by() -> ColumnElement[bool]:
@@ -49,13 +55,11 @@ def _held_by() -> ColumnElement[bool]:
     return exists(select(held.c.tracking_number).where(held.c.tracking_number == bindparam("number")))
 
 
+HELD: Final = Hop(OrderEvent.OFFER_HELD, OrderState.OFFER_LOCKED, actor="lock_offer", is_of_attempt=False)
+IF_HELD: Final[Mapping[bool, ColumnElement[bool]]] = {False: true(), True: _held_by()}
+"""What must hold, by whether the offer may be ordered once only."""
+PRICED: Final = {name: bindparam(f"to_{name}", type_=orders.c[name].type) for name in ("amount_minor", "currency")}
+"""What is written of the `price`."""
 _HOLDING: Final = {
-    single_use: order_store.moving(
-        OrderEvent.OFFER_HELD,
-        OrderState.OFFER_LOCKED,
-        only_if=_held_by() if single_use else true(),
-        sets={name: bindparam(f"to_{name}", type_=orders.c[name].type) for name in ("amount_minor", "currency")},
-    )
-    for single_use in (False, True)
+    single_use: order_store.moving(HELD, only_if=IF_HELD[single_use], sets=PRICED) for single_use in (False, True)
 }
-"""By whether the offer may be ordered once only."""

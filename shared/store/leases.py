@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Interval, Text, bindparam, func, or_, text
 
+from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
 from shared.patience import CRASHES_TO_PARK
-from shared.store import ahead
+from shared.store import ahead, holds
 from shared.store import orders as order_store
 from shared.store.attempts import Attempt
 from shared.store.direct import At
-from shared.store.orders import Order
+from shared.store.orders import Hop, Order
 from shared.store.tables import orders
 
 
@@ -43,41 +44,68 @@ def claim(
     """
     resumed = order.state is not OrderState.OFFER_LOCKED
     crashes = order.crashes + 1 if order.state is OrderState.PAYING else order.crashes
+    statement = _CLAIMING[OrderEvent.PAYMENT_RESUMED if resumed else OrderEvent.PAYMENT_STARTED]
+    given = _lease(owner, terms) | ahead.values_ahead(attempt, route)
+    given |= {"crashes": crashes, "parked": crashes >= CRASHES_TO_PARK}
+    with ahead.a_key_of_its_own(attempt):
+        return order_store.move(statement, at, order, actor="pay", due_in=terms.length, given=given)
+
+
+def hold_and_claim(
+    at: At,
+    order: Order,
+    attempt: Attempt,
+    *,
+    single_use: bool,
+    price: Money,
+    owner: str,
+    terms: LeaseTerms,
+    route: Mapping[str, Any] | None,
+) -> Order | None:
+    """Hold the offer of an admitted *order* at *price* and claim it, both in one statement and so in one commit.
+
+    As `holds.hold` and then `claim`, of which it is both or neither: None if another order has the offer, or this one
+    moved on. Raises KeyTaken.
+    """
+    given = _lease(owner, terms) | ahead.values_ahead(attempt, route) | holds.values_of(price)
     with ahead.a_key_of_its_own(attempt):
         return order_store.move(
-            _CLAIMING[OrderEvent.PAYMENT_RESUMED if resumed else OrderEvent.PAYMENT_STARTED],
-            at,
-            order,
-            actor="pay",
-            due_in=terms.length,
-            given={
-                "attempt_no": attempt.attempt_no,
-                "owner": owner,
-                "length": terms.length,
-                "limit": terms.limit,
-                "crashes": crashes,
-                "parked": crashes >= CRASHES_TO_PARK,
-                **ahead.values_ahead(attempt, route),
-            },
+            _HOLDING_AND_CLAIMING[single_use], at, order, actor="pay", due_in=terms.length, given=given
         )
 
 
+def _lease(owner: str, terms: LeaseTerms) -> dict[str, Any]:
+    return {"owner": owner, "length": terms.length, "limit": terms.limit}
+
+
+_LEASED: Final = {
+    "fence": orders.c.fence + 1,
+    "lease_owner": bindparam("owner", type_=Text),
+    "lease_until": func.now() + order_store.in_time("length"),
+    "lease_limit": func.now() + order_store.in_time("limit"),
+}
 _CLAIMING: Final = {
     event: order_store.moving(
-        event,
-        OrderState.PAYING,
+        Hop(event, OrderState.PAYING),
         only_if=or_(orders.c.lease_until.is_(None), orders.c.lease_until <= func.now()),
-        sets={
-            "fence": orders.c.fence + 1,
-            "lease_owner": bindparam("owner", type_=Text),
-            "lease_until": func.now() + order_store.in_time("length"),
-            "lease_limit": func.now() + order_store.in_time("limit"),
+        sets=_LEASED
+        | {
             "crashes": bindparam("crashes", type_=orders.c.crashes.type),
             "parked": bindparam("parked", type_=orders.c.parked.type),
         },
         also=ahead.written_ahead,
     )
     for event in (OrderEvent.PAYMENT_STARTED, OrderEvent.PAYMENT_RESUMED)
+}
+_HOLDING_AND_CLAIMING: Final = {
+    single_use: order_store.moving(
+        holds.HELD,
+        Hop(OrderEvent.PAYMENT_STARTED, OrderState.PAYING),
+        only_if=only_if,
+        sets=_LEASED | holds.PRICED,
+        also=ahead.written_ahead,
+    )
+    for single_use, only_if in holds.IF_HELD.items()
 }
 
 

@@ -8,7 +8,7 @@ Each is built and compiled once a process: to build one anew took three times th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
@@ -31,6 +31,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
     update,
 )
 
@@ -109,6 +110,11 @@ class Order:
     def needs_no_card(self) -> bool:
         """Whether no further attempt can need the shopper's card: a pending payment is never sent again, either."""
         return self.is_pending or self.state in NEEDS_NO_CARD
+
+    @property
+    def stores_method(self) -> bool:
+        """Whether its method is to become a stored one; one that is stored already is not stored again."""
+        return self.keeps_method and self.stored_method_urn is None and not self.parked
 
     @property
     def is_finished(self) -> bool:
@@ -215,25 +221,50 @@ def move(
     return _found(moving.one_or_none(at, values))
 
 
+_AT_REST: Final[dict[str, Any]] = {
+    "lease_owner": null(),
+    "lease_until": null(),
+    "lease_limit": null(),
+    "redirect": null(),
+    "waits_for": null(),
+    "rings": 0,
+}
+"""What every move resets unless it says otherwise: nobody works on the order, it stands in no row, nobody was rung."""
+_ATTEMPT: Final[Any] = bindparam("attempt_no", type_=order_events.c.attempt_no.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One move of a statement that makes it: what happened, and where the order stands then."""
+
+    event: OrderEvent
+    to: OrderState
+    actor: str | None = None
+    """Who did it, where it is another than the statement's."""
+    is_of_attempt: bool = True
+    """Whether it belongs to the attempt that the statement names, if it names one."""
+
+
 @cache
 def _moving(event: OrderEvent, to: OrderState, names: frozenset[str]) -> Direct:
     """At most one for each event, each state it leads to and each of the few sets of *names* our callers give."""
-    return moving(event, to, sets={name: bindparam(f"to_{name}", type_=orders.c[name].type) for name in names})
+    return moving(Hop(event, to), sets={name: bindparam(f"to_{name}", type_=orders.c[name].type) for name in names})
 
 
 def moving(
-    event: OrderEvent,
-    to: OrderState,
-    *,
+    *hops: Hop,
     where: ColumnElement[bool] = SEEN,
     only_if: ColumnElement[bool] = true(),  # noqa: B008 - an immutable expression
     sets: Mapping[str, Any] = {},
     also: Callable[[CTE], CTE] | None = None,
 ) -> Direct:
-    """The statement that moves an order to *to* by *event*, if *only_if* holds; it answers the order as it is then.
+    """The statement that makes an order's next moves, if *only_if* holds; it answers the order as it is then.
 
-    *sets*: what else it writes into the order; *also*: what it writes elsewhere, of an order that moved.
+    Two moves may share one, where the worker that makes the first would make the second at once: each has its event
+    and its version, and a commit is saved. *sets*: what else it writes into the order; *also*: what it writes
+    elsewhere, of an order that moved.
     """
+    to = hops[-1].to
     ends = to in TERMINAL
     moved = (
         update(orders)
@@ -241,7 +272,7 @@ def moving(
         .values(
             {
                 "state": to.value,
-                "version": orders.c.version + 1,
+                "version": orders.c.version + len(hops),
                 "changed_at": func.now(),
                 "finished_at": func.now() if ends else null(),
                 "due_at": null() if ends else func.now() + in_time("due_in"),
@@ -253,7 +284,7 @@ def moving(
         .returning(*COLUMNS)
         .cte("moved")
     )
-    result = select(*moved.c).add_cte(_told(moved, event, to))
+    result = select(*moved.c).add_cte(_told(moved, hops))
     if to is OrderState.FAILED:
         result = result.add_cte(_released(moved))
     if also is not None:
@@ -266,39 +297,22 @@ def in_time(name: str) -> ColumnElement[Any]:
     return bindparam(name, type_=Interval).cast(Interval)
 
 
-def _told(moved: CTE, event: OrderEvent, to: OrderState) -> CTE:
-    """The event's row."""
+def _told(moved: CTE, hops: Sequence[Hop]) -> CTE:
+    """A row for each event."""
     columns = ["tenant_id", "tracking_number", "version", "event", "state", "actor", "attempt_no"]
-    row = select(
-        moved.c.tenant_id,
-        moved.c.tracking_number,
-        moved.c.version,
-        literal(event.value),
-        literal(to.value),
-        bindparam("actor", type_=order_events.c.actor.type),
-        bindparam("attempt_no", type_=order_events.c.attempt_no.type),
-    )
-    return insert(order_events).from_select(columns, row).cte("told")
-
-
-_AT_REST: Final[dict[str, Any]] = {
-    "lease_owner": null(),
-    "lease_until": null(),
-    "lease_limit": null(),
-    "redirect": null(),
-    "waits_for": null(),
-    "rings": 0,
-}
-"""What every move resets unless it says otherwise: nobody works on the order, it stands in no row, nobody was rung."""
-
-
-def _is(order: Order) -> list[Any]:
-    return [
-        orders.c.tracking_number == order.tracking_number,
-        orders.c.tenant_id == order.tenant_id,
-        orders.c.state == order.state,
-        orders.c.fence == order.fence,
+    rows = [
+        select(
+            moved.c.tenant_id,
+            moved.c.tracking_number,
+            moved.c.version - later,
+            literal(hop.event.value),
+            literal(hop.to.value),
+            bindparam("actor", type_=order_events.c.actor.type) if hop.actor is None else literal(hop.actor),
+            _ATTEMPT if hop.is_of_attempt else null().cast(_ATTEMPT.type),
+        )
+        for later, hop in zip(range(len(hops) - 1, -1, -1), hops, strict=True)
     ]
+    return insert(order_events).from_select(columns, union_all(*rows) if len(rows) > 1 else rows[0]).cte("told")
 
 
 def _released(moved: CTE) -> CTE:
@@ -318,24 +332,22 @@ def _released(moved: CTE) -> CTE:
     )
 
 
+NOTHING_STORED: Final = Hop(OrderEvent.STORING_SKIPPED, OrderState.DONE, actor="tokenize", is_of_attempt=False)
 _END: Final = moving(
-    OrderEvent.STORING_SKIPPED,
-    OrderState.DONE,
+    NOTHING_STORED,
     where=NUMBERED & (orders.c.state == OrderState.CAPTURED.value),
     only_if=(orders.c.rings == 0)
     & ~orders.c.parked
-    & or_(~orders.c.keeps_method, orders.c.stored_method_urn.is_not(None)),
+    & or_(~orders.c.keeps_method, orders.c.stored_method_urn.is_not(None)),  # As Order.stores_method says.
 )
 
 
-def ended_with_nothing_to_store(at: At, tracking_number: str, *, actor: str) -> Order | None:
+def ended_with_nothing_to_store(at: At, tracking_number: str) -> Order | None:
     """End a captured order that stores no method, in one statement and without reading it first.
 
     None if it is anything else: not captured, to store its method, or suspected of taking its workers down.
     """
-    return _found(
-        _END.one_or_none(at, {"number": tracking_number, "actor": actor, "attempt_no": None, "deadline_in": None})
-    )
+    return _found(_END.one_or_none(at, {"number": tracking_number, "deadline_in": None}))
 
 
 _CRASHED: Final = orders.c.crashes + 1
@@ -353,6 +365,15 @@ def begin_again(at: At, order: Order) -> Order | None:
     None if *order* moved on since it was read: then somebody did end it.
     """
     return _found(_BEGIN_AGAIN.one_or_none(at, seen(order)))
+
+
+def _is(order: Order) -> list[Any]:
+    return [
+        orders.c.tracking_number == order.tracking_number,
+        orders.c.tenant_id == order.tenant_id,
+        orders.c.state == order.state,
+        orders.c.fence == order.fence,
+    ]
 
 
 def look_again(

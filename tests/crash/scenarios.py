@@ -127,6 +127,15 @@ def walking_lightly(case: Case, point: Failpoint) -> int:
     return case.walking(case.accepted(fresh_card(GOOD_CARD)), point).ended()
 
 
+def walking_into_a_row(case: Case, point: Failpoint) -> int:
+    """The same while its PSP is away, so that it is given a place in its row; then the PSP is back."""
+    number = case.accepted(pay_with())
+    lanes.opens(case.floor.run.turns, lanes.of(case.account))
+    code = case.walking(number, point).ended()
+    case.forget_traffic()
+    return code
+
+
 def declined(case: Case, point: Failpoint) -> int:
     """The worker that hears a no dies."""
     return case.working(Step.PAY, locked(case, DECLINED_CARD), point).ended()

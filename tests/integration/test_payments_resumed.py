@@ -112,7 +112,8 @@ def test_silence_is_looked_up_ever_more_slowly_and_never_taken_for_a_no(room: En
     number = room.locked()
     shared_psp.set_faults(down="503")
 
-    first, *later = [pause_after(step, room, number) for step in (pay, *[look_up] * 5)]
+    steps: list[Callable[[Runtime, str], object]] = [pay, *[look_up] * 5]
+    first, *later = [pause_after(step, room, number) for step in steps]
 
     assert first[0] <= FIRST_LOOK.total_seconds() <= first[1]
     for (least, most), right in zip(later, (5, 15, 60, 300, 300), strict=True):

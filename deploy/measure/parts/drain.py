@@ -46,7 +46,22 @@ def measure(stand: Stand, plan: Plan) -> Outcome:
         at_once = ways.drain(PROVIDER, plan.drained, plan.rounds)
         with _Slow(stand):
             over_http = ways.drain(SANDBOX.name, plan.drained_over_http, max(1, plan.rounds // 2))
+    at_once["a worker a queue"] = _by_queue(stand, plan)
     return _figures(at_once, over_http)
+
+
+def _by_queue(stand: Stand, plan: Plan) -> list[Drained]:
+    """Ours with a worker a queue, as deploy/up starts them unless it is told otherwise."""
+    home, wiring = stand.home, stand.wiring
+    workers = processes.workers(home, wiring, product.WORKERS)
+    with stand.running(product.api(home, wiring), *workers) as up, database.connected(stand.admin_url) as conn:
+        ours = {name: root for name, root in up.items() if name != "api"}
+        drain = partial(drained.ours, stand, conn, ours, provider=PROVIDER)
+        drain(count=plan.warm_orders)
+        several = [drain(count=plan.drained) for _ in range(max(1, plan.rounds // 2))]
+    for one in several:
+        stand.show.say(f"  drain, a worker a queue: {one}")
+    return several
 
 
 class _Ways:
@@ -97,6 +112,14 @@ def _figures(at_once: dict[str, list[Drained]], over_http: dict[str, list[Draine
     details = {name: drained.details(several) for name, several in at_once.items()}
     outcome.add("drain / naive chain", "orders/s", ours, naive, details=details, note="PSP in process, 0 ms")
     outcome.add("drain / naive chain without results", "orders/s", ours, bare, note="PSP in process, 0 ms")
+    by_queue = drained.rates(at_once["a worker a queue"])
+    outcome.add(
+        "drain, a worker a queue / naive chain",
+        "orders/s",
+        by_queue,
+        naive[: len(by_queue)],
+        note="PSP in process, 0 ms",
+    )
     slow, slow_naive = drained.rates(over_http["ours"]), drained.rates(over_http["naive"])
     details = {name: drained.details(several) for name, several in over_http.items()}
     places = next(which.concurrency for which in product.WORKERS if which.queue == "payment")
