@@ -14,10 +14,10 @@ from shared.domain.offers import CartLine
 from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.patience import STEP_PATIENCE
-from shared.store import holds, offers, orders
-from shared.store.direct import together
+from shared.store import holds, orders
 from shared.store.orders import Order
 from workers.runtime import Runtime
+from workers.sight import order_and_offer
 from workers.suspicion import begun
 
 log = structlog.get_logger(__name__)
@@ -25,10 +25,13 @@ log = structlog.get_logger(__name__)
 
 def lock_offer(run: Runtime, tracking_number: str) -> bool:
     """Hold the offer of an order; True if the order is to be paid next."""
-    found, held_for = together(run.engine, {"number": tracking_number}, orders.READ, offers.OF_ORDER)
-    order = orders.order_of(found[0]) if found else None
-    if order is None or order.state is not OrderState.ADMITTED:
-        return order is not None and order.state is OrderState.OFFER_LOCKED
+    seen = order_and_offer(run, tracking_number)
+    if seen is None:
+        return False
+    order: Order | None
+    order, offer = seen
+    if order.state is not OrderState.ADMITTED:
+        return order.state is OrderState.OFFER_LOCKED
     if order.is_overdue:
         return _refuse(run, order, "OFFER_EXPIRED")
     order = begun(run.engine, order)
@@ -36,8 +39,6 @@ def lock_offer(run: Runtime, tracking_number: str) -> bool:
         return False
     if order.parked:
         return _refuse(run, order, "CANCELLED", event=OrderEvent.CANCELLED)
-    assert held_for, "admission saw the offer, and offers are never deleted before their orders"
-    offer = offers.offer_of(held_for[0])
     price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
     reach(Failpoint.LOCK_BEFORE_STATEMENT)
     if holds.hold(run.engine, order, single_use=offer.single_use, price=price, due_in=STEP_PATIENCE):

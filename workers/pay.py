@@ -35,8 +35,9 @@ from shared.store.captures import captured_as_claimed
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.vault import VaultAway
-from workers.plan import Ends, Plan, PspSilent, Sight, Waits, plan
+from workers.plan import Ends, Plan, PspSilent, Waits, plan
 from workers.runtime import Runtime
+from workers.sight import Sight
 
 log = structlog.get_logger(__name__)
 

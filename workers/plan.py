@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -21,17 +20,17 @@ from shared.ids import psp_key
 from shared.patience import CRASHES_TO_PARK, NO_IN_HAND
 from shared.psp import router
 from shared.psp.port import Account, Channel
-from shared.psp.router import Candidate, Route
+from shared.psp.router import Route
 from shared.routing import need_of
 from shared.settle import failure_of
-from shared.store import accounts, attempts, methods, orders
+from shared.store import methods
 from shared.store.attempts import NOT_FOUND, UNSETTLED, Attempt, AttemptState
-from shared.store.direct import together
 from shared.store.engine import statements
 from shared.store.methods import StoredToken
 from shared.store.orders import Order
 from shared.velocity import Shopper
 from workers.runtime import Runtime
+from workers.sight import Sight
 
 log = structlog.get_logger(__name__)
 
@@ -78,28 +77,6 @@ class PspSilent(RuntimeError):
     """A PSP did not say whether it knows a charge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """An order that is to be paid, as one round trip shows it."""
-
-    order: Order
-    earlier: Sequence[Attempt]
-    accounts: Sequence[Sequence[Any]]
-    """The rows of the accounts its tenant may be charged through."""
-
-    @classmethod
-    def of(cls, run: Runtime, tracking_number: str) -> Sight | None:
-        """The order of *tracking_number*; None if there is none."""
-        found, asked, enabled = together(
-            run.engine, {"number": tracking_number}, orders.READ, attempts.OF_ORDER, accounts.FOR_ORDER
-        )
-        return cls(orders.order_of(found[0]), [*map(attempts.attempt_of, asked)], enabled) if found else None
-
-    def candidates(self, run: Runtime) -> list[Candidate]:
-        """Whom it may be charged through. Raises KeysAway."""
-        return run.candidates(accounts.opened(run.keyring, self.accounts))
-
-
 def plan(run: Runtime, sight: Sight, *, asked_now: Collection[str]) -> Plan | Ends | Waits:
     """How to go on with an order; *asked_now*: the PSPs this visit asked. Raises VaultAway, KeysAway or PspSilent."""
     order, earlier = sight.order, sight.earlier
@@ -108,10 +85,10 @@ def plan(run: Runtime, sight: Sight, *, asked_now: Collection[str]) -> Plan | En
     if out is None and (order.crashes >= CRASHES_TO_PARK or _has_waited_too_long(run, order)):
         return Ends("CANCELLED")
     token = _token(run, order)
-    card = run.vault.get(order.tenant_id, order.tracking_number) if order.carries_card else None
+    card, is_blocked = _card(run, order) if order.carries_card else (None, False)
     if out is not None:
         return _plan(order, out, run.account_at(order.tenant_id, out.provider), card, token, None)
-    obstacle = _obstacle(run, order, card, token)
+    obstacle = _obstacle(order, card, token, is_blocked=is_blocked)
     if obstacle is not None:
         no = _no_of(order, earlier)
         is_lost = no is None and order.carries_card and card is None
@@ -144,13 +121,19 @@ def _token(run: Runtime, order: Order) -> StoredToken | None:
         return methods.token_of(conn, run.keyring, order.tenant_id, order.stored_method_urn)
 
 
-def _obstacle(run: Runtime, order: Order, card: Card | None, token: StoredToken | None) -> Ends | None:
+def _card(run: Runtime, order: Order) -> tuple[Card | None, bool]:
+    """The card that came with *order*, None if it is gone, and whether its shopper may try no further one now."""
+    card, sizes = run.vault.look(order.tenant_id, order.tracking_number, sizes_of=Shopper.of(order).sets)
+    return card, run.velocity.is_over(sizes)
+
+
+def _obstacle(order: Order, card: Card | None, token: StoredToken | None, *, is_blocked: bool) -> Ends | None:
     """Why there is nothing to pay *order* with, whoever were asked."""
     if order.stored_method_urn is not None and token is None:
         return Ends(failure_of(order, DeclineReason.METHOD_GONE))
     if order.carries_card and card is None:
         return Ends("CARD_DATA_UNAVAILABLE")
-    if card is not None and run.velocity.blocks(Shopper.of(order)):
+    if card is not None and is_blocked:
         log.warning("velocity.blocked", tracking_number=order.tracking_number)
         return Ends(failure_of(order, DeclineReason.GENERIC))
     return None

@@ -8,9 +8,7 @@ begun before, an offer that another order holds, nobody to ask) is left to the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from shared.domain.money import Money
 from shared.domain.states import OrderState
@@ -19,14 +17,14 @@ from shared.key_service import KeysAway
 from shared.patience import STEP_PATIENCE
 from shared.psp.traffic.lane import Later
 from shared.psp.traffic.turns import AWAY
-from shared.store import accounts, holds, leases, offers, orders
-from shared.store.direct import together
+from shared.store import holds, leases
 from shared.store.orders import Order
 from shared.vault import VaultAway
 from workers.lock_offer import cart_of, lock_offer
 from workers.pay import in_turn, pay, stand_in_row
-from workers.plan import Plan, PspSilent, Sight, plan
+from workers.plan import Plan, PspSilent, plan
 from workers.runtime import Runtime
+from workers.sight import Sight, order_offer_and_accounts
 
 
 def lock_and_pay(run: Runtime, tracking_number: str, *, ends: bool) -> bool:
@@ -52,10 +50,14 @@ def lock_and_pay(run: Runtime, tracking_number: str, *, ends: bool) -> bool:
 class _Ready:
     """An admitted order that nobody has worked on, with its price."""
 
-    order: Order
+    sight: Sight
     single_use: bool
     price: Money
-    accounts: Sequence[Sequence[Any]]
+
+    @property
+    def order(self) -> Order:
+        """The order as its payment will find it, but for its state."""
+        return self.sight.order
 
     def claim(self, run: Runtime, order: Order, planned: Plan) -> Order | None:
         """Hold its offer and claim it for *planned*."""
@@ -75,23 +77,23 @@ class _Ready:
 
 
 def _ready(run: Runtime, tracking_number: str) -> _Ready | None:
-    found, offered, enabled = together(
-        run.engine, {"number": tracking_number}, orders.READ, offers.OF_ORDER, accounts.FOR_ORDER
-    )
-    order = orders.order_of(found[0]) if found else None
-    if order is None or order.state is not OrderState.ADMITTED or order.is_overdue or order.rings or order.parked:
+    seen = order_offer_and_accounts(run, tracking_number)
+    if seen is None:
         return None
-    offer = offers.offer_of(offered[0])
+    sight, offer = seen
+    order = sight.order
+    if order.state is not OrderState.ADMITTED or order.is_overdue or order.rings or order.parked:
+        return None
     price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
     if not price.amount_minor:
         return None
     priced = replace(order, amount_minor=price.amount_minor, currency=price.currency)
-    return _Ready(priced, offer.single_use, price, enabled)
+    return _Ready(replace(sight, order=priced), offer.single_use, price)
 
 
 def _planned(run: Runtime, ready: _Ready) -> Plan | None:
     try:
-        planned = plan(run, Sight(ready.order, (), ready.accounts), asked_now=())
+        planned = plan(run, ready.sight, asked_now=())
     except (VaultAway, KeysAway, PspSilent):
         return None
     return planned if isinstance(planned, Plan) and planned.has_instrument else None

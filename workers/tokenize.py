@@ -16,7 +16,6 @@ from shared.patience import KEEP_TRIES, PSP_AWAY
 from shared.psp.port import Channel
 from shared.store import attempts, methods, orders
 from shared.store.attempts import Attempt, AttemptState
-from shared.store.direct import together
 from shared.store.engine import statements
 from shared.store.orders import Order
 from workers.runtime import Runtime
@@ -33,14 +32,13 @@ def tokenize(run: Runtime, tracking_number: str) -> None:
     if done is not None:
         _tell(done, stored=False)
         return
-    found, asked = together(run.engine, {"number": tracking_number}, orders.READ, attempts.OF_ORDER)
-    order = orders.order_of(found[0]) if found else None
+    order = orders.get(run.engine, tracking_number)
     if order is None or order.state is not OrderState.CAPTURED:
         return
     order = begun(run.engine, order)
     if order is None:
         return
-    every = map(attempts.attempt_of, asked) if order.stores_method else ()
+    every = attempts.of_order(run.engine, order.tenant_id, order.tracking_number) if order.stores_method else ()
     paid = next((one for one in every if one.outcome is AttemptState.CAPTURED), None)
     kept = _kept(run, paid) if paid is not None else None
     if paid is not None and kept is None and order.rings < KEEP_TRIES:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, bindparam, select, text, true, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, func, select, text, true, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from shared.keyring import Keyring
 from shared.psp.port import Account, AccountTerms, Channel
-from shared.store.direct import Direct
 from shared.store.tables import orders, psp_accounts
 
 RANK: Final = 100
@@ -47,19 +46,20 @@ def save(conn: Connection, keyring: Keyring, account: Account, *, rank: int = RA
 
 def for_tenant(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID) -> list[Account]:
     """The tenant's enabled accounts, the one to ask first in front."""
-    return opened(keyring, _OF_TENANT.all(conn, {"tenant": tenant_id}))
-
-
-_ENABLED: Final = (
-    select(psp_accounts).where(psp_accounts.c.enabled).order_by(psp_accounts.c.rank, psp_accounts.c.provider)
-)
-_OF_TENANT: Final = Direct(_ENABLED.where(psp_accounts.c.tenant_id == bindparam("tenant")))
-FOR_ORDER: Final = Direct(
-    _ENABLED.join(orders, orders.c.tenant_id == psp_accounts.c.tenant_id).where(
-        orders.c.tracking_number == bindparam("number")
+    rows = conn.execute(
+        select(psp_accounts).where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.enabled).order_by(*_RANKED)
     )
+    return [_opened(keyring, row._asdict()) for row in rows]
+
+
+_RANKED: Final = (psp_accounts.c.rank, psp_accounts.c.provider)
+OF_ORDERS_TENANT: Final = (
+    select(func.jsonb_agg(aggregate_order_by(func.to_jsonb(psp_accounts.table_valued()), *_RANKED)))
+    .where(psp_accounts.c.tenant_id == orders.c.tenant_id, psp_accounts.c.enabled)
+    .correlate(orders)
+    .scalar_subquery()
 )
-"""The enabled accounts of the tenant of the order of one `number`; `opened` reads them."""
+"""In a statement that reads an order: the enabled accounts of its tenant. `opened` reads them."""
 
 
 def get(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str) -> Account | None:
@@ -67,7 +67,7 @@ def get(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str)
     rows = conn.execute(
         select(psp_accounts).where(psp_accounts.c.tenant_id == tenant_id, psp_accounts.c.provider == provider)
     )
-    return next(iter(opened(keyring, rows)), None)
+    return next((_opened(keyring, row._asdict()) for row in rows), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,13 @@ def by_account_id(conn: Connection, keyring: Keyring, account_id: str) -> Accoun
     function of the database (migration 0004).
     """
     rows = conn.execute(_BY_ACCOUNT_ID, {"account_id": account_id})
-    return next(iter(opened(keyring, rows)), None)
+    return next((_opened(keyring, row._asdict()) for row in rows), None)
 
 
-def opened(keyring: Keyring, rows: Iterable[Iterable[Any]]) -> list[Account]:
-    """The accounts that *rows* of the table hold, their credentials opened. Raises KeysAway or CannotOpen."""
-    return [_opened(keyring, dict(zip(psp_accounts.c.keys(), row, strict=True))) for row in rows]
+def opened(keyring: Keyring, told: Iterable[Mapping[str, Any]] | None) -> list[Account]:
+    """The accounts that OF_ORDERS_TENANT *told*, their credentials opened. Raises KeysAway or CannotOpen."""
+    rows = (dict(row, credentials=bytes.fromhex(row["credentials"].removeprefix("\\x"))) for row in told or ())
+    return [_opened(keyring, row) for row in rows]
 
 
 def _opened(keyring: Keyring, row: Mapping[str, Any]) -> Account:

@@ -105,26 +105,20 @@ _SECOND: Final = "#"
 
 _COLUMNS: Final = [payment_attempts.c[field.name] for field in fields(Attempt)]
 _OUTCOME_AT: Final = [field.name for field in fields(Attempt)].index("outcome")
-_ORDER_OF: Final = (payment_attempts.c.tracking_number == orders.c.tracking_number) & (
+OF_ITS_ORDER: Final = (payment_attempts.c.tracking_number == orders.c.tracking_number) & (
     payment_attempts.c.tenant_id == orders.c.tenant_id
 )
+"""In a statement that reads an order: its attempts."""
 _OF_TENANT: Final = Direct(
     select(*_COLUMNS)
     .where(payment_attempts.c.tenant_id == bindparam("tenant"))
     .where(payment_attempts.c.tracking_number == bindparam("number"))
     .order_by(payment_attempts.c.attempt_no)
 )
-OF_ORDER: Final = Direct(
-    select(*_COLUMNS)
-    .join_from(payment_attempts, orders, _ORDER_OF)
-    .where(orders.c.tracking_number == bindparam("number"))
-    .order_by(payment_attempts.c.attempt_no)
-)
-"""All attempts of the order of one `number`: for the engine room, which asks for all of one at once."""
 
 
 def attempt_of(row: Any) -> Attempt:
-    """The attempt that *row* of OF_ORDER holds."""
+    """The attempt that *row* holds, of the columns in the order of its fields."""
     values = [*row]
     values[_OUTCOME_AT] = AttemptState(values[_OUTCOME_AT])
     return Attempt(*values)
@@ -239,7 +233,7 @@ def beside(conn: Connection, tenant_id: UUID | None, *, limit: int) -> list[tupl
     since = (func.clock_timestamp() - payment_attempts.c.asked_at).label("since")
     rows = conn.execute(
         select(*_COLUMNS, since)
-        .join_from(payment_attempts, orders, _ORDER_OF)
+        .join_from(payment_attempts, orders, OF_ITS_ORDER)
         .where(payment_attempts.c.outcome.in_(UNSETTLED), orders.c.state.in_(PAID_OR_ENDED))
         .where(true() if tenant_id is None else payment_attempts.c.tenant_id == tenant_id)
         .order_by(payment_attempts.c.asked_at)

@@ -46,10 +46,11 @@ class Direct:
 
     def all(self, at: At, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows it answers with *values*. Raises as `one_or_none` does."""
+        given = self._own | dict(values)
         if isinstance(at, Connection):
-            return list(at.exec_driver_sql(self._text, self._own | dict(values)))
-        [rows] = together(at, values, self)
-        return rows
+            return list(at.exec_driver_sql(self._text, given))
+        with _lent(at) as connection:
+            return connection.execute(*_heard(at, self._text, given)).fetchall()
 
     def run(self, at: At, values: Mapping[str, Any]) -> None:
         """Run it for what it does. Raises as `one_or_none` does."""
@@ -59,21 +60,6 @@ class Direct:
             return
         with _lent(at) as connection:
             connection.execute(*_heard(at, self._text, given))
-
-    def heard(self, engine: Engine, values: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        """Its text and all its values, after whoever listens to the statements of *engine* has heard it."""
-        return _heard(engine, self._text, self._own | dict(values))
-
-
-def together(engine: Engine, values: Mapping[str, Any], *statements: Direct) -> list[list[tuple[Any, ...]]]:
-    """The rows of each of *statements*, which share *values*, in one round trip and one transaction.
-
-    Raises as `Direct.one_or_none` does.
-    """
-    with _lent(engine) as connection:
-        with connection.pipeline():
-            cursors = [connection.execute(*one.heard(engine, values)) for one in statements]
-        return [cursor.fetchall() for cursor in cursors]
 
 
 @contextmanager

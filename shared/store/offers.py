@@ -34,7 +34,6 @@ from sqlalchemy.types import TypeEngine
 from shared.domain.offers import Offer, Presentation
 from shared.domain.selection import Selection
 from shared.store import customers, tables
-from shared.store.direct import Direct
 from shared.store.offer_documents import OfferDocument
 from shared.store.offer_wire import to_wire
 
@@ -134,27 +133,21 @@ def keep_imported(conn: Connection, tenant_id: uuid.UUID, offers: Sequence[Offer
 def get(conn: Connection, tenant_id: uuid.UUID, offer_identifier: str) -> Offer | None:
     """The tenant's offer of this identifier, expired or not."""
     row = conn.execute(
-        select(_kept.c.customer_urn, _kept.c.snapshot.cast(Text)).where(
-            _kept.c.tenant_id == tenant_id, _kept.c.offer_identifier == offer_identifier
-        )
+        select(*TOLD).where(_kept.c.tenant_id == tenant_id, _kept.c.offer_identifier == offer_identifier)
     ).one_or_none()
     return None if row is None else offer_of(row)
 
 
-OF_ORDER: Final = Direct(
-    select(_kept.c.customer_urn, _kept.c.snapshot.cast(Text))
-    .join(
-        tables.orders,
-        (tables.orders.c.tenant_id == _kept.c.tenant_id)
-        & (tables.orders.c.offer_identifier == _kept.c.offer_identifier),
-    )
-    .where(tables.orders.c.tracking_number == bindparam("number"))
+OF_ORDER: Final = (tables.orders.c.tenant_id == _kept.c.tenant_id) & (
+    tables.orders.c.offer_identifier == _kept.c.offer_identifier
 )
-"""The offer of the order of one `number`, expired or not; `offer_of` reads it."""
+"""In a statement that reads an order and TOLD: the offer it is for, expired or not."""
+TOLD: Final = (_kept.c.customer_urn, _kept.c.snapshot.cast(Text))
+"""What `offer_of` reads."""
 
 
 def offer_of(row: Sequence[Any]) -> Offer:
-    """The offer that *row* of OF_ORDER holds."""
+    """The offer that *row*, of TOLD, holds."""
     customer_urn, snapshot = row
     return replace(_offer_in(snapshot), customer_urn=customer_urn)
 
