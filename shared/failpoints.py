@@ -48,6 +48,8 @@ class Failpoint(StrEnum):
     PAY_AFTER_CALL = "pay.after_call"
     PAY_BEFORE_COMMIT = "pay.before_commit"
     PAY_AFTER_COMMIT = "pay.after_commit"
+    PAY_BEFORE_CAPTURE = "pay.before_capture"
+    PAY_AFTER_CAPTURE = "pay.after_capture"
     PAY_BEFORE_CHAIN = "pay.before_chain"
     PAY_BEFORE_SKIP = "pay.before_skip"
     PAY_AFTER_SKIP = "pay.after_skip"
@@ -57,6 +59,10 @@ class Failpoint(StrEnum):
     PAY_AFTER_ROW = "pay.after_row"
     PAY_BEFORE_FAILURE = "pay.before_failure"
     PAY_AFTER_FAILURE = "pay.after_failure"
+    STRAIGHT_BEFORE_CLAIM = "straight.before_claim"
+    STRAIGHT_AFTER_CLAIM = "straight.after_claim"  # The offer is held and the attempt written ahead.
+    STRAIGHT_BEFORE_HOLD = "straight.before_hold"  # It has a place in the row of its PSP.
+    STRAIGHT_AFTER_HOLD = "straight.after_hold"
     HEARTBEAT_BEFORE_RENEWAL = "heartbeat.before_renewal"  # The PSP has the call.
     HEARTBEAT_AFTER_RENEWAL = "heartbeat.after_renewal"
 
@@ -75,6 +81,8 @@ class Failpoint(StrEnum):
     RETURN_BEFORE_COMMIT = "return_money.before_commit"
     RETURN_AFTER_COMMIT = "return_money.after_commit"
 
+    TOKENIZE_BEFORE_END = "tokenize.before_end"
+    TOKENIZE_AFTER_END = "tokenize.after_end"
     TOKENIZE_BEFORE_CALL = "tokenize.before_call"
     TOKENIZE_BEFORE_WAIT = "tokenize.before_wait"
     TOKENIZE_AFTER_WAIT = "tokenize.after_wait"

@@ -14,7 +14,7 @@ from shared.domain.offers import CartLine
 from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.patience import STEP_PATIENCE
-from shared.store import holds, orders
+from shared.store import holds, offers, orders
 from shared.store.orders import Order
 from workers.runtime import Runtime
 from workers.sight import order_and_offer
@@ -29,7 +29,7 @@ def lock_offer(run: Runtime, tracking_number: str) -> bool:
     if seen is None:
         return False
     order: Order | None
-    order, offer = seen
+    order, told = seen
     if order.state is not OrderState.ADMITTED:
         return order.state is OrderState.OFFER_LOCKED
     if order.is_overdue:
@@ -39,6 +39,7 @@ def lock_offer(run: Runtime, tracking_number: str) -> bool:
         return False
     if order.parked:
         return _refuse(run, order, "CANCELLED", event=OrderEvent.CANCELLED)
+    offer = offers.offer_of(told)
     price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
     reach(Failpoint.LOCK_BEFORE_STATEMENT)
     if holds.hold(run.engine, order, single_use=offer.single_use, price=price, due_in=STEP_PATIENCE):

@@ -158,7 +158,6 @@ def _charge(run: Runtime, order: Order, planned: Plan, claimed_at: float, *, end
         outcome = _ask(run, order, planned, lease_ends_at)
         now = _captured(run, order, planned.attempt, outcome, ends=ends) if isinstance(outcome, Captured) else None
         now = now or _settled(run, order, planned, outcome)
-        reach(Failpoint.PAY_AFTER_COMMIT)
     run.velocity.note(now)
     run.forget_spent_card(now)
     log.info("payment.answered", tracking_number=now.tracking_number, outcome=type(outcome).__name__, state=now.state)
@@ -171,10 +170,12 @@ def _captured(run: Runtime, order: Order, attempt: Attempt, outcome: Captured, *
     if outcome.money != attempt.money:
         return None
     kept = sealed_or_none(run.keyring, attempt, outcome.kept)
-    reach(Failpoint.PAY_BEFORE_COMMIT)
-    return captured_as_claimed(
+    reach(Failpoint.PAY_BEFORE_CAPTURE)
+    captured = captured_as_claimed(
         run.engine, order, attempt, reference=outcome.reference, kept_token=kept, due_in=STEP_PATIENCE, ends=ends
     )
+    reach(Failpoint.PAY_AFTER_CAPTURE)
+    return captured
 
 
 def _settled(run: Runtime, order: Order, planned: Plan, outcome: PaymentOutcome) -> Order:
@@ -183,6 +184,7 @@ def _settled(run: Runtime, order: Order, planned: Plan, outcome: PaymentOutcome)
     with run.engine.begin() as conn:
         now = settle(conn, news, run.terms)
         reach(Failpoint.PAY_BEFORE_COMMIT)
+    reach(Failpoint.PAY_AFTER_COMMIT)
     return now
 
 

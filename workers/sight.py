@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from sqlalchemy import exists, select
 
-from shared.domain.offers import Offer
 from shared.psp.router import Candidate
 from shared.store import accounts, attempts, offers, orders, tables
 from shared.store.attempts import Attempt
@@ -59,16 +58,18 @@ class Sight:
         return run.candidates(accounts.opened(run.keyring, self.enabled))
 
 
-def order_and_offer(run: Runtime, tracking_number: str) -> tuple[Order, Offer] | None:
+Told: TypeAlias = Sequence[Any]
+"""An offer as it was read, for `offers.offer_of`: what it takes to understand it may be what takes workers down."""
+
+
+def order_and_offer(run: Runtime, tracking_number: str) -> tuple[Order, Told] | None:
     """An order and the offer it is for; None if there is none."""
     row = _FOR_OFFER.one_or_none(run.engine, {"number": tracking_number})
-    return None if row is None else (orders.order_of(row[:_WIDTH]), offers.offer_of(row[_WIDTH:]))
+    return None if row is None else (orders.order_of(row[:_WIDTH]), row[_WIDTH:])
 
 
-def order_offer_and_accounts(run: Runtime, tracking_number: str) -> tuple[Sight, Offer] | None:
+def order_offer_and_accounts(run: Runtime, tracking_number: str) -> tuple[Sight, Told] | None:
     """An order that nobody has worked on, with whom its tenant may ask, and the offer it is for; None if there is
     none."""
     row = _FOR_BOTH.one_or_none(run.engine, {"number": tracking_number})
-    if row is None:
-        return None
-    return Sight(orders.order_of(row[:_WIDTH]), (), row[_WIDTH]), offers.offer_of(row[_WIDTH + 1 :])
+    return None if row is None else (Sight(orders.order_of(row[:_WIDTH]), (), row[_WIDTH]), row[_WIDTH + 1 :])

@@ -17,7 +17,7 @@ from shared.key_service import KeysAway
 from shared.patience import STEP_PATIENCE
 from shared.psp.traffic.lane import Later
 from shared.psp.traffic.turns import AWAY
-from shared.store import holds, leases
+from shared.store import holds, leases, offers
 from shared.store.orders import Order
 from shared.vault import VaultAway
 from workers.lock_offer import cart_of, lock_offer
@@ -61,7 +61,7 @@ class _Ready:
 
     def claim(self, run: Runtime, order: Order, planned: Plan) -> Order | None:
         """Hold its offer and claim it for *planned*."""
-        reach(Failpoint.PAY_BEFORE_CLAIM)
+        reach(Failpoint.STRAIGHT_BEFORE_CLAIM)
         claimed = leases.hold_and_claim(
             run.engine,
             order,
@@ -72,7 +72,7 @@ class _Ready:
             terms=run.lease,
             route=planned.route.document() if planned.route else None,
         )
-        reach(Failpoint.PAY_AFTER_CLAIM)
+        reach(Failpoint.STRAIGHT_AFTER_CLAIM)
         return claimed
 
 
@@ -80,10 +80,11 @@ def _ready(run: Runtime, tracking_number: str) -> _Ready | None:
     seen = order_offer_and_accounts(run, tracking_number)
     if seen is None:
         return None
-    sight, offer = seen
+    sight, told = seen
     order = sight.order
     if order.state is not OrderState.ADMITTED or order.is_overdue or order.rings or order.parked:
         return None
+    offer = offers.offer_of(told)
     price = offer.price(cart_of(order), order.request["order"].get("installmentIdentifier"))
     if not price.amount_minor:
         return None
@@ -101,9 +102,9 @@ def _planned(run: Runtime, ready: _Ready) -> Plan | None:
 
 def _later(run: Runtime, ready: _Ready, planned: Plan, turn: Later, *, ends: bool) -> bool:
     """Hold the offer and stand in the row of the PSP, where the order has its place already."""
-    reach(Failpoint.LOCK_BEFORE_STATEMENT)
+    reach(Failpoint.STRAIGHT_BEFORE_HOLD)
     held = holds.hold(run.engine, ready.order, single_use=ready.single_use, price=ready.price, due_in=STEP_PATIENCE)
-    reach(Failpoint.LOCK_AFTER_STATEMENT)
+    reach(Failpoint.STRAIGHT_AFTER_HOLD)
     if held is None:
         return lock_offer(run, ready.order.tracking_number)
     stand_in_row(run, held, planned.account.provider, turn)

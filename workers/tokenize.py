@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 def tokenize(run: Runtime, tracking_number: str) -> None:
     """End a captured order, storing its method first if it asked for that."""
-    reach(Failpoint.TOKENIZE_BEFORE_COMMIT)
+    reach(Failpoint.TOKENIZE_BEFORE_END)
     done = orders.ended_with_nothing_to_store(run.engine, tracking_number)
-    reach(Failpoint.TOKENIZE_AFTER_COMMIT)
+    reach(Failpoint.TOKENIZE_AFTER_END)
     if done is not None:
         _tell(done, stored=False)
         return

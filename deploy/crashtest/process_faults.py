@@ -14,7 +14,9 @@ from deploy.crashtest.hand import LOOK_EVERY_S, Blow, Hand
 from deploy.crashtest.psp_faults import HEALTHY_WEBHOOKS
 from shared.patience import CRASHES_TO_PARK
 
-WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
+WORKER: Final = "worker-"
+PAYMENT: Final = "worker-payment"
+"""How the names of all workers, and of those that pay, begin: one worker a queue, or several that serve all."""
 STOPPED_S: Final = 18.0
 """More than four leases of 4 s: another worker has the order by then."""
 POISON_S: Final = 30.0
@@ -22,7 +24,7 @@ POISON_S: Final = 30.0
 CLAIM_LOOK_EVERY_S: Final = 0.02
 """A claim lasts for one call to the PSP, 60 ms at least (psp_faults.DELAY_MS)."""
 HOLDERS_AT_MOST: Final = 3
-"""Of sixteen payment processes; the others must be able to take over."""
+"""Of sixteen payment processes, and half of fewer; the others must be able to take over."""
 
 
 async def api_worker_killed(hand: Hand) -> Blow:
@@ -46,14 +48,14 @@ async def api_killed(hand: Hand) -> Blow:
 async def worker_child_killed(hand: Hand) -> Blow:
     """A payment process that holds an order, if one does; its parent and its sisters live."""
     holders = _holders(hand)
-    children = holders or hand.target.family("worker-payment")[1:]
-    reached = hand.kill(hand.dice.sample(children, min(1, len(children))))
+    payers = holders or _payers(hand)
+    reached = hand.kill(hand.dice.sample(payers, min(1, len(payers))))
     return Blow(f"payment process {'with' if holders else 'without'} an order: {reached} killed", reached)
 
 
 async def worker_killed(hand: Hand) -> Blow:
     """The supervised process of one worker; its children are ended by its supervisor."""
-    name = hand.dice.choice(WORKERS)
+    name = hand.dice.choice(hand.target.names(WORKER))
     family = hand.target.family(name)
     if not family:
         return Blow(f"{name}: between two lives", 0)
@@ -64,7 +66,7 @@ async def worker_killed(hand: Hand) -> Blow:
 
 async def all_workers_killed(hand: Hand) -> Blow:
     """The whole engine room at once."""
-    families = {name: hand.target.family(name) for name in WORKERS}
+    families = {name: hand.target.family(name) for name in hand.target.names(WORKER)}
     reached = hand.kill(process for family in families.values() for process in family)
     for name, family in families.items():
         if family:
@@ -91,7 +93,7 @@ def _poison(hand: Hand) -> Blow:
         if claim is None:
             break
         fence = claim.fence
-        if hand.kill(one for one in hand.target.family("worker-payment")[1:] if one.pid == claim.holder):
+        if hand.kill(one for one in _payers(hand) if one.pid == claim.holder):
             number, kills = claim.tracking_number, kills + 1
     return Blow(f"poison order {number}: {kills} payment processes killed", kills)
 
@@ -113,13 +115,18 @@ def _claimed(hand: Hand, number: str | None, fence: int, ends_at: float) -> prob
 
 async def worker_stopped(hand: Hand) -> Blow:
     """Payment processes that hold orders sleep past their leases and wake up to news that is not theirs any more."""
-    held = _holders(hand)
-    children = held or hand.target.family("worker-payment")[1:]
-    sample = hand.dice.sample(children, min(HOLDERS_AT_MOST, len(children)))
+    held, payers = _holders(hand), _payers(hand)
+    sample = hand.dice.sample(held or payers, min(HOLDERS_AT_MOST, len(held or payers), max(1, len(payers) // 2)))
     reached = await hand.stop_for(sample, STOPPED_S)
     return Blow(f"{reached} payment processes ({len(held)} held orders) stopped for {STOPPED_S:g} s", reached)
 
 
+def _payers(hand: Hand) -> list[psutil.Process]:
+    """The processes that pay: the children of a pool of processes, else the worker itself, which has threads."""
+    families = (hand.target.family(name) for name in hand.target.names(PAYMENT))
+    return [process for family in families for process in family[1:] or family]
+
+
 def _holders(hand: Hand) -> list[psutil.Process]:
     holders = hand.before.holders if hand.before else ()
-    return [child for child in hand.target.family("worker-payment")[1:] if child.pid in holders]
+    return [payer for payer in _payers(hand) if payer.pid in holders]

@@ -66,6 +66,10 @@ class Target:
         numbers = self.document()["processes"].get(name, [])
         return int(numbers[0]) if numbers else None
 
+    def names(self, beginning: str) -> list[str]:
+        """The programs of the stack whose names begin so."""
+        return sorted(name for name in self.document()["processes"] if name.startswith(beginning))
+
     def family(self, name: str) -> list[psutil.Process]:
         """The supervised process of *name* first, then its children; empty between two lives."""
         number = self.main_of(name)

@@ -23,9 +23,8 @@ def workers(home: Home, wiring: Wiring, pools: Sequence[Worker] = product.ONE_PO
 
 
 def single_workers(home: Home, wiring: Wiring) -> list[Program]:
-    """Workers of one place each and no upkeep: what they cost is the orders' alone, and the same for each of them."""
-    ones = [replace(which, concurrency=1) for which in product.ONE_POOL if which.queue != UPKEEP]
-    return [_with_one_more_psp(product.worker(which, home, wiring)) for which in ones]
+    """One place for all steps, and no upkeep: what it costs is the orders' alone."""
+    return [_with_one_more_psp(product.worker(replace(product.ONE_POOL[0], concurrency=1), home, wiring))]
 
 
 def queues() -> list[str]:

@@ -29,10 +29,9 @@ once, as often as the list of faults asks for, and takes minutes."""
 ALONE: Final = "chaos"
 """Runs after all others, in a process of its own: a run below 20 orders a second is invalid, so nothing of the other
 tiers (a stack that stands by, servers, a browser) may take its machine."""
-COMPUTING: Final = frozenset({"model", "unit"})
-WAITING: Final = frozenset({"contract"})
-"""Tiers that compute run beside one that mostly waits for the silence of a PSP to end: on two cores neither is in the
-other's way, and a run is two minutes shorter."""
+LANES: Final = (("contract", "crash"), ("model", "unit", "integration"))
+"""Two pytests side by side: on two cores one computes while the other waits for the silence of a PSP, or for a lease of
+a process it killed, to end. What is left runs by itself afterwards: it measures promised times."""
 NO_TESTS: Final = 5
 """pytest's exit code when nothing was collected: a run that tested nothing has not passed."""
 
@@ -47,11 +46,11 @@ def main(tiers: list[str], pytest_arguments: list[str]) -> int:
         print(f"deploy/test: no tier named {', '.join(unknown)}; there are {', '.join(known)}")
         return 2
     asked = tiers or [tier for tier in known if tier not in BY_NAME_ALONE]
-    computing, waiting = ([tier for tier in asked if tier in some] for some in (COMPUTING, WAITING))
-    others = [tier for tier in asked if tier not in {"lint", ALONE, *computing, *waiting}]
+    lanes = [[tier for tier in lane if tier in asked] for lane in LANES]
+    others = [tier for tier in asked if tier not in {"lint", ALONE, *LANES[0], *LANES[1]}]
     failed = [
         *(_lint() if "lint" in asked else []),
-        *_side_by_side(waiting, computing, pytest_arguments),
+        *_side_by_side(*lanes, pytest_arguments),
         *_pytest(others, pytest_arguments),
         *_pytest([tier for tier in asked if tier == ALONE], pytest_arguments),
     ]
@@ -64,11 +63,11 @@ def _lint() -> list[str]:
     return [" ".join(check) for check in LINT if _run(BIN / check[0], *check[1:]) != 0]
 
 
-def _side_by_side(waiting: list[str], computing: list[str], arguments: list[str]) -> list[str]:
+def _side_by_side(first: list[str], second: list[str], arguments: list[str]) -> list[str]:
     """Both at once; what the second says is told once the first is over."""
     with TemporaryFile("w+") as said, ThreadPoolExecutor(1) as beside:
-        told = beside.submit(_pytest, computing, arguments, said)
-        failed = _pytest(waiting, arguments)
+        told = beside.submit(_pytest, second, arguments, said)
+        failed = _pytest(first, arguments)
         failed += told.result()
         said.seek(0)
         print(said.read(), end="", flush=True)

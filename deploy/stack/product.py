@@ -28,11 +28,13 @@ class Worker:
     pool: str
     concurrency: int
     also: tuple[str, ...] = ()
+    number: int | None = None
+    """Where there are several alike."""
 
     @property
     def name(self) -> str:
         """Its name in stack.json, in logs and on Celery's own wire."""
-        return "worker-" + self.queue
+        return f"worker-{self.queue}" + (f"-{self.number}" if self.number else "")
 
 
 WORKERS: Final = (
@@ -45,11 +47,15 @@ WORKERS: Final = (
 )
 """One worker a queue: each kind of work is scaled, and stopped, alone."""
 
+_ALL_STEPS: Final = ("offer-lock", "tokenization")
 ONE_POOL: Final = (
-    Worker("payment", "prefork", 16, also=("offer-lock", "tokenization")),
+    *(Worker("payment", "threads", 8, _ALL_STEPS, number) for number in (1, 2)),
+    Worker("payment-alone", "prefork", 1),
     Worker("upkeep", "threads", 4),
 )
-"""One pool for all steps: whoever takes an order takes it to its end, with one message where there were three."""
+"""One pool for all steps: whoever takes an order takes it to its end, with one message where there were three. Threads,
+a process a core: what a pool of processes hands through its pipes costs as much as the steps do. What may take a
+worker down is left to one that is a process (shared/messages.py)."""
 
 ANSWER_WITHIN_S: Final = 2.0
 """/readyz judges its database within that time, and says so (contract: 503 within 2 s)."""

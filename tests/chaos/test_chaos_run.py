@@ -1,7 +1,7 @@
 """All processes real, everything broken: a minute of load and faults, and not one promise broken.
 
-`c2a crashtest` as an operator runs it, on a stack of its own. A run below its floor of load or faults proves nothing,
-so it is as red as a broken promise (exit code 2 and 1).
+`c2a crashtest` as an operator runs it, on a stack of its own whose one pool takes orders the shortest way. A run below
+its floor of load or faults proves nothing, so it is as red as a broken promise (exit code 2 and 1).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ended]:
 
 def _run(records: Path) -> Ended:
     command = [str(Path(sys.executable).with_name("c2a")), "crashtest", "--json", "--minutes", "1", "--seed", str(SEED)]
-    with stacks.folder() as home, stacks.running(home):
+    with stacks.folder() as home, stacks.running(home, "--one-pool"):
         asked = ["--rate", str(RATE), "--stack", str(home / "stack.json"), "--out", str(records)]
         done = subprocess.run([*command, *asked], capture_output=True, text=True, check=False, timeout=WITHIN_S)
     return Ended(done.returncode, json.loads(done.stdout or "{}"), done.stderr)

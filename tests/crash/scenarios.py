@@ -217,6 +217,13 @@ def refunding(case: Case, point: Failpoint) -> int:
     return case.working(Step.RETURN_MONEY, number, point).ended()
 
 
+def ending(case: Case, point: Failpoint) -> int:
+    """The worker that ends an order with nothing to store dies."""
+    number = locked_by(case, fresh_card(GOOD_CARD))
+    case.step(Step.PAY, number)
+    return case.working(Step.TOKENIZE, number, point).ended()
+
+
 def storing(case: Case, point: Failpoint) -> int:
     """The worker that stores a method dies."""
     return case.working(Step.TOKENIZE, captured(case), point).ended()

@@ -38,8 +38,10 @@ BEFORE_IT_DIES: Final = 5
 REFUSED_WITHIN_S: Final = 2.0
 """The contract's; what one call may take beyond it, on a machine that is full, is as much again."""
 
-CLAIM_WAITS: Final = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'"
-"""A worker's claim that is written and not acknowledged; the statements of the API have no COMMIT of their own."""
+CLAIM_WAITS: Final = (
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%INSERT INTO payment_attempts%'"
+)
+"""A worker's claim that is written and not acknowledged."""
 
 
 @dataclass(slots=True)

@@ -96,7 +96,7 @@ def test_an_order_that_takes_five_workers_down_before_it_holds_its_offer_is_canc
     room: EngineRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = room.admitted()
-    monkeypatch.setattr("workers.lock_offer.offers.get", dies)
+    monkeypatch.setattr("workers.lock_offer.offers.offer_of", dies)
     takes_five_more_down(room, number, lock_offer)
     assert not room.order(number).parked
     with capture_logs() as logs:

@@ -122,7 +122,7 @@ def _figures(at_once: dict[str, list[Drained]], over_http: dict[str, list[Draine
     )
     slow, slow_naive = drained.rates(over_http["ours"]), drained.rates(over_http["naive"])
     details = {name: drained.details(several) for name, several in over_http.items()}
-    places = next(which.concurrency for which in product.WORKERS if which.queue == "payment")
+    places = sum(which.concurrency for which in product.ONE_POOL if which.queue == "payment")
     note = f"sandbox over HTTP, {PSP_MS} ms a call; {places} places allow {1_000 * places / PSP_MS:.0f} a second"
     outcome.add("drain over HTTP / naive chain", "orders/s", slow, slow_naive, details=details, note=note)
     return outcome
