@@ -2,7 +2,7 @@
 
 Counted, not timed. One process and one place for each kind of work, all of them warm, so that no connection is opened
 and nothing is prepared while we count; a key is believed for as long as that lasts, and no upkeep runs beside. The
-naive way is counted by the same counters.
+naive way is counted by the same counters. Beside them, what an order keeps (kept.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from deploy.measure import database, gate, processes, wire
 from deploy.measure.at_once import PROVIDER
 from deploy.measure.crowd import Crowd
 from deploy.measure.database import Connection
+from deploy.measure.parts import kept
 from deploy.measure.parts.admission import prepare_rivals
 from deploy.measure.parts.outcome import Outcome
 from deploy.measure.plan import Plan
@@ -126,7 +127,9 @@ def measure(stand: Stand, plan: Plan) -> Outcome:
         database.empty_orders(conn)
         ours = _priced(_ours, stand, conn, broker, plan.priced)
         theirs = _priced(_naive, stand, conn, broker, plan.priced)
-    return _figures(ours, theirs)
+    outcome = _figures(ours, theirs)
+    kept.measure(stand, plan, outcome)
+    return outcome
 
 
 _Setting = Callable[[Stand, ExitStack, Connection, redis.Redis], _Scene]
