@@ -11,11 +11,13 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
@@ -24,6 +26,8 @@ from shared.config import Settings
 from shared.store.engine import create_engine
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 MIGRATION_LOCK: Final = 0xC2A
 """Any number nobody else takes: one migration at a time in a database."""
@@ -47,12 +51,29 @@ def config(conn: Connection) -> Config:
 
 
 def upgrade(engine: Engine) -> None:
-    """Upgrade the database of *engine* to head; does nothing if it is there. Raises what `gently` raises."""
-    gently(engine, lambda conn: command.upgrade(config(conn), "head"))
+    """Upgrade the database of *engine* to head; does nothing if it is there. Raises what `gently` raises.
+
+    A revision a transaction: so the next one may take its time under a lock that hurts nobody (proving a constraint)
+    without the short but exclusive one of the last. What was cut short goes on where it stopped.
+    """
+    while gently(engine, _next_revision):
+        pass
 
 
-def gently(engine: Engine, change: Callable[[Connection], object], *, tries: int = TRIES) -> None:
-    """Make *change* to the schema, in one transaction, while orders flow.
+def _next_revision(conn: Connection) -> bool:
+    """Upgrade by one revision; False if there is none to come."""
+    to_run = config(conn)
+    if (
+        MigrationContext.configure(conn).get_current_revision()
+        == ScriptDirectory.from_config(to_run).get_current_head()
+    ):
+        return False
+    command.upgrade(to_run, "+1")
+    return True
+
+
+def gently(engine: Engine, change: Callable[[Connection], T], *, tries: int = TRIES) -> T:
+    """Make *change* to the schema, in one transaction, while orders flow; what *change* returned.
 
     Raises OperationalError (one of IN_THE_WAY) if somebody was in its way at every try; nothing was changed then.
     """
@@ -62,14 +83,13 @@ def gently(engine: Engine, change: Callable[[Connection], object], *, tries: int
                 conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
                 conn.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
                 conn.execute(text("SET LOCAL statement_timeout = 0"))
-                change(conn)
+                return change(conn)
         except OperationalError as error:
             if not isinstance(error.orig, IN_THE_WAY) or not tries_left:
                 raise
             log.info("migration.waits", tries_left=tries_left)
             time.sleep(random.uniform(*PAUSE_S))  # noqa: S311 - no secret
-        else:
-            return
+    raise AssertionError("the last try returns or raises")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
 The tenant stands in every key, so that no unique key tells one tenant about another. `orders` is the status
 table: a poll is one primary-key read, and so is a message, which carries the tracking number alone.
-`idempotency_keys` and `offer_holds` stand apart and are never partitioned by time, because only so can the
-database promise one order a key and one hold a single-use offer; the primary key of `orders` begins with the
-tracking number, whose first part is time, so that months can be cut off it.
+`orders` and `order_events` are partitioned by the time inside the tracking number, a partition a month, so that old
+months are dropped and never deleted row by row (migration 0010). `idempotency_keys` and
+`offer_holds` stand apart and are never partitioned by time, because only so can the database promise one order a key
+and one hold a single-use offer. `payment_attempts` stays whole as well: one attempt a PSP's key and one owner a charge
+are promises about money of all times, and a unique key of a partitioned table must hold what it is partitioned by, so
+that it would hold within a month only. Its rows go one by one, after the partition of their order went.
 No column may hold a card number or a CVC, sealed or not: sealed cards live in the vault alone.
 """
 
@@ -140,6 +143,8 @@ offers: Final = Table(
 )
 """Immutable. A line is "item" for a bundle and "parent>item" for an add-on."""
 
+_BY_MONTH: Final = "RANGE (tracking_number)"
+
 _STATES = ", ".join(f"'{state}'" for state in OrderState)
 
 orders: Final = Table(
@@ -199,6 +204,7 @@ orders: Final = Table(
         "correlation_id",
         postgresql_where=text("correlation_id IS NOT NULL"),
     ),
+    postgresql_partition_by=_BY_MONTH,
 )
 
 order_events: Final = Table(
@@ -220,6 +226,7 @@ order_events: Final = Table(
         postgresql_using="brin",
         postgresql_with={"autosummarize": "on", "pages_per_range": "32"},
     ),
+    postgresql_partition_by=_BY_MONTH,
 )
 """One row a move, written by the statement that moves."""
 

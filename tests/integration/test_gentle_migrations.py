@@ -34,7 +34,8 @@ def add_column(conn: Connection) -> None:
 
 
 def has_column(engine: Engine) -> bool:
-    query = "SELECT 1 FROM information_schema.columns WHERE column_name = 'of_the_next_version'"
+    query = """
+        SELECT 1 FROM information_schema.columns WHERE table_name = 'orders' AND column_name = 'of_the_next_version'"""
     with statements(engine) as conn:
         return conn.execute(text(query)).one_or_none() is not None
 
