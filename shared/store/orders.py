@@ -38,6 +38,7 @@ from sqlalchemy import (
 from shared.domain.states import NEEDS_NO_CARD, TERMINAL, OrderEvent, OrderState, next_state
 from shared.patience import CRASHES_TO_PARK
 from shared.store.direct import At, Direct
+from shared.store.month_bounds import numbered
 from shared.store.tables import offer_holds, order_events, orders
 
 
@@ -129,7 +130,7 @@ COLUMNS: Final = [
 """What is read of an order, in the order of its fields."""
 _STATE_AT: Final = [field.name for field in fields(Order)].index("state")
 
-NUMBERED: Final = orders.c.tracking_number == bindparam("number")
+NUMBERED: Final = numbered("number")
 """The order of one `number`."""
 OF_TENANT: Final = NUMBERED & (orders.c.tenant_id == bindparam("tenant"))
 """The order of one `number`, if it is that `tenant`'s."""

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, Float, bindparam, case, func, select
 
 from shared.domain.states import CODE_OF, TERMINAL, CheckoutCode, OrderState
 from shared.store.direct import Direct
+from shared.store.month_bounds import numbered
 from shared.store.tables import orders
 
 
@@ -42,7 +43,7 @@ _PLACE_IN_S: Final = case(
 
 _READ: Final = Direct(
     select(orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect, _PLACE_IN_S).where(
-        orders.c.tracking_number == bindparam("tracking_number"), orders.c.tenant_id == bindparam("tenant_id")
+        numbered("tracking_number"), orders.c.tenant_id == bindparam("tenant_id")
     )
 )
 
