@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import bootsteps
 
-from workers import examiner, rescuer
+from workers import examiner, keeper, rescuer
 from workers.loop import Loop
 
 
@@ -26,6 +26,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._loops = [
             Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number)),
             Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run())),
+            Loop("keeper", keeper.PERIOD_S, lambda _: keeper.keep(run())),
         ]
         for loop in self._loops:
             loop.start()

@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from shared.config import Settings
+from shared.store import months
 from shared.store.engine import create_engine
 
 log = structlog.get_logger(__name__)
@@ -54,10 +55,12 @@ def upgrade(engine: Engine) -> None:
     """Upgrade the database of *engine* to head; does nothing if it is there. Raises what `gently` raises.
 
     A revision a transaction: so the next one may take its time under a lock that hurts nobody (proving a constraint)
-    without the short but exclusive one of the last. What was cut short goes on where it stopped.
+    without the short but exclusive one of the last. What was cut short goes on where it stopped. Then the months to
+    come get their partitions: an installation that slept for long does not wait for its upkeep.
     """
     while gently(engine, _next_revision):
         pass
+    months.make(engine)
 
 
 def _next_revision(conn: Connection) -> bool:

@@ -3,7 +3,7 @@
 The tenant stands in every key, so that no unique key tells one tenant about another. `orders` is the status
 table: a poll is one primary-key read, and so is a message, which carries the tracking number alone.
 `orders` and `order_events` are partitioned by the time inside the tracking number, a partition a month, so that old
-months are dropped and never deleted row by row (migration 0010). `idempotency_keys` and
+months are dropped and never deleted row by row (shared/store/months.py). `idempotency_keys` and
 `offer_holds` stand apart and are never partitioned by time, because only so can the database promise one order a key
 and one hold a single-use offer. `payment_attempts` stays whole as well: one attempt a PSP's key and one owner a charge
 are promises about money of all times, and a unique key of a partitioned table must hold what it is partitioned by, so
