@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SHORTEST_MONTH_DAYS: Final = 28
 
 
 class Mode(StrEnum):
@@ -93,7 +96,22 @@ class Settings(BaseSettings):
     """A fresh order whose message has not been worked on for this long is rung for again."""
     rescue_period_s: float = 1.0
     """How often the rescuer looks for overdue rows: one read of a partial index where there are none."""
+    keys_kept_days: int = Field(default=31, ge=31)
+    """How long an idempotency key is kept, and longer while its order is live; callers were promised 31 days."""
+    orders_kept_months: int = Field(default=18, ge=0, le=1_200)
+    """How long after the end of its month an order is kept; 0: for ever. A direct debit may be taken back for 13
+    months, and whoever disputes it comes later still. A month goes as a whole, unless something in it is not at its
+    end."""
+    psp_events_kept_days: int = Field(default=90, ge=0)
+    """How long an event of a PSP is known after it had its effect; 0: for ever. PSPs repeat one for some days; Adyen's
+    may be sent again by hand for longer. One that comes again after that meets an order that is at its end."""
     failpoints: str = ""
     """Where this process is to die (shared/failpoints.py): for tests, refused in production."""
     key_cache_s: float = Field(default=2.0, ge=0, le=3_600)
     """How long a process may believe what it read of an API key or a tenant. Revoking a key does not wait for it."""
+
+    @model_validator(mode="after")
+    def _an_order_outlives_its_key(self) -> Settings:
+        if self.orders_kept_months and self.keys_kept_days >= _SHORTEST_MONTH_DAYS * self.orders_kept_months:
+            raise ValueError("orders_kept_months: an order is to outlive its key (keys_kept_days)")
+        return self

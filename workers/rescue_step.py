@@ -7,6 +7,7 @@ from typing import Any
 from celery import bootsteps
 
 from workers import examiner, keeper, rescuer
+from workers.keeper import Keeper
 from workers.loop import Loop
 
 
@@ -23,10 +24,11 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if "upkeep" not in worker.app.amqp.queues.consume_from:
             return
         run = worker.app.c2a_runtime
+        keeping = Keeper(run().settings)
         self._loops = [
             Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number)),
             Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run())),
-            Loop("keeper", keeper.PERIOD_S, lambda _: keeper.keep(run())),
+            Loop("keeper", keeper.PERIOD_S, lambda number: keeping.look(run(), number)),
         ]
         for loop in self._loops:
             loop.start()

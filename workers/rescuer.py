@@ -39,7 +39,7 @@ def look(run: Runtime, number: int) -> None:
         release(run)
     if number % HOUSEKEEPING_EVERY == 0:
         with statements(run.engine) as conn:
-            housekeeping.forget_old_keys(conn)
+            housekeeping.forget_old_keys(conn, days=run.settings.keys_kept_days)
         spent_cards.forget(run)
 
 

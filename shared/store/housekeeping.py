@@ -9,11 +9,10 @@ from sqlalchemy import ARRAY, Connection, Text, bindparam, text
 
 from shared.domain.states import NEEDS_NO_CARD
 
-KEY_LIFE_DAYS: Final = 31
-"""How long an idempotency key is kept (contract section 2)."""
 BATCH: Final = 500
 """Rows a call, so that it never holds a lock for long; it is called every minute."""
 
+# A live order is due, and the index of those that are is small: no partition is read for it.
 _OLD_KEYS: Final = text("""
     DELETE FROM idempotency_keys WHERE (tenant_id, key) IN (
         SELECT tenant_id, key FROM idempotency_keys AS old
@@ -21,7 +20,7 @@ _OLD_KEYS: Final = text("""
           AND NOT EXISTS (
               SELECT FROM orders
               WHERE orders.tracking_number = old.tracking_number AND orders.tenant_id = old.tenant_id
-                AND orders.finished_at IS NULL)
+                AND orders.due_at IS NOT NULL)
         LIMIT :batch)
 """)
 
@@ -40,6 +39,6 @@ def needing_no_card(conn: Connection, tracking_numbers: Sequence[str]) -> set[st
     return set(conn.execute(_SPENT, values).scalars())
 
 
-def forget_old_keys(conn: Connection) -> None:
-    """Let go of keys past their life, but never of a live order's: a repeat must still find it."""
-    conn.execute(_OLD_KEYS, {"days": KEY_LIFE_DAYS, "batch": BATCH})
+def forget_old_keys(conn: Connection, *, days: int) -> None:
+    """Let go of keys older than *days*, but never of a live order's: a repeat must still find it."""
+    conn.execute(_OLD_KEYS, {"days": days, "batch": BATCH})

@@ -208,6 +208,12 @@ def test_months_follow_each_other_without_a_gap_and_begin_with_their_first_milli
         first = following
 
 
+def test_a_moment_before_all_numbers_has_the_first_of_them(engine: Engine) -> None:
+    with statements(engine) as conn:
+        first = conn.execute(select(func.c2a_first_number(datetime(1899, 1, 1, tzinfo=UTC)))).scalar_one()
+    assert first == "trk_" + "0" * 26
+
+
 @pytest.mark.parametrize("moment", ["1970-01-01", "2026-11-30 23:59:59.999", "2024-02-29 12:34:56.789", "9999-12-31"])
 def test_the_database_and_the_front_door_give_a_moment_the_same_first_number(engine: Engine, moment: str) -> None:
     at = datetime.fromisoformat(moment).replace(tzinfo=UTC)

@@ -117,6 +117,6 @@ def test_keys_past_their_life_are_forgotten_but_never_those_of_a_live_order(engi
                     created_at=text(f"now() - interval '{days} days'"),
                 )
             )
-        housekeeping.forget_old_keys(conn)
+        housekeeping.forget_old_keys(conn, days=31)
         left = set(conn.execute(idempotency_keys.select().with_only_columns(idempotency_keys.c.key)).scalars())
     assert left == {"confirming-32", "done-30"}

@@ -31,7 +31,7 @@ def reference(room: EngineRoom) -> str:
     assert room.state(done) is OrderState.DONE
     room.sql("UPDATE idempotency_keys SET created_at = now() - interval '32 days' WHERE key = :k", k=reference)
     with statements(room.run.engine) as conn:
-        housekeeping.forget_old_keys(conn)
+        housekeeping.forget_old_keys(conn, days=31)
     return reference
 
 

@@ -332,7 +332,7 @@ def test_the_rescuer_finds_the_overdue_orders_of_a_canary_tenant(settings: Setti
             .values(due_at=func.now() - literal(1).op("*")(text("interval '1 minute'")))
         )
         late = overdue.put_off(conn, OrderState.PAYING, limit=100, late_s=0)
-        housekeeping.forget_old_keys(conn)
+        housekeeping.forget_old_keys(conn, days=31)
         conn.rollback()
     engine.dispose()
 

@@ -24,12 +24,14 @@ CREATE FUNCTION c2a_first_number(moment timestamptz) RETURNS text LANGUAGE sql I
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'trk_' || string_agg(
         substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ',
-               ((floor(extract(epoch FROM moment) * 1000)::bigint >> place) & 31)::int + 1, 1), '' ORDER BY place DESC)
+               ((greatest(0, floor(extract(epoch FROM moment) * 1000))::bigint >> place) & 31)::int + 1, 1), ''
+        ORDER BY place DESC)
         || repeat('0', 16)
     FROM generate_series(0, 45, 5) AS place
 $$
 """
-"""The least tracking number of a moment: a ULID is 48 bits of milliseconds and 80 random ones, five to a letter."""
+"""The least tracking number of a moment: a ULID is 48 bits of milliseconds and 80 random ones, five to a letter. Of a
+moment before 1970, which has none, the least of all."""
 
 BOUND = """
 DO $$

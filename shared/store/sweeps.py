@@ -1,0 +1,73 @@
+"""Deletes what is past keeping of the tables that are not partitioned, a slice of a table at a time.
+
+Each look reads the next few hundred pages of a table, wherever it stopped, and deletes what there is too old. So no
+index has to be kept for it, which every order would pay for; a look costs the same however large the table and
+however much of it is old; and all of it is seen again and again. What is too old may lie there for as long as one way
+through the table takes: some hours for each gigabyte.
+
+An attempt whose order is there is never deleted: the order's partition decides (months.py). One that holds money
+without a right to it, or may, stays whatever became of its order.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Engine, TextClause, text
+
+from shared.store.engine import statements
+
+PAGES: Final = 256
+"""Read a look: 2 MB, some five thousand rows, a few milliseconds; 3 GB a day at one look a minute."""
+
+_ORDER_IS_GONE: Final = """
+    old.tracking_number < c2a_first_number(now() - make_interval(months => :kept))
+    AND NOT EXISTS (SELECT FROM orders WHERE orders.tracking_number = old.tracking_number
+                    AND orders.tenant_id = old.tenant_id)
+"""
+
+
+def _deleting(table: str, what: str) -> TextClause:
+    return text(f"""
+        DELETE FROM {table} AS old
+        WHERE old.ctid >= CAST(:begins AS tid) AND old.ctid < CAST(:ends AS tid) AND {what}
+    """)  # noqa: S608 - our own text; every value is bound
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One table, what of it is past keeping, and where the next look goes on; *statement* asks for :kept."""
+
+    table: str
+    statement: TextClause
+    _page: int | None = field(default=None, init=False)
+
+    def look(self, engine: Engine, kept: int, *, pages: int = PAGES) -> int:
+        """Delete what of the next *pages* pages was *kept* long enough; how many rows. Begins anywhere, so that a
+        process that is often started anew does not see the same pages only."""
+        with statements(engine) as conn:
+            size = int(conn.execute(_SIZE, {"table": self.table}).scalar_one())
+            if self._page is None:
+                self._page = secrets.randbelow(size + 1)
+            begins = self._page if self._page < size else 0
+            self._page = begins + pages
+            values = {"begins": f"({begins},0)", "ends": f"({self._page},0)", "kept": kept}
+            return conn.execute(self.statement, values).rowcount
+
+
+_SIZE: Final = text("""
+    SELECT pg_relation_size(CAST(:table AS regclass)) / current_setting('block_size')::bigint
+""")
+
+
+def of_psp_events() -> Sweep:
+    """Events that had their effect; kept: days since then. A parked one waits for its charge, however old it is."""
+    return Sweep("psp_events", _deleting("psp_events", "old.settled_at < now() - make_interval(days => :kept)"))
+
+
+def of_attempts() -> Sweep:
+    """Attempts of orders that are gone, once their money is where it stays; kept: months, as their orders were."""
+    settled = "old.outcome IN ('captured', 'declined', 'absent', 'returned')"
+    return Sweep("payment_attempts", _deleting("payment_attempts", f"{settled} AND {_ORDER_IS_GONE}"))

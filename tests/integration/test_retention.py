@@ -1,0 +1,245 @@
+"""Old months go as a whole, with all that was of their orders, and never while something in them is not at its end."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import Engine, insert, text, update
+from structlog.testing import capture_logs
+
+from shared.config import Settings
+from shared.domain.states import OrderState
+from shared.ids import first_number_at
+from shared.store import attempts, months, sweeps
+from shared.store.engine import create_engine, statements
+from shared.store.orders import Order
+from shared.store.row_security import Role
+from shared.store.tables import order_events, orders, payment_attempts, psp_events
+from tests.support.attempt_rows import first_attempt, write_ahead
+from tests.support.order_rows import an_order
+from workers.keeper import Keeper
+from workers.runtime import build
+
+KEPT: Final = 18
+OLD: Final = datetime(2021, 3, 9, 12, tzinfo=UTC)
+OLD_MONTH: Final = "orders_2021_03"
+DONE_THEN: Final = {"state": "done", "due_at": None, "amount_minor": 1499, "currency": "EUR"}
+
+
+@pytest.fixture
+def room(settings: Settings) -> Iterator[Engine]:
+    """The engine room's own way to the database: it owns nothing there."""
+    made = create_engine(settings, role=Role.ENGINE_ROOM)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _months(engine: Engine) -> None:
+    """An installation that is some years old."""
+    with statements(engine) as conn:
+        conn.execute(text("TRUNCATE orders, order_events, payment_attempts, psp_events, idempotency_keys"))
+        names = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(orders|order_events)_(before|2021)'"
+        for name in conn.execute(text(names)).scalars().all():
+            conn.execute(text(f"DROP TABLE {name}"))
+        for month in ("2021-02-01", "2021-03-01"):
+            conn.execute(text("SELECT c2a_add_month(:month, 0)"), {"month": datetime.fromisoformat(month).date()})
+    months.make(engine)
+
+
+def ended(engine: Engine, moment: datetime = OLD, *, outcome: str = "captured") -> Order:
+    """An order that was done at *moment*, with its event and its attempt."""
+    number = first_number_at(moment)
+    order = an_order(engine, OrderState.DONE, tracking_number=number, admitted_at=moment, finished_at=moment)
+    with engine.begin() as conn:
+        values = {"tenant_id": order.tenant_id, "tracking_number": number, "version": 1, "at": moment}
+        conn.execute(insert(order_events).values(**values, event="admitted", state="admitted", actor="api"))
+        write_ahead(conn, replace(first_attempt(order), psp_key=str(uuid.uuid4())))
+        mine = payment_attempts.c.tracking_number == number
+        conn.execute(update(payment_attempts).where(mine).values(outcome=outcome, settled_at=moment))
+    return order
+
+
+def names(engine: Engine) -> set[str]:
+    """The tables there are of 2021."""
+    with statements(engine) as conn:
+        return set(conn.execute(text("SELECT relname FROM pg_class WHERE relname ~ '_2021_\\d\\d$'")).scalars())
+
+
+def left(engine: Engine, table: str = "payment_attempts") -> int:
+    with statements(engine) as conn:
+        return int(conn.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+def test_a_month_that_ended_long_ago_goes_as_a_whole_and_its_attempts_after_it(engine: Engine, room: Engine) -> None:
+    young = ended(engine, datetime.now(UTC))
+    ended(engine)
+    sweep = sweeps.of_attempts()
+    assert sweep.look(room, KEPT) == 0, "its order is there"
+    with capture_logs() as told:
+        assert months.drop_old(room, months=KEPT) == ["orders_2021_02", OLD_MONTH]
+    assert [line["event"] for line in told] == ["months.dropped"] * 2
+    assert names(engine) == set()
+    assert sum(sweep.look(room, KEPT) for _ in range(2)) == 1
+    assert left(engine) == left(engine, "orders") == left(engine, "order_events") == 1
+    with statements(engine) as conn:
+        assert [one.tracking_number for one in attempts.of_order(conn, young.tenant_id, young.tracking_number)]
+    assert months.drop_old(room, months=KEPT) == []
+
+
+def not_finished(engine: Engine, order: Order) -> str:
+    with engine.begin() as conn:
+        live = {"state": "confirming", "finished_at": None, "due_at": OLD}
+        conn.execute(update(orders).where(orders.c.tracking_number == order.tracking_number).values(**live))
+    return "an order is not finished"
+
+
+def money_out(engine: Engine, order: Order, outcome: str = "returning") -> str:
+    with engine.begin() as conn:
+        mine = payment_attempts.c.tracking_number == order.tracking_number
+        conn.execute(update(payment_attempts).where(mine).values(outcome=outcome))
+    return "money of an order is out"
+
+
+def verdict_out(engine: Engine, order: Order) -> str:
+    return money_out(engine, order, "pending")
+
+
+def moved_since(engine: Engine, order: Order) -> str:
+    """Its number says 2021, but that was the clock of whoever admitted it: it is of today."""
+    with engine.begin() as conn:
+        mine = order_events.c.tracking_number == order.tracking_number
+        conn.execute(update(order_events).where(mine).values(at=datetime.now(UTC) - timedelta(days=1)))
+    return "an order moved since"
+
+
+@pytest.mark.parametrize("how", [not_finished, money_out, verdict_out, moved_since])
+def test_a_month_is_kept_back_for_the_sake_of_one_order_and_the_log_says_whose(
+    engine: Engine, room: Engine, how: Any
+) -> None:
+    ended(engine, OLD + timedelta(days=1))
+    order = ended(engine)
+    why = how(engine, order)
+    with capture_logs() as told:
+        assert months.drop_old(room, months=KEPT) == ["orders_2021_02"]
+    [kept] = [line for line in told if line["event"] == "months.kept_back"]
+    assert (kept["log_level"], kept["partition"], kept["why"]) == ("warning", OLD_MONTH, why)
+    assert kept["tracking_number"] == order.tracking_number
+    assert names(engine) == {OLD_MONTH, OLD_MONTH.replace("orders", "order_events")}
+    assert (left(engine, "orders"), left(engine, "order_events")) == (2, 2)
+    sweep = sweeps.of_attempts()
+    assert [sweep.look(room, KEPT) for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize("partition", ["orders_default", "orders_2021_04", "orders", "payment_attempts", "this_month"])
+def test_nothing_but_an_old_month_can_be_dropped(engine: Engine, room: Engine, partition: str) -> None:
+    order = ended(engine, datetime.now(UTC))
+    name = f"orders_{datetime.now(UTC):%Y_%m}" if partition == "this_month" else partition
+    for kept_months in (1, 0, -100):
+        with statements(room) as conn:
+            row = conn.execute(text("SELECT * FROM c2a_drop_month(:n, :m)"), {"n": name, "m": kept_months}).one()
+        assert tuple(row) == ("it is not so old", name)
+    assert left(engine, "orders") == 1
+    assert months.drop_old(room, months=1200) == []
+    assert order
+
+
+def test_a_backup_that_reads_is_waited_for_half_a_second_and_nothing_is_dropped(
+    settings: Settings, engine: Engine, room: Engine
+) -> None:
+    ended(engine)
+    with psycopg.connect(settings.database_url.get_secret_value()) as reader:
+        reader.execute("SELECT FROM orders LIMIT 1")
+        with capture_logs() as told:
+            assert months.drop_old(room, months=KEPT) == []
+        reader.rollback()
+    assert {line["event"] for line in told} == {"months.wait"}
+    assert months.drop_old(room, months=KEPT) == ["orders_2021_02", OLD_MONTH]
+
+
+@pytest.mark.parametrize("outcome", ["open", "challenged", "pending", "returning"])
+def test_an_attempt_whose_money_is_out_stays_though_its_order_is_gone(
+    engine: Engine, room: Engine, outcome: str
+) -> None:
+    ended(engine)
+    months.drop_old(room, months=KEPT)
+    with engine.begin() as conn:
+        conn.execute(update(payment_attempts).values(outcome=outcome))
+    sweep = sweeps.of_attempts()
+    assert [sweep.look(room, KEPT) for _ in range(2)] == [0, 0]
+    assert left(engine) == 1
+
+
+def test_an_event_of_a_psp_goes_when_its_effect_is_old_and_stays_while_it_is_parked(
+    engine: Engine, room: Engine
+) -> None:
+    now = datetime.now(UTC)
+    ages = {"old": now - timedelta(days=91), "young": now - timedelta(days=89), "parked": None}
+    with engine.begin() as conn:
+        for event_id, settled_at in ages.items():
+            values = {"tenant_id": uuid.uuid4(), "provider": "sandbox", "event_id": event_id, "kind": "captured"}
+            conn.execute(insert(psp_events).values(**values, received_at=OLD, settled_at=settled_at))
+    sweep = sweeps.of_psp_events()
+    assert sum(sweep.look(room, 90) for _ in range(2)) == 1
+    with statements(engine) as conn:
+        assert set(conn.execute(psp_events.select()).scalars()) != set()
+    assert left(engine, "psp_events") == 2
+
+
+@pytest.mark.parametrize("sweep", [sweeps.of_attempts(), sweeps.of_psp_events()])
+def test_a_look_reads_its_pages_and_no_others_and_goes_all_the_way_round(
+    engine: Engine, room: Engine, sweep: sweeps.Sweep
+) -> None:
+    asked = {"begins": "(0,0)", "ends": "(2,0)", "kept": 1}
+    with statements(room) as conn:
+        plan = "\n".join(conn.execute(text(f"EXPLAIN {sweep.statement.text}"), asked).scalars())
+    assert f"Tid Range Scan on {sweep.table} old" in plan
+
+
+def test_in_slices_of_a_page_every_row_is_met(engine: Engine, room: Engine) -> None:
+    with engine.begin() as conn:
+        conn.execute(
+            text("""
+                INSERT INTO psp_events (tenant_id, provider, event_id, kind, settled_at)
+                SELECT gen_random_uuid(), 'sandbox', n, 'captured', now() - interval '1 year'
+                FROM generate_series(1, 1000) AS n""")
+        )
+    sweep = sweeps.of_psp_events()
+    seen = [sweep.look(room, 90, pages=2) for _ in range(12)]
+    assert sum(seen) == 1000
+    assert max(seen) < 400
+
+
+def test_the_keeper_does_all_of_it_and_nothing_where_all_is_kept_for_ever(settings: Settings, engine: Engine) -> None:
+    ended(engine)
+    for_ever = settings.model_copy(update={"orders_kept_months": 0, "psp_events_kept_days": 0})
+    run = build(settings)
+    Keeper(for_ever).look(run, 0)
+    assert OLD_MONTH in names(engine)
+    keeper = Keeper(settings)
+    keeper.look(run, 1)
+    assert OLD_MONTH in names(engine), "once an hour is often enough"
+    for number in (0, 1):
+        keeper.look(run, number)
+    run.doorbell.close()
+    run.engine.dispose()
+    assert names(engine) == set()
+    assert left(engine) == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"C2A_ORDERS_KEPT_MONTHS": "1"}, {"C2A_KEYS_KEPT_DAYS": "30"}, {"C2A_PSP_EVENTS_KEPT_DAYS": "-1"}],
+)
+def test_no_setting_lets_an_order_go_before_its_key(monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]) -> None:
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        Settings()
