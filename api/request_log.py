@@ -14,6 +14,8 @@ import structlog
 from flask import Flask, Response, g, request
 from ulid import ULID
 
+from shared.observe.metrics import request_took
+
 log = structlog.get_logger(__name__)
 
 _ACCEPTED: Final = re.compile(r"[\x20-\x7e]{1,128}")
@@ -37,11 +39,13 @@ def _end(response: Response) -> Response:
     response.headers["x-request-id"] = g.request_id
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
+    took_s = time.monotonic() - g.began
+    request_took(request.method, request.url_rule.rule if request.url_rule else None, response.status_code, took_s)
     log.info(
         "request",
         method=request.method if request.url_rule else None,  # Of an unknown route it is whatever was sent.
         route=request.url_rule.rule if request.url_rule else None,
         status=response.status_code,
-        ms=round((time.monotonic() - g.began) * 1000, 1),
+        ms=round(took_s * 1000, 1),
     )
     return response

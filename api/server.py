@@ -15,11 +15,13 @@ from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
+from api.metrics_door import MetricsDoor
 from api.parts import Parts
 from api.patience import PatientBodies
 from api.server_worker import Worker
 from shared import failpoints, start, vault
 from shared.config import Settings
+from shared.observe import counts
 from shared.store.engine import create_engine
 from shared.store.row_security import Role
 
@@ -52,8 +54,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
 
     def __init__(self, settings: Settings, *, host: str, port: int, workers: int) -> None:
         self._settings = settings
-        self._own = {"bind": f"{host}:{port}", "workers": workers, "logger_class": JsonLogger}
+        self._own = {"bind": _addresses(settings, host, port), "workers": workers, "logger_class": JsonLogger}
         failpoints.arm(settings.failpoints, settings.mode)
+        counts.share(settings)
         self._keyring = start.guarded(settings)  # Before the fork: a ring made for development is one for all.
         super().__init__()
 
@@ -62,7 +65,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         for name, value in {**OPTIONS, **self._own}.items():
             self.cfg.set(name, value)
 
-    def load(self) -> PatientBodies:
+    def load(self) -> PatientBodies | MetricsDoor:
         """The application of one process, built after the fork so that no two share a connection."""
         logging.getLogger("gunicorn.error").setLevel(logging.INFO)
         settings = self._settings
@@ -73,4 +76,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
             keyring=self._keyring,
             clock=lambda: datetime.now(UTC),
         )
-        return PatientBodies(create_app(parts))
+        served = PatientBodies(create_app(parts))
+        return MetricsDoor(served, settings.metrics_port) if settings.metrics_port is not None else served
+
+
+def _addresses(settings: Settings, host: str, port: int) -> list[str]:
+    """Where it listens. Raises ValueError where the metrics would stand at the public port."""
+    if settings.metrics_port is None:
+        return [f"{host}:{port}"]
+    if settings.metrics_port == port:
+        raise ValueError("C2A_METRICS_PORT is the API's own port; choose another")
+    return [f"{host}:{port}", f"{settings.metrics_host}:{settings.metrics_port}"]

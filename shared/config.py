@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     psp_events_kept_days: int = Field(default=90, ge=0)
     """How long an event of a PSP is known after it had its effect; 0: for ever. PSPs repeat one for some days; Adyen's
     may be sent again by hand for longer. One that comes again after that meets an order that is at its end."""
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Where this program tells its metrics, at /metrics and without a key; none: nowhere, and it counts for itself."""
+    metrics_host: str = "127.0.0.1"
+    """The address of that port: one that only what scrapes can reach."""
+    metrics_dir: Path | None = None
+    """Where its processes count together, a folder of this program alone; none: one that goes with it."""
     failpoints: str = ""
     """Where this process is to die (shared/failpoints.py): for tests, refused in production."""
     key_cache_s: float = Field(default=2.0, ge=0, le=3_600)

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from shared import broker
 from shared.messages import Lane, Message, Step, message
+from shared.observe.metrics import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,7 @@ class Doorbell:
         except AWAY as error:
             self._hang_up()
             log.warning("doorbell.broker_away", first=why, error=type(error).__name__, dropped=len(batch))
+            metrics().rings["dropped",].inc(len(batch))
             self._closing.wait(PAUSE_S)
 
     def _deliver(self, batch: list[Message]) -> None:
@@ -100,6 +102,7 @@ class Doorbell:
         with self._producer.batch(BATCH):
             for one in batch:
                 _publish(self._producer, one)
+        metrics().rings["sent",].inc(len(batch))
 
     def _hang_up(self) -> None:
         producer, self._producer = self._producer, None

@@ -18,9 +18,10 @@ from kombu.entity import Queue
 from shared import broker, logs, start
 from shared.config import Settings
 from shared.messages import ALONE_OF, FRONT_OF, QUEUE_OF, queues
+from shared.observe import counts
 from shared.psp import factory
 from shared.psp.port import Account, Psp
-from workers import doors, liveness, rescue_step
+from workers import doors, liveness, metrics_step, rescue_step
 
 STEP_LIMIT_S = 90
 """A pool child that still runs then hangs (prefork only): a payment asks three PSPs, 15 s each, and the step after it
@@ -62,8 +63,10 @@ def create(settings: Settings, psp_for: Callable[[Account], Psp] = factory.psp_f
         task_time_limit=STEP_LIMIT_S,
     )
     doors.register(app, settings, psp_for, served=lambda: app.amqp.queues.consume_from)
-    app.steps["worker"].update({liveness.Liveness, rescue_step.RescueStep})
+    app.c2a_settings = settings
+    app.steps["worker"].update({liveness.Liveness, metrics_step.MetricsStep, rescue_step.RescueStep})
     signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
+    signals.celeryd_after_setup.connect(lambda **_: counts.share(settings), weak=False)
     signals.celeryd_after_setup.connect(lambda **_: start.guarded(settings), weak=False)  # Before it forks.
     signals.celeryd_after_setup.connect(
         lambda instance, **_: read_side_queues(app, works_in_processes(instance)), weak=False

@@ -16,6 +16,7 @@ from shared.depth import BrokerAway
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Lane, Step
+from shared.observe.metrics import metrics
 from shared.store import housekeeping, overdue
 from shared.store.engine import statements
 from shared.store.overdue import Due
@@ -84,7 +85,9 @@ def _ring_for(run: Runtime, due: Due) -> int:
         late = overdue.put_off(conn, due.state, limit=pace.limit, late_s=pace.late_s, in_row=due.in_row)
     reach(Failpoint.RESCUER_BEFORE_RINGING)
     for tracking_number, takeovers in late.items():
-        run.doorbell.ring(STEP_FOR[due.state], tracking_number, _lane(due, takeovers))
+        lane = _lane(due, takeovers)
+        run.doorbell.ring(STEP_FOR[due.state], tracking_number, lane)
+        metrics().rescues[due.state, lane].inc()
     return len(late)
 
 
@@ -117,4 +120,5 @@ def _rescue_returns(run: Runtime) -> int:
         returning = overdue.returns_overdue(conn, limit=pace.limit)
     for tracking_number in returning:
         run.doorbell.ring(Step.RETURN_MONEY, tracking_number)
+        metrics().rescues["returning", Lane.TURN].inc()
     return len(returning)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import structlog
 
+from shared.observe.metrics import metrics
 from shared.store import orders
 from shared.store.direct import At
 from shared.store.orders import Order
@@ -24,4 +25,5 @@ def begun(at: At, order: Order) -> Order | None:
     again = orders.begin_again(at, order)
     if again is not None and again.parked:
         log.error("order.parked", tracking_number=order.tracking_number, crashes=again.crashes)
+        metrics().parks[()].inc()
     return again

@@ -24,6 +24,7 @@ from workers.look_up import look_up
 from workers.pay import pay
 from workers.return_money import return_money
 from workers.runtime import Runtime
+from workers.step_times import timed
 from workers.straight import lock_and_pay
 from workers.tokenize import tokenize
 
@@ -66,7 +67,7 @@ def walk(
             step, work = Step.PAY, partial(lock_and_pay, ends=comes(Step.TOKENIZE))
         elif step is Step.PAY:
             work = partial(pay, ends=comes(Step.TOKENIZE))
-        if not twice_if_undone(work, run, tracking_number):
+        if not twice_if_undone(timed(step, work), run, tracking_number):
             return None
         if not left or not comes(Step(left[-1]["task"])):
             return left

@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
 
+from deploy.stack import ports
 from deploy.stack.home import ROOT, Home
 from deploy.stack.ports import HOST
 from deploy.stack.program import HOME_MARK, Program, Stage
@@ -74,6 +75,7 @@ class Wiring:
     api_port: int
     psp_port: int
     keyring: Path
+    metrics_ports: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def base_url(self) -> str:
@@ -96,6 +98,16 @@ class Wiring:
         }
 
 
+def metrics_ports(home: Home) -> dict[str, int]:
+    """Where each process of ours tells its metrics, by its name."""
+    return {name: ports.kept(home, f"metrics-{name}") for name in ("api", *(which.name for which in WORKERS))}
+
+
+def _metrics(name: str, home: Home, wiring: Wiring) -> dict[str, str]:
+    """The settings by which *name* tells them."""
+    return {"C2A_METRICS_PORT": str(wiring.metrics_ports[name]), "C2A_METRICS_DIR": str(home.run / f"{name}.metrics")}
+
+
 def api(home: Home, wiring: Wiring) -> Program:
     """The API, ready once it reaches its database and its vault."""
     argv = ("-m", "api.main", "--host", HOST, "--port", str(wiring.api_port), "--workers", str(API_WORKERS))
@@ -104,7 +116,9 @@ def api(home: Home, wiring: Wiring) -> Program:
         argv=(sys.executable, *argv),
         log=home.log_of("api"),
         cwd=ROOT,
-        env=environment(home, wiring.settings() | {"DATABASE_URL": wiring.api_database_url}),
+        env=environment(
+            home, wiring.settings() | _metrics("api", home, wiring) | {"DATABASE_URL": wiring.api_database_url}
+        ),
         is_ready=lambda: answers(wiring.api_port, "/readyz"),
         grace_s=10.0,  # A request may take 2 s to be refused while the database is away; a held poll is let go.
         stage=Stage.PRODUCT,
@@ -122,7 +136,9 @@ def worker(which: Worker, home: Home, wiring: Wiring) -> Program:
         argv=(sys.executable, *argv, "-P", which.pool, "-c", str(which.concurrency), *quiet, "-n", f"{which.name}@%h"),
         log=home.log_of(which.name),
         cwd=ROOT,
-        env=environment(home, wiring.settings() | {"C2A_HEARTBEAT_FILE": str(heartbeat)}),
+        env=environment(
+            home, wiring.settings() | _metrics(which.name, home, wiring) | {"C2A_HEARTBEAT_FILE": str(heartbeat)}
+        ),
         is_ready=lambda: _beats(heartbeat),
         before_start=lambda: heartbeat.unlink(missing_ok=True),
         grace_s=20.0,  # A step in hand may wait 15 s for a PSP (design: PSP total 15 s).

@@ -15,6 +15,7 @@ from typing import Any, Final
 from deploy.stack import ports, product, servers
 from deploy.stack.home import Home
 from deploy.stack.product import Wiring, Worker
+from deploy.stack.program import Program
 from deploy.stack.psps import StackPsp
 from deploy.stack.record import Record
 from deploy.stack.seed import Seeded, seed
@@ -81,7 +82,7 @@ def _start(
         supervisor.wait_until_ready(strangers)
         psp.register(seeded.account, wiring)
         supervisor.wait_until_ready(ours)
-    return Stack(home, wiring, psp, _facts(wiring, seeded))
+    return Stack(home, wiring, psp, _facts(wiring, seeded, ours))
 
 
 def _api_port(home: Home, asked: int | None, show: Show) -> int:
@@ -102,7 +103,14 @@ def wired(home: Home, own: servers.Servers, api_port: int) -> Wiring:
     if not ring.exists():
         keyring.save(keyring.fresh(), ring)
     return Wiring(
-        own.database_url, own.api_database_url, own.broker_url, own.vault_url, api_port, ports.kept(home, "psp"), ring
+        database_url=own.database_url,
+        api_database_url=own.api_database_url,
+        broker_url=own.broker_url,
+        vault_url=own.vault_url,
+        api_port=api_port,
+        psp_port=ports.kept(home, "psp"),
+        keyring=ring,
+        metrics_ports=product.metrics_ports(home),
     )
 
 
@@ -116,7 +124,7 @@ def prepare_database(home: Home, wiring: Wiring, psp: StackPsp) -> Seeded:
         engine.dispose()
 
 
-def _facts(wiring: Wiring, seeded: Seeded) -> dict[str, Any]:
+def _facts(wiring: Wiring, seeded: Seeded, ours: list[Program]) -> dict[str, Any]:
     """What stack.json tells beside the processes; others drive the system by these names."""
     return {
         "baseUrl": wiring.base_url,
@@ -127,4 +135,5 @@ def _facts(wiring: Wiring, seeded: Seeded) -> dict[str, Any]:
         "brokerUrl": wiring.broker_url,
         "vaultUrl": wiring.vault_url,
         "psp": {"baseUrl": wiring.psp_url},
+        "metrics": {one.name: f"http://{ports.HOST}:{wiring.metrics_ports[one.name]}/metrics" for one in ours},
     }

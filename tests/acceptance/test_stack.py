@@ -78,7 +78,8 @@ def test_stack_json_tells_all_that_others_need_and_nobody_else_may_read_it(stack
     document = stack.document()
 
     assert set(document) == {
-        *("baseUrl", "tenant", "apiKey", "operatorKey", "postgresDsn", "brokerUrl", "vaultUrl", "psp", "processes")
+        *("baseUrl", "tenant", "apiKey", "operatorKey", "postgresDsn", "brokerUrl", "vaultUrl", "psp", "metrics"),
+        "processes",
     }
     assert set(document["processes"]) == NAMES
     assert document["tenant"] == "e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"

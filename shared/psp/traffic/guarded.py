@@ -24,6 +24,7 @@ from shared.domain.outcomes import (
     ReturnOutcome,
     Unanswered,
 )
+from shared.observe.metrics import metrics
 from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, Psp, PspEvent
 from shared.psp.record import counts_for
 from shared.psp.traffic.gate import Ended
@@ -46,6 +47,7 @@ class GuardedPsp:
     psp: Psp
     lane: Lane
     turns: Turns
+    adapter: str
 
     @property
     def capabilities(self) -> Capabilities:
@@ -55,35 +57,37 @@ class GuardedPsp:
     def charge(self, request: ChargeRequest) -> PaymentOutcome:
         """Take the amount of *request*; NotSent also while it is not its turn."""
         calls = self.capabilities.calls_of(card=request.card is not None, keeps=request.keep_method)
-        return self._call(Errand.NEW, lambda: self.psp.charge(request), NotSent, _of_charge, calls)
+        return self._call("charge", Errand.NEW, lambda: self.psp.charge(request), NotSent, _of_charge, calls)
 
     def look_up(self, query: ChargeQuery) -> LookUpOutcome:
         """What the PSP knows of one attempt; Unanswered also while it is not its turn."""
-        return self._call(Errand.AT_ONCE, lambda: self.psp.look_up(query), Unanswered, _of_question)
+        return self._call("look_up", Errand.AT_ONCE, lambda: self.psp.look_up(query), Unanswered, _of_question)
 
     def charges_since(self, since: datetime, *, after: str | None = None) -> ChargePage | Unanswered:
         """A page of this account's charges."""
-        return self._call(Errand.AT_ONCE, lambda: self.psp.charges_since(since, after=after), Unanswered, _of_question)
+        ask = lambda: self.psp.charges_since(since, after=after)  # noqa: E731
+        return self._call("charges_since", Errand.AT_ONCE, ask, Unanswered, _of_question)
 
     def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
         """Cancel an open or captured charge."""
-        return self._call(Errand.AT_ONCE, lambda: self.psp.void(reference, psp_key=psp_key), Unanswered, _of_question)
+        ask = lambda: self.psp.void(reference, psp_key=psp_key)  # noqa: E731
+        return self._call("void", Errand.AT_ONCE, ask, Unanswered, _of_question)
 
     def refund(self, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:
         """Give *money* of a capture back."""
-        return self._call(
-            Errand.AT_ONCE, lambda: self.psp.refund(reference, money, psp_key=psp_key), Unanswered, _of_question
-        )
+        ask = lambda: self.psp.refund(reference, money, psp_key=psp_key)  # noqa: E731
+        return self._call("refund", Errand.AT_ONCE, ask, Unanswered, _of_question)
 
     def keep_card(self, card: Card, *, customer_urn: str, psp_key: str) -> KeepOutcome:
         """Tokenize a card without charging it."""
         ask = lambda: self.psp.keep_card(card, customer_urn=customer_urn, psp_key=psp_key)  # noqa: E731
         calls = self.capabilities.calls_of(card=True, keeps=True)
-        return self._call(Errand.AT_ONCE, ask, NotSent, _of_question, calls)
+        return self._call("keep_card", Errand.AT_ONCE, ask, NotSent, _of_question, calls)
 
     def forget_token(self, token: str) -> bool:
         """Remove a kept method; False also while it is not its turn."""
         return self._call(
+            "forget_token",
             Errand.AT_ONCE,
             lambda: self.psp.forget_token(token),
             lambda _why, _due_in: False,
@@ -96,6 +100,7 @@ class GuardedPsp:
 
     def _call(
         self,
+        verb: str,
         errand: Errand,
         ask: Callable[[], T],
         refused: Callable[[str, timedelta], T],
@@ -103,24 +108,30 @@ class GuardedPsp:
         calls: int = 1,
     ) -> T:
         if (mine := held(self.lane)) is not None:
-            return self._ask(mine, ask, refused, end_of)
+            return self._ask(verb, mine, ask, refused, end_of)
         own = self.turns.turn(self.lane.taking(calls), errand)
         if isinstance(own, Later):
             return refused(own.why, own.due_in)
         with own:
-            return self._ask(own, ask, refused, end_of)
+            return self._ask(verb, own, ask, refused, end_of)
 
     def _ask(
-        self, given: Turn, ask: Callable[[], T], refused: Callable[[str, timedelta], T], end_of: Callable[[T], End]
+        self,
+        verb: str,
+        given: Turn,
+        ask: Callable[[], T],
+        refused: Callable[[str, timedelta], T],
+        end_of: Callable[[T], End],
     ) -> T:
         turn = self.turns.in_time(given)
         if isinstance(turn, Later):
             return refused(turn.why, turn.due_in)
         began = time.monotonic()
         said = ask()
-        took_ms = round(1_000 * (time.monotonic() - began))
+        took_s = time.monotonic() - began
         end = End.PACED if _is_paced(said) else end_of(said)
-        place = self.turns.ended(self.lane, Ended(end, took_ms, turn.is_probe, _alone_s(said)))
+        metrics().calls[self.adapter, verb, end.name.lower()].observe(took_s)
+        place = self.turns.ended(self.lane, Ended(end, round(1_000 * took_s), turn.is_probe, _alone_s(said)))
         if end is End.PACED and isinstance(said, NotSent | Unanswered):
             return replace(said, retry_after=place)
         return said
@@ -131,7 +142,7 @@ def guarding(psp_for: Callable[[Account], Psp], turns: Turns) -> Callable[[Accou
 
     def guarded(account: Account) -> GuardedPsp:
         psp = psp_for(account)
-        return GuardedPsp(psp, Lane.of(account, psp.capabilities), turns)
+        return GuardedPsp(psp, Lane.of(account, psp.capabilities), turns, account.adapter)
 
     return guarded
 

@@ -1,0 +1,34 @@
+"""What is counted names nobody: labels come from short lists of ours, and no value of a caller ever is one."""
+
+from __future__ import annotations
+
+from prometheus_client.exposition import generate_latest
+
+from shared.observe.metrics import CALL_S, REQUEST_S, STEP_S, Metrics, metrics, request_took
+from shared.psp.port import READ_TIMEOUT_S, TOTAL_TIMEOUT_S
+
+ALLOWED = {"method", "route", "status", "step", "ended", "adapter", "verb", "told", "state", "lane"}
+
+
+def test_no_label_may_name_a_tenant_a_customer_or_an_order() -> None:
+    made = Metrics()
+    for children in (made.requests, made.steps, made.calls, made.rings, made.rescues, made.parks):
+        assert set(children._metric._labelnames) <= ALLOWED
+
+
+def test_a_route_is_one_route_under_either_prefix() -> None:
+    for rule in ("/api/v1/c2a/there", "/api/c2a/there"):
+        request_took("GET", rule, 200, 0.001)
+    assert metrics().requests["GET", "/c2a/there", "200"]._sum.get() == 0.002
+
+
+def test_a_path_that_no_route_has_and_its_method_are_never_labels() -> None:
+    request_took("4111111111111111", None, 404, 0.001)
+    told = generate_latest(metrics().own).decode()
+    assert "4111111111111111" not in told
+    assert 'method="none",route="none",status="404"' in told
+
+
+def test_the_times_that_matter_are_edges_of_buckets() -> None:
+    assert 2.0 in REQUEST_S, "the contract's 503"
+    assert {READ_TIMEOUT_S, TOTAL_TIMEOUT_S} <= set(CALL_S) & set(STEP_S)

@@ -1,0 +1,28 @@
+"""Times each step and says how it ended; decides nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from shared.messages import Step
+from shared.observe.metrics import metrics
+from workers.runtime import Runtime
+
+Work = Callable[[Runtime, str], bool | None]
+
+
+def timed(step: Step, work: Work) -> Work:
+    """*work*, its time and its end counted each time it is taken: what is taken straight (straight.py) as its last
+    step, and what is taken twice, twice."""
+
+    def took(run: Runtime, tracking_number: str) -> bool | None:
+        began, ended = time.monotonic(), "failed"
+        try:
+            goes_on = work(run, tracking_number)
+            ended = "goes_on" if goes_on else "ends"
+            return goes_on
+        finally:
+            metrics().steps[step, ended].observe(time.monotonic() - began)
+
+    return took
