@@ -19,6 +19,7 @@ from shared.doctor.findings import Report, Severity
 from shared.store.engine import statements
 from workers import reconcile
 from workers.runtime import Runtime
+from workers.snapshot import snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,7 @@ def examine_alone(run: Runtime, scope: Scope = SCOPE) -> Report | None:
     """Examine, log and settle, unless somebody else does at this moment (then None)."""
     with statements(run.engine) as guard:
         if not guard.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}).scalar_one():
+            snapshot().found([])  # Whoever examines now tells.
             return None
         try:
             return _examine(run, scope)
@@ -57,6 +59,7 @@ def _examine(run: Runtime, scope: Scope) -> Report:
         if one.news is not None:
             reconcile.settle_found(run, *one.news)
     reconcile.settle_beside(run, scope.tenant_id, ends_at=started + scope.budget_s)
+    snapshot().found((one.check.severity, one.check.name) for one in alarming)
     breaks = sum(one.check.severity is Severity.BREAK for one in alarming)
     took_ms = round(1000 * (time.monotonic() - started))
     log.info("doctor.examined", breaks=breaks, alarms=len(alarming) - breaks, took_ms=took_ms)

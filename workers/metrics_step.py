@@ -13,6 +13,7 @@ from celery import bootsteps, signals
 from prometheus_client import start_http_server
 
 from shared.observe import metrics
+from workers.snapshot import snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,8 @@ class MetricsStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if settings.metrics_port is None:
             return
         registry = metrics.exposed()
+        if "upkeep" in worker.app.amqp.queues.consume_from:
+            registry.register(snapshot())
         try:
             self._server, _ = start_http_server(settings.metrics_port, settings.metrics_host, registry)
         except OSError as error:

@@ -7,8 +7,10 @@ from typing import Any
 from celery import bootsteps
 
 from workers import examiner, keeper, rescuer
+from workers.gauges import PERIOD_S, Look
 from workers.keeper import Keeper
 from workers.loop import Loop
+from workers.snapshot import snapshot
 
 
 class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -30,6 +32,9 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
             Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run())),
             Loop("keeper", keeper.PERIOD_S, lambda number: keeping.look(run(), number)),
         ]
+        if run().settings.metrics_port is not None:
+            look = Look(run(), snapshot())
+            self._loops.append(Loop("gauges", PERIOD_S, lambda _: look.look()))
         for loop in self._loops:
             loop.start()
 

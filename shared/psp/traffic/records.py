@@ -76,6 +76,10 @@ class Records:
         waits_s = max(left["next"], left["line"], left["pause"])
         return Standing(_record(now, ring, gate, self._terms), left["open"], rate, left["pause"], waits_s)
 
+    def are_away(self, lanes: Sequence[Lane]) -> list[bool]:
+        """Whether the breaker of each lane is open now; raises RedisError."""
+        return [_record(*told, self._terms).is_away for told in self._ask([lane.name for lane in lanes])]
+
     def _read(self, names: Sequence[str]) -> dict[str, Record]:
         try:
             read = self._ask(names)
