@@ -35,10 +35,10 @@ class Children(dict[tuple[str, ...], M], Generic[M]):
 
     def __init__(self, metric: M) -> None:
         super().__init__()
-        self._metric: M = metric
+        self.metric: M = metric
 
     def __missing__(self, values: tuple[str, ...]) -> M:
-        child = self[values] = self._metric.labels(*values)
+        child = self[values] = self.metric.labels(*values)
         return child
 
 

@@ -13,7 +13,7 @@ ALLOWED = {"method", "route", "status", "step", "ended", "adapter", "verb", "tol
 def test_no_label_may_name_a_tenant_a_customer_or_an_order() -> None:
     made = Metrics()
     for children in (made.requests, made.steps, made.calls, made.rings, made.rescues, made.parks):
-        assert set(children._metric._labelnames) <= ALLOWED
+        assert set(children.metric._labelnames) <= ALLOWED
 
 
 def test_a_route_is_one_route_under_either_prefix() -> None:
