@@ -1,4 +1,8 @@
-"""Whether this process runs, and whether it could serve: /healthz and /readyz."""
+"""Whether this process runs, and whether it could serve: /healthz and /readyz.
+
+Ready is who can admit: PostgreSQL and the vault answer. The broker is told and not required: without it orders are
+admitted and wait, and to take every process out of service for it would refuse them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.auth import public
+from api.broker_watch import BrokerWatch
 from api.envelope import answer
 from api.parts import Parts
 from shared.store.engine import statements
@@ -21,6 +26,7 @@ _TROUBLE: Final = (SQLAlchemyError, RedisError)
 def blueprint(parts: Parts) -> Blueprint:
     """Both routes; neither needs a key, neither tells more than up or away."""
     routes = Blueprint("health", __name__)
+    broker = BrokerWatch(parts.settings.broker_url.get_secret_value())
 
     @routes.get("/healthz")
     @public
@@ -32,7 +38,8 @@ def blueprint(parts: Parts) -> Blueprint:
     def readyz() -> Response:
         checks = {"postgres": _works(lambda: _ask_database(parts)), "vault": _works(parts.redis.ping)}
         ready = all(checks.values())
-        document = {"checks": {name: "up" if works else "away" for name, works in checks.items()}}
+        told = checks | {"broker": broker.is_up()}
+        document = {"checks": {name: "up" if works else "away" for name, works in told.items()}}
         return answer(
             document,
             status=200 if ready else 503,

@@ -53,6 +53,10 @@ class Depths:
                     raise BrokerAway(type(error).__name__) from error
                 # It may have died while nobody asked: once more on a fresh one.
 
+    def close(self) -> None:
+        """Let go of the connection; the next asking makes another."""
+        self._hang_up()
+
     def _ask(self, queue: str) -> int:
         if self._channel is None:
             connection: Any = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)

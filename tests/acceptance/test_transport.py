@@ -217,4 +217,4 @@ def test_who_calls_too_often_is_told_when_to_come_back_and_may_still_poll(rows: 
 
 def test_health_needs_no_key(raw: httpx.Client) -> None:
     assert raw.get("/healthz").status_code == 200
-    assert raw.get("/readyz").json()["checks"] == {"postgres": "up", "vault": "up"}
+    assert raw.get("/readyz").json()["checks"] == {"postgres": "up", "vault": "up", "broker": "up"}

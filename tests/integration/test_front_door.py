@@ -316,10 +316,14 @@ def test_without_a_database_a_good_key_is_sent_away_for_a_moment_and_not_for_goo
 
     assert (told.status_code, told.headers["Retry-After"]) == (503, "2")
     assert told.json == {"message": "try again", "status": {"messageCode": "SERVICE_UNAVAILABLE"}}
-    assert (ready.status_code, ready.json and ready.json["checks"]) == (503, {"postgres": "away", "vault": "up"})
+    assert (ready.status_code, ready.json and ready.json["checks"]) == (
+        503,
+        {"postgres": "away", "vault": "up", "broker": "up"},
+    )
 
 
 def test_ready_means_postgres_and_vault_answer(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {"status": {"messageCode": "SUCCESS"}}
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json and ready.json["checks"]) == (200, {"postgres": "up", "vault": "up"})
+    up = {"postgres": "up", "vault": "up", "broker": "up"}
+    assert (ready.status_code, ready.json and ready.json["checks"]) == (200, up)
