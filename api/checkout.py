@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 from typing import Final
 
@@ -17,6 +18,7 @@ from api.schemas.checkout import CheckoutRequest
 from api.strict_json import body
 from shared.domain.refusals import OrderNotFound
 from shared.failpoints import Failpoint, reach
+from shared.observe.traces import tracing
 from shared.store import status
 from shared.store.status import Status
 
@@ -30,6 +32,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.post("/c2a/offer/checkout")
     def submit() -> Response:
+        began_ns = time.time_ns()
         ask = body(CheckoutRequest)
         accepted = admit(parts, caller().tenant_id, ask, header_key=request.headers.get("Idempotency-Key"))
         now = _read(parts, accepted.tracking_number) if accepted.replayed else Status.fresh(accepted.tracking_number)
@@ -40,6 +43,8 @@ def blueprint(parts: Parts) -> Blueprint:
             headers["Retry-After"] = str(result.follow_up_instructions.retry_after_seconds)
         if accepted.replayed:
             headers["Idempotent-Replayed"] = "true"
+        else:
+            tracing().admitted(accepted.tracking_number, str(caller().tenant_id), began_ns=began_ns)
         reach(Failpoint.ADMISSION_BEFORE_ANSWER)
         return answer(result, status=HTTPStatus.ACCEPTED, headers=headers)
 

@@ -21,7 +21,7 @@ from api.patience import PatientBodies
 from api.server_worker import Worker
 from shared import failpoints, start, vault
 from shared.config import Settings
-from shared.observe import counts
+from shared.observe import counts, traces
 from shared.store.engine import create_engine
 from shared.store.row_security import Role
 
@@ -68,6 +68,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
     def load(self) -> PatientBodies | MetricsDoor:
         """The application of one process, built after the fork so that no two share a connection."""
         logging.getLogger("gunicorn.error").setLevel(logging.INFO)
+        traces.begin("c2a-api")
         settings = self._settings
         parts = Parts(
             settings=settings,

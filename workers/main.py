@@ -18,7 +18,7 @@ from kombu.entity import Queue
 from shared import broker, logs, start
 from shared.config import Settings
 from shared.messages import ALONE_OF, FRONT_OF, QUEUE_OF, queues
-from shared.observe import counts
+from shared.observe import counts, traces
 from shared.psp import factory
 from shared.psp.port import Account, Psp
 from workers import doors, liveness, metrics_step, rescue_step
@@ -67,6 +67,8 @@ def create(settings: Settings, psp_for: Callable[[Account], Psp] = factory.psp_f
     app.steps["worker"].update({liveness.Liveness, metrics_step.MetricsStep, rescue_step.RescueStep})
     signals.setup_logging.connect(lambda **_: logs.configure(settings.log_level), weak=False)
     signals.celeryd_after_setup.connect(lambda **_: counts.share(settings), weak=False)
+    signals.celeryd_after_setup.connect(lambda **_: traces.begin("c2a-worker"), weak=False)
+    signals.worker_process_shutdown.connect(lambda **_: traces.tracing().flush(), weak=False)  # A child ends at once.
     signals.celeryd_after_setup.connect(lambda **_: start.guarded(settings), weak=False)  # Before it forks.
     signals.celeryd_after_setup.connect(
         lambda instance, **_: read_side_queues(app, works_in_processes(instance)), weak=False

@@ -1,4 +1,4 @@
-"""Times each step and says how it ended; decides nothing."""
+"""Times each step, says how it ended, and is its span in the order's trace; decides nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from shared.messages import Step
 from shared.observe.metrics import metrics
+from shared.observe.traces import tracing
 from workers.runtime import Runtime
 
 Work = Callable[[Runtime, str], bool | None]
@@ -18,11 +19,13 @@ def timed(step: Step, work: Work) -> Work:
 
     def took(run: Runtime, tracking_number: str) -> bool | None:
         began, ended = time.monotonic(), "failed"
-        try:
-            goes_on = work(run, tracking_number)
-            ended = "goes_on" if goes_on else "ends"
-            return goes_on
-        finally:
-            metrics().steps[step, ended].observe(time.monotonic() - began)
+        with tracing().step(step, tracking_number) as span:
+            try:
+                goes_on = work(run, tracking_number)
+                ended = "goes_on" if goes_on else "ends"
+                return goes_on
+            finally:
+                metrics().steps[step, ended].observe(time.monotonic() - began)
+                span.ended(ended)
 
     return took

@@ -25,6 +25,7 @@ from shared.domain.outcomes import (
     Unanswered,
 )
 from shared.observe.metrics import metrics
+from shared.observe.traces import tracing
 from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, Psp, PspEvent
 from shared.psp.record import counts_for
 from shared.psp.traffic.gate import Ended
@@ -127,9 +128,11 @@ class GuardedPsp:
         if isinstance(turn, Later):
             return refused(turn.why, turn.due_in)
         began = time.monotonic()
-        said = ask()
-        took_s = time.monotonic() - began
-        end = End.PACED if _is_paced(said) else end_of(said)
+        with tracing().call(self.adapter, verb) as span:
+            said = ask()
+            took_s = time.monotonic() - began
+            end = End.PACED if _is_paced(said) else end_of(said)
+            span.ended(end.name.lower())
         metrics().calls[self.adapter, verb, end.name.lower()].observe(took_s)
         place = self.turns.ended(self.lane, Ended(end, round(1_000 * took_s), turn.is_probe, _alone_s(said)))
         if end is End.PACED and isinstance(said, NotSent | Unanswered):
