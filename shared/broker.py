@@ -1,4 +1,6 @@
-"""How every process reaches the broker: bounded sockets, and a Redis transport that survives a restart of Redis.
+"""How every process reaches the broker, Redis or RabbitMQ by its address: bounded sockets, and mended transports.
+
+RabbitMQ's is in shared/rabbitmq.py. Redis' survives a restart of Redis.
 
 kombu 5.7.0 closes a channel twice when its server goes away under a blocking pop; the second close builds a
 client from a connection that is gone and raises AttributeError, which ends a celery 5.7.0 worker with its running
@@ -18,8 +20,14 @@ from typing import Any, Final
 
 import structlog
 from kombu.connection import Connection
+from kombu.entity import Queue
+from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
+from redis.exceptions import RedisError
+
+from shared import rabbitmq
+from shared.messages import queues
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +44,8 @@ REDIS_OPTIONS: Final[dict[str, Any]] = {
     "priority_steps": [0],  # No priorities: one list a queue, so its length is the queue's depth.
     "max_connections": 50,
 }
-RABBITMQ_OPTIONS: Final[dict[str, Any]] = {"confirm_publish": True}
-"""Without confirms a refused publish is lost in silence."""
+AWAY: Final[tuple[type[Exception], ...]] = (KombuError, RedisError, OSError, *rabbitmq.AWAY)
+"""What tells that a broker is not there, or does not take what it is given."""
 
 
 class _SurvivesRestart:
@@ -125,16 +133,40 @@ def _is_envelope(message: Any) -> bool:
 
 
 def install() -> None:
-    """Make redis:// addresses of this process use the mended transport; idempotent."""
+    """Make broker addresses of this process use the mended transports; idempotent."""
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"
+    rabbitmq.install()
+
+
+def is_redis(url: str) -> bool:
+    """Whether the broker at *url* is a Redis; else it is a RabbitMQ."""
+    return url.startswith("redis")
 
 
 def options(url: str) -> dict[str, Any]:
     """The transport options for the broker at *url*."""
-    return REDIS_OPTIONS if url.startswith("redis") else RABBITMQ_OPTIONS
+    return REDIS_OPTIONS if is_redis(url) else rabbitmq.OPTIONS
+
+
+def queue(name: str, url: str) -> Any:
+    """The queue *name* as it is declared at the broker at *url*."""
+    return Queue(name) if is_redis(url) else rabbitmq.queue(name)  # type: ignore[no-untyped-call]
 
 
 def connect(url: str, *, socket_timeout_s: float) -> Connection:
     """A connection for publishing; opened on first use."""
     install()
     return Connection(url, transport_options=options(url) | {"socket_timeout": socket_timeout_s})  # type: ignore[no-untyped-call]
+
+
+def producer(url: str, *, socket_timeout_s: float) -> Any:
+    """A producer on a connection of its own, whose queues are there. Raises what AWAY names."""
+    connection = connect(url, socket_timeout_s=socket_timeout_s)
+    try:
+        made = connection.Producer(auto_declare=False)  # type: ignore[no-untyped-call]
+        if not is_redis(url):  # A list of Redis comes with its first message.
+            rabbitmq.declare(made.channel, queues())
+    except AWAY:
+        connection.collect(socket_timeout=socket_timeout_s)  # type: ignore[no-untyped-call]
+        raise
+    return made

@@ -9,14 +9,12 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from kombu.exceptions import ChannelError, ConnectionError, KombuError
-from redis.exceptions import RedisError
+from kombu.exceptions import ChannelError
 
 from shared import broker
 
 SOCKET_TIMEOUT_S: Final = 2.0
 """A broker that is silent for longer is treated as away."""
-AWAY: Final = (KombuError, ConnectionError, RedisError, OSError)
 
 
 class BrokerAway(RuntimeError):
@@ -28,6 +26,7 @@ class Depths:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._connection: Any = None
         self._channel: Any = None
         self._told: dict[str, tuple[float, int]] = {}
 
@@ -47,28 +46,26 @@ class Depths:
             was_fresh = self._channel is None
             try:
                 return self._ask(queue)
-            except AWAY as error:
-                self._hang_up()
+            except broker.AWAY as error:
+                self.close()
                 if was_fresh:
                     raise BrokerAway(type(error).__name__) from error
                 # It may have died while nobody asked: once more on a fresh one.
 
     def close(self) -> None:
-        """Let go of the connection; the next asking makes another."""
-        self._hang_up()
+        """Let go of the broker; the next question connects anew."""
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:  # Asked for itself: a channel that its broker closed knows no connection any more.
+            connection.collect(socket_timeout=SOCKET_TIMEOUT_S)
 
     def _ask(self, queue: str) -> int:
         if self._channel is None:
-            connection: Any = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
-            connection.ensure_connection(max_retries=1, interval_start=0)  # As it comes it would sleep 2 s between.
-            self._channel = connection.channel()
+            self._connection = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
+            # As it comes it would sleep 2 s between.
+            self._connection.ensure_connection(max_retries=1, interval_start=0)
+            self._channel = self._connection.channel()
         try:
             return int(self._channel.queue_declare(queue, passive=True).message_count)
         except ChannelError:  # No such queue; RabbitMQ closes the channel that asked.
-            self._hang_up()
+            self.close()
             return 0
-
-    def _hang_up(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.connection.client.collect(socket_timeout=SOCKET_TIMEOUT_S)

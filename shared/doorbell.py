@@ -12,8 +12,6 @@ from collections import deque
 from typing import Any, Final
 
 import structlog
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 from shared import broker
 from shared.messages import Lane, Message, Step, message
@@ -29,7 +27,6 @@ SOCKET_TIMEOUT_S: Final = 2.0
 """A broker that is silent for longer is treated as away."""
 PAUSE_S: Final = 1.0
 """How long a broker that is away is left alone."""
-AWAY: Final = (KombuError, RedisError, OSError)
 
 
 class Doorbell:
@@ -73,7 +70,7 @@ class Doorbell:
         while batch := self._gather():
             try:
                 self._deliver(batch)
-            except AWAY as error:
+            except broker.AWAY as error:
                 self._hang_up()
                 self._deliver_again(batch, type(error).__name__)
         self._hang_up()
@@ -89,7 +86,7 @@ class Doorbell:
         """Once more on a fresh connection: the old one may have died while nobody rang. Then give up."""
         try:
             self._deliver(batch)
-        except AWAY as error:
+        except broker.AWAY as error:
             self._hang_up()
             log.warning("doorbell.broker_away", first=why, error=type(error).__name__, dropped=len(batch))
             metrics().rings["dropped",].inc(len(batch))
@@ -97,8 +94,7 @@ class Doorbell:
 
     def _deliver(self, batch: list[Message]) -> None:
         if self._producer is None:
-            connection = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
-            self._producer = connection.Producer(auto_declare=False)  # type: ignore[no-untyped-call]
+            self._producer = broker.producer(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
         with self._producer.batch(BATCH):
             for one in batch:
                 _publish(self._producer, one)

@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, concurrency, signals
-from kombu.entity import Queue
 
 from shared import broker, logs, start
 from shared.config import Settings
@@ -47,7 +46,8 @@ def create(settings: Settings, psp_for: Callable[[Account], Psp] = factory.psp_f
         task_serializer="json",
         accept_content=["json"],
         task_publish_retry_policy={"max_retries": 5, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1},
-        task_queues=[Queue(name) for name in queues()],  # type: ignore[no-untyped-call]
+        broker_heartbeat=30,  # RabbitMQ alone: a connection that died on the way is noticed after a minute at most.
+        task_queues=[broker.queue(name, url) for name in queues()],
         task_default_queue="upkeep",
         task_create_missing_queues=False,
         task_routes={str(step): {"queue": queue} for step, queue in QUEUE_OF.items()},

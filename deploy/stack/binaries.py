@@ -19,6 +19,8 @@ POSTGRES_MAJORS: Final = range(15, 19)
 REDIS_LEAST: Final = (6, 2)
 """Celery 5.7 needs Redis 6.2."""
 WHEEL_POSTGRES: Final = "pginstall18"
+DEBIAN_WRAPPER: Final = "rabbitmq-script-wrapper"
+"""Debian's rabbitmq-server: it becomes the account rabbitmq, and starts what lies beside it."""
 
 
 class NotFound(RuntimeError):
@@ -60,6 +62,19 @@ def redis_server() -> Path:
     if package is not None:
         return package / "bin" / "redis-server"
     raise NotFound("no redis-server 6.2 or later: put it on the PATH, or set BROKER_URL and VAULT_URL")
+
+
+def rabbitmq_server() -> Path:
+    """What starts a RabbitMQ node as whoever calls it; raises NotFound."""
+    for folder in (*_path_folders(), Path("/usr/sbin")):  # Not on everybody's PATH.
+        server = (folder / "rabbitmq-server").resolve()
+        if server.name == DEBIAN_WRAPPER:
+            server = server.with_name("rabbitmq-server")
+        if os.access(server, os.X_OK):
+            return server
+    raise NotFound(
+        "no rabbitmq-server: put it on the PATH (Debian: apt-get install rabbitmq-server), or set BROKER_URL"
+    )
 
 
 def copy_postgres(bin_folder: Path, target: Path) -> Path:

@@ -44,7 +44,7 @@ def _arguments(asked: argparse.Namespace) -> list[str]:
     port = ["--port", str(asked.port)] if asked.port else []
     given = {"--reset": asked.reset, "--no-demo": asked.no_demo, "--one-pool": asked.one_pool}
     flags = [flag for flag, on in given.items() if on]
-    return ["--home", str(asked.home), "--psp", asked.psp, *port, *flags]
+    return ["--home", str(asked.home), "--psp", asked.psp, "--broker", asked.broker, *port, *flags]
 
 
 def _follow(process: subprocess.Popen[bytes], reading: int, log: Path, seen: int) -> bool:

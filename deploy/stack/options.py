@@ -14,6 +14,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 PSPS: Final = ("sandbox", "stripe")
+BROKERS: Final = ("redis", "rabbitmq")
 UP_TELLS: Final = """\
 Installs what deploy/requirements.txt locks into .venv, starts PostgreSQL, two Redis servers, a sandbox payment
 provider, the API and its workers, pays for two demo orders, and stays. Ctrl-C stops everything it started.
@@ -85,6 +86,12 @@ def _up(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reset", action="store_true", help="forget all data of this folder's stack first")
     command.add_argument(
         "--psp", choices=PSPS, default=PSPS[0], help="the PSP to run and to pay at (default: %(default)s)"
+    )
+    command.add_argument(
+        "--broker",
+        choices=BROKERS,
+        default=BROKERS[0],
+        help="the broker to run, unless BROKER_URL names one (default: %(default)s; rabbitmq-server must be installed)",
     )
     command.add_argument(
         "--one-pool", action="store_true", help="let one pool take an order through all its steps (default: one a step)"

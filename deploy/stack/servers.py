@@ -5,12 +5,12 @@ Used by deploy/up, which supervises them, and by the tests, which only run them:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from deploy.stack import account, leftovers, ports, postgres, redis
+from deploy.stack import account, leftovers, ports, postgres, rabbitmq, redis
 from deploy.stack.home import Home
 from deploy.stack.postgres import Postgres
 from deploy.stack.program import Program, spawn, stop
@@ -44,10 +44,10 @@ class Servers:
             postgres.provide_database(self.postgres)
 
 
-def prepare(home: Home, given: Mapping[str, str]) -> Servers:
+def prepare(home: Home, given: Mapping[str, str], broker_kind: str = "redis") -> Servers:
     """The servers of *home*; those whose URL is in *given* (an environment) are not ours.
 
-    Raises what deploy.stack.postgres.prepare and deploy.stack.redis.program raise.
+    Raises what deploy.stack.postgres.prepare and the brokers' `program` raise.
     """
     database, broker, vault = given.get("DATABASE_URL"), given.get("BROKER_URL"), given.get("VAULT_URL")
     programs: list[Program] = []
@@ -57,15 +57,27 @@ def prepare(home: Home, given: Mapping[str, str]) -> Servers:
         programs.append(postgres.program(cluster, home))
         database = cluster.url(user=postgres.OWNER, database=postgres.OWNER)
     if not broker:
-        broker = _own(redis.broker(home, port=ports.kept(home, "redis-broker")), home, programs)
+        broker, program = _BROKERS[broker_kind](home)
+        programs.append(program)
     if not vault:
-        vault = _own(redis.vault(home, port=ports.kept(home, "redis-vault")), home, programs)
+        own = redis.vault(home, port=ports.kept(home, "redis-vault"))
+        vault = own.url
+        programs.append(redis.program(own, home))
     return Servers(database, broker, vault, tuple(programs), cluster)
 
 
-def _own(server: redis.RedisServer, home: Home, programs: list[Program]) -> str:
-    programs.append(redis.program(server, home))
-    return server.url
+def _redis(home: Home) -> tuple[str, Program]:
+    server = redis.broker(home, port=ports.kept(home, "redis-broker"))
+    return server.url, redis.program(server, home)
+
+
+def _rabbitmq(home: Home) -> tuple[str, Program]:
+    server = rabbitmq.prepare(home)
+    return server.url, rabbitmq.program(server, home)
+
+
+_BROKERS: Final[Mapping[str, Callable[[Home], tuple[str, Program]]]] = {"redis": _redis, "rabbitmq": _rabbitmq}
+"""By the name that deploy/up --broker knows each by."""
 
 
 @contextmanager

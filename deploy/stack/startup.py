@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deploy.stack import ports, product, servers
+from deploy.stack import options, ports, product, servers
 from deploy.stack.home import Home
 from deploy.stack.product import Wiring, Worker
 from deploy.stack.program import Program
@@ -43,8 +43,19 @@ class Stack:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a stack is whoever starts it to choose."""
+
+    psp: StackPsp
+    workers: tuple[Worker, ...] = product.WORKERS
+    broker: str = options.BROKERS[0]
+    port: int | None = None
+    """The API's; None: the default, or a free one where that is taken."""
+
+
 @contextmanager
-def started(home: Home, port: int | None, psp: StackPsp, workers: tuple[Worker, ...], show: Show) -> Iterator[Stack]:
+def started(home: Home, choice: Choice, show: Show) -> Iterator[Stack]:
     """The stack of *home*, ready to use, supervised and recorded until the end of the block.
 
     Raises PortTaken, WaitedInVain, and what deploy.stack.servers.prepare raises.
@@ -52,7 +63,7 @@ def started(home: Home, port: int | None, psp: StackPsp, workers: tuple[Worker, 
     record = Record(home)
     supervisor = Supervisor(say=show.say, changed=record.update)
     try:
-        stack = _start(home, port, psp, workers, show, supervisor)
+        stack = _start(home, choice, show, supervisor)
         record.publish(stack.facts, supervisor)
         yield stack
     finally:
@@ -61,11 +72,9 @@ def started(home: Home, port: int | None, psp: StackPsp, workers: tuple[Worker, 
         record.close()
 
 
-def _start(
-    home: Home, port: int | None, psp: StackPsp, workers: tuple[Worker, ...], show: Show, supervisor: Supervisor
-) -> Stack:
-    api_port = _api_port(home, port, show)
-    own = servers.prepare(home, os.environ)
+def _start(home: Home, choice: Choice, show: Show, supervisor: Supervisor) -> Stack:
+    api_port, psp = _api_port(home, choice.port, show), choice.psp
+    own = servers.prepare(home, os.environ, choice.broker)
     if own.postgres is not None and own.postgres.note:
         show.say(own.postgres.note)
     wiring = wired(home, own, api_port)
@@ -76,7 +85,7 @@ def _start(
     with show.working("schema and demo tenant", then=" are there"):
         own.provide()
         seeded = prepare_database(home, wiring, psp)
-    ours = product.programs(home, wiring, workers)
+    ours = product.programs(home, wiring, choice.workers)
     with show.working("PSP, API and workers", then=" are healthy"):
         supervisor.start(ours)
         supervisor.wait_until_ready(strangers)

@@ -16,7 +16,7 @@ from deploy.stack.postgres import DataOfAnotherVersion
 from deploy.stack.psps import PSPS
 from deploy.stack.shop import Refused
 from deploy.stack.show import Show
-from deploy.stack.startup import PortTaken, Stack, started
+from deploy.stack.startup import Choice, PortTaken, Stack, started
 from deploy.stack.waiting import WaitedInVain
 
 TROUBLE = (
@@ -37,8 +37,9 @@ def main(asked: argparse.Namespace) -> int:
     """Run deploy/up; its exit code: 0 after a stop that was asked for, 1 for trouble."""
     show = Show()
     try:
-        psp, workers = PSPS[asked.psp], product.ONE_POOL if asked.one_pool else product.WORKERS
-        with signals.heard(), _home(asked, show) as home, started(home, asked.port, psp, workers, show) as stack:
+        workers = product.ONE_POOL if asked.one_pool else product.WORKERS
+        choice = Choice(PSPS[asked.psp], workers, asked.broker, asked.port)
+        with signals.heard(), _home(asked, show) as home, started(home, choice, show) as stack:
             if not asked.no_demo:
                 run_demo(stack, show)
             _tell(stack, show)

@@ -8,12 +8,14 @@ import pickle
 import random
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, Final
 
 import pytest
 import redis
 from celery import Celery
 
+from shared.depth import Depths
 from shared.doorbell import Doorbell
 from shared.messages import QUEUE_OF, Step
 from tests.support.psp import until
@@ -30,7 +32,7 @@ WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", 
 
 @pytest.fixture
 def broker(stack: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(str(stack.document()["brokerUrl"])) as client:
+    with redis.Redis.from_url(stack.broker_url) as client:
         yield client
 
 
@@ -86,28 +88,29 @@ def test_a_message_that_is_not_ours_is_refused_unseen(
     assert [name for name, text in stack.logs().items() if CANARY in text] == []
 
 
-def test_a_worker_takes_no_orders_from_a_broadcast(stack: Stack, shop: Storefront, broker: redis.Redis) -> None:
+def test_a_worker_takes_no_orders_from_a_broadcast(stack: Stack, shop: Storefront) -> None:
     """`shutdown` to every worker: remote control is off, so nobody listens."""
     before = pids(stack)
-    with Celery("stranger", broker=str(stack.document()["brokerUrl"]), set_as_current=False) as stranger:
+    with Celery("stranger", broker=stack.broker_url, set_as_current=False) as stranger:
         stranger.control.broadcast("shutdown")
     assert code_of(shop.end(shop.order(fresh_card()))) == DONE
     assert pids(stack) == before
 
 
 def test_every_message_ten_times_in_any_order_is_one_order_charged_once(
-    stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows, broker: redis.Redis
+    stack: Stack, shop: Storefront, psp: PspSide, rows: StackRows
 ) -> None:
     dice, correlation = random.Random(9), new_correlation()
     number = shop.order(fresh_card(storeMethodSuccessPayment="always"), correlationId=correlation)
     rung = [(step, number) for step in Step for _ in range(10)]
     dice.shuffle(rung)
-    bell = Doorbell(str(stack.document()["brokerUrl"]))
+    bell = Doorbell(stack.broker_url)
     for one in rung:
         bell.ring(*one)
     bell.close(within_s=10)
     assert code_of(shop.end(number)) == DONE
-    until(lambda: not any(broker.llen(queue) for queue in QUEUE_OF.values()), seconds=20)
+    with closing(Depths(stack.broker_url)) as depths:
+        until(lambda: not any(map(depths.of, QUEUE_OF.values())), seconds=20)
 
     events = rows.events(number)
     assert len(events) == len(set(events)), events

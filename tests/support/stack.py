@@ -70,6 +70,16 @@ class Stack:
         return str(self.document()["psp"]["baseUrl"])
 
     @property
+    def broker_url(self) -> str:
+        """Its broker."""
+        return str(self.document()["brokerUrl"])
+
+    @property
+    def broker(self) -> str:
+        """The process of its broker, by its name in stack.json."""
+        return "redis-broker" if self.broker_url.startswith("redis") else "rabbitmq"
+
+    @property
     def headers(self) -> dict[str, str]:
         """What every call of the demo tenant carries."""
         return {"x-api-key": self.api_key, "x-tn": self.tenant}

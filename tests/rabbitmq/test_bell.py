@@ -1,0 +1,103 @@
+"""The bell on RabbitMQ: what it promises on Redis, and that its queues are there before any worker was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from kombu.exceptions import ChannelError
+
+from shared.depth import BrokerAway, Depths
+from shared.doorbell import Doorbell
+from shared.messages import QUEUE_OF, Step
+from tests.support import brokers
+from tests.support.brokers import channel
+from tests.support.own_rabbitmq import OwnRabbitMQ
+from tests.support.psp import until
+
+QUEUE: Final = QUEUE_OF[Step.LOCK_OFFER]
+AWAY_WITHIN_S: Final = 15.0
+"""A look tries twice, on the connection it had and on a fresh one, each of whose waits ends after 2 s."""
+
+
+@pytest.fixture
+def bell(node: OwnRabbitMQ) -> Iterator[Doorbell]:
+    made = Doorbell(node.url)
+    yield made
+    made.close()
+    brokers.forget(node.url)
+
+
+@pytest.fixture
+def depths(node: OwnRabbitMQ) -> Iterator[Depths]:
+    made = Depths(node.url)
+    yield made
+    made.close()
+
+
+def ring(bell: Doorbell, times: int) -> None:
+    for number in range(times):
+        bell.ring(Step.LOCK_OFFER, f"trk_{number}")
+
+
+def test_every_ring_becomes_one_message_though_no_worker_was_ever_there(bell: Doorbell, depths: Depths) -> None:
+    ring(bell, 500)
+    until(lambda: depths.of(QUEUE) == 500)
+
+
+def test_a_queue_nobody_has_declared_holds_none_and_the_others_are_still_counted(
+    bell: Doorbell, depths: Depths
+) -> None:
+    ring(bell, 1)
+    until(lambda: depths.of(QUEUE) == 1)
+    assert [depths.of("nowhere"), depths.of(QUEUE), depths.of("nowhere")] == [0, 1, 0]
+
+
+def test_queues_are_replicated_and_a_message_is_not_given_out_for_ever(node: OwnRabbitMQ, bell: Doorbell) -> None:
+    ring(bell, 1)
+    bell.close()
+    promised = {"x-queue-type": "quorum", "x-delivery-limit": 20}
+    with channel(node.url) as asked:
+        assert asked.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=promised).message_count == 1
+    for other in ({"x-queue-type": "classic"}, {"x-delivery-limit": 21}):
+        with channel(node.url) as asked, pytest.raises(ChannelError, match="PRECONDITION_FAILED"):
+            asked.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=promised | other)
+
+
+def test_rings_reach_a_node_that_was_killed_and_came_back(node: OwnRabbitMQ, bell: Doorbell, depths: Depths) -> None:
+    ring(bell, 1)
+    until(lambda: depths.of(QUEUE) == 1)
+    node.kill()
+    started = time.monotonic()
+    ring(bell, 1_000)
+    assert time.monotonic() - started < 1.0, "it costs the caller nothing"
+    with pytest.raises(BrokerAway):
+        depths.of(QUEUE)
+    node.start()
+
+    def rung_after() -> bool:
+        ring(bell, 1)  # What was rung into the void may be dropped: the row rings again. This one arrives.
+        return depths.of(QUEUE) > 1
+
+    until(rung_after, seconds=30)
+
+
+def test_a_node_that_says_nothing_is_away_and_rings_reach_it_when_it_speaks(
+    node: OwnRabbitMQ, bell: Doorbell, depths: Depths
+) -> None:
+    ring(bell, 1)
+    until(lambda: depths.of(QUEUE) == 1)
+    with node.silent():
+        ring(bell, 1)
+        started = time.monotonic()
+        with pytest.raises(BrokerAway):
+            depths.of(QUEUE)
+        assert time.monotonic() - started < AWAY_WITHIN_S
+
+    def rung_after() -> bool:
+        ring(bell, 1)
+        return depths.of(QUEUE) > 2
+
+    until(rung_after, seconds=30)
