@@ -1,9 +1,12 @@
 #!/bin/sh
 # Runs once, in the postgres image, on a data directory that is new: the logins and the database, as README.md ("Your
-# own PostgreSQL") tells; `python -m shared.store.migrate` does the rest.
+# own PostgreSQL") tells; `python -m shared.store.migrate` does the rest. psql reads the passwords itself: in arguments
+# they would be everybody's to see.
 set -eu
-psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname=postgres \
-    --set=owner="$(cat /run/secrets/owner_password)" --set=api="$(cat /run/secrets/api_password)" <<'SQL'
+export C2A_SECRETS="${C2A_SECRETS:-/run/secrets}"
+psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname=postgres <<'SQL'
+\set owner `cat "$C2A_SECRETS/owner_password"`
+\set api `cat "$C2A_SECRETS/api_password"`
 CREATE ROLE c2a LOGIN PASSWORD :'owner';
 CREATE ROLE c2a_api LOGIN PASSWORD :'api';
 CREATE ROLE c2a_engine_room NOLOGIN;
