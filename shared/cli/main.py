@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 import click
 
 from shared import logs
-from shared.cli import catalogue, doctor, keyring, keys, offers, plan, psps, tenants
+from shared.cli import catalogue, doctor, keyring, keys, offers, orders, plan, psps, tenants
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -34,6 +34,7 @@ main.add_command(doctor.doctor)
 main.add_command(keyring.group)
 main.add_command(keys.group)
 main.add_command(offers.group)
+main.add_command(orders.group)
 main.add_command(plan.command)
 main.add_command(psps.group)
 main.add_command(tenants.group)

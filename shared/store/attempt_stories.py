@@ -27,6 +27,14 @@ class AttemptStory:
     asked_at: datetime
     settled_at: datetime | None
     route: dict[str, Any] | None
+    amount_minor: int
+    currency: str
+    psp_key: str
+    due_at: datetime | None
+    """When money that is on its way back is asked for again."""
+    taken_at: datetime | None
+    """When its PSP took the return in hand."""
+    refusals: int
 
 
 def of_order(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[AttemptStory]:

@@ -164,6 +164,9 @@ def _keep_the_rest(conn: Connection, parts: Parts, tenant_id: uuid.UUID, ids: Id
     conn.execute(insert(tables.offer_holds).values(held))
     told = {"tenant_id": tenant_id, "provider": "sandbox", "event_id": f"evt_{ids.psp_key}", "kind": "charge.captured"}
     conn.execute(insert(tables.psp_events).values(told))
+    acted = {"action_id": uuid.uuid4(), "action": "retry", "outcome": "done", "told": "It is due now."}
+    by = {"tracking_number": ids.number, "who": "Ana", "why": "the shopper called"}
+    conn.execute(insert(tables.operator_actions).values(tenant_id=tenant_id, **acted, **by))
 
 
 def _keep_method(conn: Connection, parts: Parts, tenant_id: uuid.UUID, customer: str) -> str:

@@ -1,0 +1,99 @@
+"""Tells an order's story in plain sentences: what happened when, of moves, attempts, webhooks and operators.
+
+For somebody who is awake at three in the morning and has never seen this system: no state is named without its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.domain.states import OrderEvent
+from shared.operate.story import Heard, Story
+from shared.plain import plain
+from shared.store.attempt_stories import AttemptStory
+from shared.store.operator_actions import Acted
+from shared.store.order_stories import Move
+
+E = OrderEvent
+
+OF_EVENT: Final[Mapping[OrderEvent, str]] = {
+    E.ADMITTED: "The order was accepted.",
+    E.OFFER_HELD: "Its offer was held and its amount fixed.",
+    E.OFFER_REFUSED: "It did not get its offer, and failed.",
+    E.NOTHING_TO_PAY: "It costs nothing, so no PSP was asked.",
+    E.PAYMENT_STARTED: "A worker began to take the payment{at_psp}.",
+    E.PAYMENT_RESUMED: "A worker sent the same request again under its old key{at_psp}.",
+    E.PAYMENT_NOT_MADE: "It was proven that{attempt} made no charge; it may be paid again.",
+    E.PAYMENT_UNANSWERED: "Nobody told us what became of the payment{at_psp}: it is being asked for.",
+    E.PAYMENT_PENDING: "The PSP took the payment and will know later{at_psp}.",
+    E.PAYMENT_CAPTURED: "The money was captured{at_psp}.",
+    E.PAYMENT_DECLINED: "The payment was declined for good{at_psp}.",
+    E.PAYMENT_DECLINED_SOFT: "The payment was declined{at_psp}; another PSP may take it.",
+    E.SHOPPER_CHALLENGED: "The shopper was asked to confirm the payment{at_psp}.",
+    E.CHALLENGE_EXPIRED: "What was given up holds no money, so the order ended{at_psp}.",
+    E.CARD_LOST: "The card was no longer there to pay with.",
+    E.CANCELLED: "It was cancelled before anything was charged.",
+    E.METHOD_STORED: "The payment method was stored, and the order is done.",
+    E.STORING_SKIPPED: "There was no method to store, and the order is done.",
+}
+"""What a move means; a test holds that none is missing."""
+
+TOLD: Final[Mapping[str, str]] = {
+    "Captured": "it was captured",
+    "Declined": "it was declined",
+    "Challenged": "it waits for its shopper",
+    "Pending": "it will be known later",
+    "Returned": "money of it went back",
+    "StillHeld": "a return of it failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that happened."""
+
+    at: datetime
+    text: str
+
+
+def happened(story: Story) -> list[Line]:
+    """What happened, in order; of each moment the moves first."""
+    providers = {one.attempt_no: one.provider for one in story.attempts}
+    lines = [Line(move.at, _of_move(move, providers)) for move in story.moves]
+    lines += [line for one in story.attempts for line in _of_attempt(one)]
+    lines += [Line(one.event.received_at, _of_news(one)) for one in story.heard]
+    lines += [Line(one.at, _of_action(one)) for one in story.acted]
+    return sorted(lines, key=lambda line: line.at)
+
+
+def _of_move(move: Move, providers: Mapping[int, str]) -> str:
+    try:
+        text = OF_EVENT[OrderEvent(move.event)]
+    except ValueError:
+        text = f"{plain(move.event)} (a name that this version does not know)."
+    provider = providers.get(move.attempt_no or 0)
+    at_psp = f" at {provider}, attempt {move.attempt_no}" if provider else ""
+    attempt = f" attempt {move.attempt_no} at {provider}" if provider else " the PSP"
+    return f"{text.format(at_psp=at_psp, attempt=attempt)} [{move.actor}: {move.state}]"
+
+
+def _of_attempt(one: AttemptStory) -> Iterator[Line]:
+    if one.asked_at != one.started_at:
+        yield Line(one.asked_at, f"{one.provider} was last asked for attempt {one.attempt_no}.")
+    if one.taken_at is not None:
+        yield Line(one.taken_at, f"{one.provider} took the return of attempt {one.attempt_no} in hand, and will tell.")
+
+
+def _of_news(one: Heard) -> str:
+    event = one.event
+    what = "nothing that we can read" if one.outcome is None else TOLD.get(one.outcome, "nothing of a charge")
+    ended = "settled" if event.settled_at is not None else "PARKED: no attempt of ours is known for it, or several are"
+    reference = f" (their {plain(event.psp_reference)})" if event.psp_reference else ""
+    return f"A webhook of {event.provider} told of the charge{reference}: {what}; {ended}. [{plain(event.event_id)}]"
+
+
+def _of_action(one: Acted) -> str:
+    return f"{plain(one.who)} asked to {one.action}: {plain(one.why)}. {one.outcome}: {one.told}"

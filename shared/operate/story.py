@@ -1,0 +1,80 @@
+"""What happened to one order? Everything its rows know, in one value, for whoever shows or tells it.
+
+Read at one moment of the database where its caller opens one transaction. Nothing is changed, and nobody is asked but
+the database: what a PSP knows more is not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from shared.key_service import KeysAway
+from shared.keyring import CannotOpen, Keyring
+from shared.operate.psps import Abilities, abilities
+from shared.store import attempt_stories, operator_actions, order_stories, orders
+from shared.store.attempt_stories import AttemptStory
+from shared.store.operator_actions import Acted
+from shared.store.order_stories import Lease, Move, Told
+from shared.store.orders import Order
+from shared.told import UnreadableTold, open_told
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One PSP event, and the name of what it told (shared/domain/outcomes.py); None where it told nothing of a charge,
+    or nobody can read it."""
+
+    event: Told
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One order with all that belongs to it."""
+
+    order: Order
+    moves: tuple[Move, ...]
+    attempts: tuple[AttemptStory, ...]
+    heard: tuple[Heard, ...]
+    acted: tuple[Acted, ...]
+    lease: Lease | None
+    holder: str | None
+    """Which order holds its offer, if that is sold once."""
+    abilities: Abilities
+
+    @property
+    def holds_offer(self) -> bool:
+        """Whether the offer, if it is sold once, is this order's."""
+        return self.holder == self.order.tracking_number
+
+
+def read(conn: Connection, order: Order, ring: Keyring) -> Story:
+    """The story of *order* as it stands now."""
+    who = (order.tenant_id, order.tracking_number)
+    attempts = attempt_stories.of_order(conn, *who)
+    return Story(
+        order=order,
+        moves=tuple(order_stories.moves(conn, *who)),
+        attempts=tuple(attempts),
+        heard=tuple(_heard(ring, order.tenant_id, one) for one in order_stories.news(conn, order.tenant_id, attempts)),
+        acted=tuple(operator_actions.of_order(conn, *who)),
+        lease=order_stories.lease(conn, order),
+        holder=order_stories.holder(conn, order),
+        abilities=abilities(conn, ring, order.tenant_id, {one.provider for one in attempts}),
+    )
+
+
+def find(conn: Connection, number: str, *, tenant_id: UUID | None = None) -> Order | None:
+    """The order of this tracking number, of this tenant where one is named."""
+    return orders.get(conn, number) if tenant_id is None else orders.of_tenant(conn, tenant_id, number)
+
+
+def _heard(ring: Keyring, tenant_id: UUID, event: Told) -> Heard:
+    try:
+        told = None if event.outcome is None else open_told(ring, tenant_id, event.event_id, event.outcome)
+    except (CannotOpen, KeysAway, UnreadableTold):
+        return Heard(event, None)
+    return Heard(event, None if told is None else type(told).__name__)

@@ -1,0 +1,111 @@
+"""What the rows say of one order beyond its own: its moves, who holds it, its offer's hold, what PSPs told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, or_, select
+
+from shared.store.attempt_stories import AttemptStory
+from shared.store.orders import Order
+from shared.store.tables import offer_holds, order_events, orders, psp_events
+
+MOST_EVENTS: Final = 2_000
+"""Moves shown of one order: one whose PSP was away for a day makes some hundred."""
+MOST_NEWS: Final = 200
+"""Webhooks shown of one order: a charge makes a handful."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One row of an order's story, with names as they were written: a version before ours may have had others."""
+
+    version: int
+    event: str
+    state: str
+    actor: str
+    attempt_no: int | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who works on an order, and until when: unrenewed, and at most."""
+
+    lease_owner: str
+    lease_until: datetime
+    lease_limit: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One PSP event of the inbox. *outcome* is sealed."""
+
+    provider: str
+    event_id: str
+    kind: str
+    psp_key: str | None
+    psp_reference: str | None
+    merchant_reference: str | None
+    outcome: bytes | None
+    received_at: datetime
+    settled_at: datetime | None
+
+
+def moves(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[Move]:
+    """The moves of an order, the first one first."""
+    rows = conn.execute(
+        select(*(order_events.c[field.name] for field in fields(Move)))
+        .where(order_events.c.tenant_id == tenant_id, order_events.c.tracking_number == tracking_number)
+        .order_by(order_events.c.version)
+        .limit(MOST_EVENTS)
+    )
+    return [Move(*row) for row in rows]
+
+
+def lease(conn: Connection, order: Order) -> Lease | None:
+    """The lease on *order*, over or not; None if nobody has one."""
+    row = conn.execute(
+        select(orders.c.lease_owner, orders.c.lease_until, orders.c.lease_limit).where(
+            orders.c.tracking_number == order.tracking_number,
+            orders.c.tenant_id == order.tenant_id,
+            orders.c.lease_until.is_not(None),
+        )
+    ).one_or_none()
+    return None if row is None else Lease(*row)
+
+
+def holder(conn: Connection, order: Order) -> str | None:
+    """Which order holds the single-use offer of *order*; None if nobody does."""
+    return conn.execute(
+        select(offer_holds.c.tracking_number).where(
+            offer_holds.c.tenant_id == order.tenant_id, offer_holds.c.offer_identifier == order.offer_identifier
+        )
+    ).scalar_one_or_none()
+
+
+def news(conn: Connection, tenant_id: UUID, attempts: Sequence[AttemptStory]) -> list[Told]:
+    """What PSPs told of *attempts*, the first one first: of their charges, and what waits under their keys."""
+    event = psp_events.c
+    told_of = [
+        and_(event.tenant_id == tenant_id, event.provider == one.provider, named)
+        for one in attempts
+        for named in (
+            event.psp_reference == one.psp_reference if one.psp_reference else None,
+            and_(event.psp_key == one.psp_key, event.settled_at.is_(None)),
+        )
+        if named is not None
+    ]
+    if not told_of:
+        return []
+    rows = conn.execute(
+        select(*(event[field.name] for field in fields(Told)))
+        .where(or_(*told_of))
+        .order_by(event.received_at)
+        .limit(MOST_NEWS)
+    )
+    return [Told(*row) for row in rows]

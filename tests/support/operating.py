@@ -1,0 +1,49 @@
+"""An operator at a shell: the c2a command on a room's own database, with the room's keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from shared import keyring
+from shared.cli.main import main
+from tests.support.engine_room import EngineRoom
+
+
+@contextmanager
+def at_a_shell(room: EngineRoom, folder: Path) -> Iterator[None]:
+    """The environment of whoever runs commands beside *room*."""
+    keyring.save(room.run.keyring, folder / "keyring.json")
+    settings = room.run.settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+        patch.setenv("BROKER_URL", settings.broker_url.get_secret_value())
+        patch.setenv("VAULT_URL", settings.vault_url.get_secret_value())
+        patch.setenv("C2A_KEYRING", str(folder / "keyring.json"))
+        yield
+
+
+def c2a(*arguments: object) -> Result:
+    """Run a command in this process, on a wide terminal."""
+    return CliRunner().invoke(main, [str(one) for one in arguments], env={"COLUMNS": "400"})
+
+
+def said(*arguments: object) -> dict[str, Any]:
+    """The JSON document of a command that did what it was asked."""
+    result = c2a(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def refused(*arguments: object) -> str:
+    """What a command that refused said."""
+    result = c2a(*arguments)
+    assert result.exit_code == 1, result.output
+    return result.output
