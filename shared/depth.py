@@ -7,6 +7,7 @@ that a worker has taken and not acknowledged is not counted: whoever compares mu
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 from kombu.exceptions import ChannelError
@@ -19,6 +20,14 @@ SOCKET_TIMEOUT_S: Final = 2.0
 
 class BrokerAway(RuntimeError):
     """Nobody can say how deep a queue is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """What a broker says of one queue. *consumers*: who reads it, None where the broker does not know (Redis)."""
+
+    messages: int
+    consumers: int | None
 
 
 class Depths:
@@ -42,6 +51,14 @@ class Depths:
 
     def of(self, queue: str) -> int:
         """Messages that wait in *queue*; a queue nobody has declared holds none. Raises BrokerAway."""
+        return self.told_of(queue).messages
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self.close()
+
+    def told_of(self, queue: str) -> Depth:
+        """How deep *queue* is and who reads it. Raises BrokerAway."""
         while True:
             was_fresh = self._channel is None
             try:
@@ -58,14 +75,16 @@ class Depths:
         if connection is not None:  # Asked for itself: a channel that its broker closed knows no connection any more.
             connection.collect(socket_timeout=SOCKET_TIMEOUT_S)
 
-    def _ask(self, queue: str) -> int:
+    def _ask(self, queue: str) -> Depth:
         if self._channel is None:
             self._connection = broker.connect(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
             # As it comes it would sleep 2 s between.
             self._connection.ensure_connection(max_retries=1, interval_start=0)
             self._channel = self._connection.channel()
         try:
-            return int(self._channel.queue_declare(queue, passive=True).message_count)
+            told = self._channel.queue_declare(queue, passive=True)
         except ChannelError:  # No such queue; RabbitMQ closes the channel that asked.
             self.close()
-            return 0
+            return Depth(0, None)
+        knows = not self._url.startswith("redis")
+        return Depth(int(told.message_count), int(told.consumer_count) if knows else None)

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 import click
 
 from shared import logs
-from shared.cli import catalogue, doctor, keyring, keys, offers, orders, plan, psps, tenants
+from shared.cli import catalogue, doctor, keyring, keys, offers, orders, plan, psps, queues, tenants
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -37,6 +37,7 @@ main.add_command(offers.group)
 main.add_command(orders.group)
 main.add_command(plan.command)
 main.add_command(psps.group)
+main.add_command(queues.queues)
 main.add_command(tenants.group)
 for more in entry_points(group="c2a.commands"):  # Commands of packages above this one, which it may not import.
     main.add_command(more.load())
