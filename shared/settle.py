@@ -50,7 +50,7 @@ from shared.patience import (
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
 from shared.store import orders as order_store
-from shared.store.attempts import NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
+from shared.store.attempts import CALLED_OFF, NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
 from shared.store.orders import Order
 
 log = structlog.get_logger(__name__)
@@ -390,7 +390,8 @@ def _returned(case: _Case, outcome: Returned) -> Order:
     case.mark(AttemptState.RETURNED, reference=outcome.reference)
     if any(one.outcome in MAY_HOLD_MONEY for one in case.every if one is not case.attempt):
         return case.order  # Another attempt decides.
-    was_challenge = case.attempt.outcome in GIVEN_UP and not case.order.is_pending
+    was_called_off = case.attempt.reason == CALLED_OFF or case.order.is_pending
+    was_challenge = case.attempt.outcome in GIVEN_UP and not was_called_off
     failure = "CHALLENGE_EXPIRED" if was_challenge else "CANCELLED"
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)
 

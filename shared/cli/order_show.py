@@ -45,7 +45,7 @@ def show_order(number: str, as_json: bool) -> None:
         click.echo(json.dumps(document.of_story(found)))
         return
     told = document.of_story(found)
-    lists = {name: told.pop(name) for name in ("moves", "attempts", "webhooks", "actions")}
+    lists = {name: told.pop(name) for name in ("moves", "attempts", "webhooks", "actions", "allowed")}
     show({name: _flat(value) for name, value in told.items() if value is not None}, as_json=False)
     for name, rows in lists.items():
         click.echo(f"\n{name}" if rows else f"\nno {name}")
@@ -94,3 +94,6 @@ def _told(found: Story) -> Iterator[Text]:
     yield Text(f"  {waiting.comes_next(found)}")
     yield Text("Money", style="bold")
     yield from (Text(f"  {one}") for one in waiting.money(found))
+    yield Text("You may", style="bold")
+    for action, why_not in found.allowed.items():
+        yield Text(f"  {action}" if why_not is None else f"  not {action}: {why_not}")

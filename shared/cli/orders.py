@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shared.cli import order_list, order_replay, order_show
+from shared.cli import order_actions, order_list, order_replay, order_show
 
 
 @click.group("orders")
@@ -19,3 +19,6 @@ group.add_command(order_list.list_orders)
 group.add_command(order_show.show_order)
 group.add_command(order_show.explain)
 group.add_command(order_replay.replay_order)
+group.add_command(order_actions.retry)
+group.add_command(order_actions.unpark)
+group.add_command(order_actions.cancel)

@@ -43,7 +43,8 @@ class OrderEvent(StrEnum):
     SHOPPER_CHALLENGED = "shopper_challenged"
     CHALLENGE_EXPIRED = "challenge_expired"  # The PSP proved that what was given up, or cancelled, holds no money.
     CARD_LOST = "card_lost"  # The vault no longer has the card and no attempt is open.
-    CANCELLED = "cancelled"  # It took its workers down, or waited for too long, and no attempt is open.
+    CANCELLED = "cancelled"  # It took its workers down, waited for too long, or was called off; no attempt is open.
+    CALLED_OFF = "called_off"  # An operator ended a paid order before it was done: its money is on its way back.
     METHOD_STORED = "method_stored"
     STORING_SKIPPED = "storing_skipped"  # Nothing to store, or storing failed: it never un-sells an order.
 
@@ -97,6 +98,7 @@ TRANSITIONS: Final[Mapping[tuple[OrderState, OrderEvent], OrderState]] = {
     (S.CHALLENGE, E.CHALLENGE_EXPIRED): S.FAILED,
     (S.CAPTURED, E.METHOD_STORED): S.DONE,
     (S.CAPTURED, E.STORING_SKIPPED): S.DONE,
+    (S.CAPTURED, E.CALLED_OFF): S.CONFIRMING,  # Until the PSP proves that it holds nothing any more.
 }
 
 TERMINAL: Final = frozenset({S.DONE, S.FAILED})

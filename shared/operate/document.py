@@ -81,6 +81,7 @@ def of_story(story: Story) -> dict[str, Any]:
         "attempts": [_attempt(one) for one in story.attempts],
         "webhooks": [_heard(one) for one in story.heard],
         "actions": [of_acted(one) for one in story.acted],
+        "allowed": _allowed(story),
     }
 
 
@@ -93,6 +94,7 @@ def of_told(story: Story) -> dict[str, Any]:
         "now": list(waiting.now(story)),
         "next": waiting.comes_next(story),
         "money": list(waiting.money(story)),
+        "allowed": _allowed(story),
     }
 
 
@@ -109,6 +111,10 @@ def of_acted(one: Acted) -> dict[str, Any]:
         "told": one.told,
         "at": _at(one.at),
     }
+
+
+def _allowed(story: Story) -> list[dict[str, Any]]:
+    return [{"action": action, "allowed": why is None, "whyNot": why} for action, why in story.allowed.items()]
 
 
 def _attempt(one: AttemptStory) -> dict[str, Any]:

@@ -36,6 +36,7 @@ OF_EVENT: Final[Mapping[OrderEvent, str]] = {
     E.CHALLENGE_EXPIRED: "What was given up holds no money, so the order ended{at_psp}.",
     E.CARD_LOST: "The card was no longer there to pay with.",
     E.CANCELLED: "It was cancelled before anything was charged.",
+    E.CALLED_OFF: "It was called off after it was paid: its money goes back.",
     E.METHOD_STORED: "The payment method was stored, and the order is done.",
     E.STORING_SKIPPED: "There was no method to store, and the order is done.",
 }

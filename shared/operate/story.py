@@ -6,6 +6,7 @@ the database: what a PSP knows more is not here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from sqlalchemy import Connection
 
 from shared.key_service import KeysAway
 from shared.keyring import CannotOpen, Keyring
-from shared.operate.psps import Abilities, abilities
+from shared.operate.judging import Action, allowed, case_of
+from shared.operate.psps import Abilities
 from shared.store import attempt_stories, operator_actions, order_stories, orders
 from shared.store.attempt_stories import AttemptStory
 from shared.store.operator_actions import Acted
@@ -44,6 +46,8 @@ class Story:
     holder: str | None
     """Which order holds its offer, if that is sold once."""
     abilities: Abilities
+    allowed: Mapping[Action, str | None]
+    """What an operator may do now; for the rest, why not."""
 
     @property
     def holds_offer(self) -> bool:
@@ -55,6 +59,7 @@ def read(conn: Connection, order: Order, ring: Keyring) -> Story:
     """The story of *order* as it stands now."""
     who = (order.tenant_id, order.tracking_number)
     attempts = attempt_stories.of_order(conn, *who)
+    case = case_of(conn, order, ring)
     return Story(
         order=order,
         moves=tuple(order_stories.moves(conn, *who)),
@@ -63,7 +68,8 @@ def read(conn: Connection, order: Order, ring: Keyring) -> Story:
         acted=tuple(operator_actions.of_order(conn, *who)),
         lease=order_stories.lease(conn, order),
         holder=order_stories.holder(conn, order),
-        abilities=abilities(conn, ring, order.tenant_id, {one.provider for one in attempts}),
+        abilities=case.abilities,
+        allowed=allowed(case),
     )
 
 

@@ -99,6 +99,9 @@ NOT_SENT: Final = "not_sent"
 NOT_FOUND: Final = "not_found"
 """The PSP knows of no charge. As good a proof as its index is (Capabilities.proves_absence)."""
 
+CALLED_OFF: Final = "called_off"
+"""Its money goes back because an operator ended the order."""
+
 _SECOND: Final = "#"
 """Between a key and the reference of another charge under it; no key of ours (shared/ids.py: hex) holds it."""
 

@@ -65,6 +65,8 @@ class Setting:
     looks_up: bool = True
     """Whether the PSP can be asked. One that cannot answers the same request again, takes a return in hand without
     proof, and tells by webhooks that arrive in the end; then a promise of money holds once what it told is settled."""
+    called_off: bool = False
+    """Whether an operator may end the order at any moment (shared/call_off.py)."""
     slips: bool = False
     """Whether a worker may be stopped between its last look at the clock and the socket, so that a request leaves later
     than the proof of absence allows for. Then the promises hold of net captures, after compensation."""

@@ -57,6 +57,8 @@ TELLS: Final = {
     for kind in (Kind.PROMISED, Kind.OPEN)
 }
 """One may get lost, but of a PSP that cannot be asked: that one sends it until it is taken."""
+CALLED_OFF: Final = Step(Kind.OPEN, "An operator calls the order off.")
+HOLDS: Final = frozenset({A.CHALLENGED, A.PENDING, A.CAPTURED})
 BY_HAND: Final = Step(Kind.PROMISED, "Somebody asks the PSP by hand, and there is no charge.")
 TELLS_AGAIN: Final = {charge: Step(Kind.OPEN, "The same webhook arrives again: {}.", (charge,)) for charge in Charge}
 RECONCILES: Final = Step(Kind.PROMISED, "Reconciliation finds a capture that our attempt does not know of.")
@@ -68,6 +70,8 @@ TWICE: Final = "a webhook has its effect once"
 def steps(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
     """Everything that may come from outside."""
     yield from _time(world, setting)
+    if setting.called_off:
+        yield from _called_off(world, setting)
     if world.faults and world.card and world.state is not S.ADMITTED:
         yield CARD_GONE, world._replace(card=False, faults=world.faults - 1)
     for index, attempt in enumerate(world.attempts):
@@ -98,6 +102,24 @@ def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
                     yield AGED, after
                 elif setting.slips:
                     yield SLIPS, after
+
+
+def _called_off(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """call_off.py: an operator ends an order whose verdict is not open."""
+    if world.state in (S.ADMITTED, S.OFFER_LOCKED):
+        yield CALLED_OFF, advanced(world, E.CANCELLED)
+        return
+    held = next((index for index, one in enumerate(world.attempts) if one.outcome in HOLDS), None)
+    if world.state not in (S.CAPTURED, S.CHALLENGE, S.CONFIRMING) or (held is None and world.state is not S.CAPTURED):
+        return
+    after = world
+    if world.state is not S.CONFIRMING:
+        after = advanced(world, E.CALLED_OFF if world.state is S.CAPTURED else E.PAYMENT_UNANSWERED)
+    if held is not None:
+        is_named = setting.looks_up or world.attempts[held].outcome is not A.CHALLENGED
+        after = marked(after, held, A.RETURNING if is_named else A.DECLINED)
+    ends = held is None or not setting.looks_up
+    yield CALLED_OFF, advanced(after, E.CHALLENGE_EXPIRED) if ends else after
 
 
 def _reconciled(world: World, index: int, attempt: Attempt, setting: Setting) -> Iterator[tuple[Step, World]]:

@@ -34,6 +34,10 @@ SETTINGS: Final = {
     ),
     SILENT: Setting(looks_up=False),
     "payment, the cart costs nothing": Setting(costs_nothing=True),
+    "payment, called off": Setting(called_off=True, faults=1),
+    "payment, called off at a forgetful PSP": Setting(called_off=True, remembers_declines=False, verdicts=_BANK),
+    "payment, called off at a PSP that cannot be asked": Setting(called_off=True, looks_up=False, faults=1),
+    "payment, called off though it cost nothing": Setting(called_off=True, costs_nothing=True),
 }
 ADMISSION: Final = "admission, two callers, one key"
 OFFER_LOCK: Final = "offer lock, two orders, one offer"

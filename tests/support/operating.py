@@ -35,10 +35,10 @@ def c2a(*arguments: object) -> Result:
 
 
 def said(*arguments: object) -> dict[str, Any]:
-    """The JSON document of a command that did what it was asked."""
+    """The JSON document of a command that did what it was asked; `run` would send what is logged elsewhere."""
     result = c2a(*arguments, "--json")
     assert result.exit_code == 0, result.output
-    document: dict[str, Any] = json.loads(result.stdout)
+    document: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return document
 
 

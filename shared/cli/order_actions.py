@@ -1,0 +1,145 @@
+"""c2a orders retry, unpark and cancel: what an operator does with an order."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import click
+
+from shared import vault
+from shared.cli.database import installation, keyring_of
+from shared.cli.show import json_option, show
+from shared.doorbell import Doorbell
+from shared.operate import actions, document, story
+from shared.operate.actions import Desk, NoSuchOrder, OtherAction
+from shared.operate.asking import Asked, NotAsked
+from shared.plain import plain
+from shared.store.engine import statements
+from shared.store.operator_actions import Acted, Outcome
+from shared.vault import Vault
+
+REFUSED: Final = 1
+CODES: Final = """\b
+Exit codes:
+  0  done, or begun: `c2a orders explain` tells how it ends
+  1  refused (and recorded), or there is no such order
+  2  called wrongly
+"""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def asks(command: F) -> F:
+    """The options of whatever changes something."""
+    for option in (
+        json_option,
+        click.option("--id", "action_id", type=click.UUID, help="Its id: asked for again under it, it is done once."),
+        click.option("--who", default=getpass.getuser, metavar="NAME", help="Who asks; else whoever is logged in."),
+        click.option("--why", required=True, metavar="TEXT", help="Why; it is kept with the order."),
+        click.argument("number", metavar="TRK"),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def desk() -> Iterator[Desk]:
+    """What actions are done with, on this installation."""
+    with installation() as (settings, engine):
+        ring = keyring_of(settings)
+        doorbell = Doorbell(settings.broker_url.get_secret_value())
+        try:
+            with vault.connect(settings.vault_url.get_secret_value()) as redis:
+                yield Desk(engine, ring, doorbell, Vault(redis, ring, settings.vault_ttl_s))
+        finally:
+            doorbell.close()
+
+
+def asked(who: str, why: str, action_id: uuid.UUID | None) -> Asked:
+    """Who asks and why; called wrongly if that is not said."""
+    try:
+        return Asked(who, why, action_id or uuid.uuid4())
+    except NotAsked as error:
+        raise click.UsageError(f"--{error}") from None
+
+
+def did(number: str, act: Callable[[Desk, uuid.UUID], Acted], *, as_json: bool) -> None:
+    """Do *act* with the order of this number, and say what came of it."""
+    with desk() as own:
+        with statements(own.engine) as conn:
+            order = story.find(conn, number)
+        if order is None:
+            raise click.ClickException("TRK: there is no such order; `c2a orders list` finds it by other names")
+        try:
+            acted = act(own, order.tenant_id)
+        except NoSuchOrder:
+            raise click.ClickException("TRK: there is no such order any more") from None
+        except OtherAction as error:
+            raise click.ClickException(f"--id: {error}") from None
+    told(acted, as_json=as_json)
+
+
+def told(acted: Acted, *, as_json: bool) -> None:
+    """Print what came of an action; exits 1 if it was refused."""
+    if as_json:
+        click.echo(json.dumps(document.of_acted(acted)))
+    else:
+        show(
+            {"order": acted.tracking_number or "", "action": acted.action, "outcome": acted.outcome}
+            | {"told": plain(acted.told), "by": plain(acted.who), "why": plain(acted.why), "id": acted.action_id},
+            as_json=False,
+        )
+    sys.exit(REFUSED if acted.outcome is Outcome.REFUSED else 0)
+
+
+@click.command(
+    epilog=f"""{CODES}
+\b
+Example:
+  c2a orders retry trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA --why "the PSP is back" """
+)
+@asks
+def retry(number: str, who: str, why: str, action_id: uuid.UUID | None, as_json: bool) -> None:
+    """Have somebody look at the order now: its next step, a look-up of its payment, or money that is to go back.
+
+    Nothing is charged that would not be by itself, only sooner.
+    """
+    by = asked(who, why, action_id)
+    did(number, lambda own, tenant: actions.retry(own, tenant, number, by), as_json=as_json)
+
+
+@click.command(
+    epilog=f"""{CODES}
+\b
+Example:
+  c2a orders unpark trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA --why "the crash is mended in 1.4.2" """
+)
+@asks
+def unpark(number: str, who: str, why: str, action_id: uuid.UUID | None, as_json: bool) -> None:
+    """Let workers take a parked order again, as if none had died over it.
+
+    Mend first what took them down: it parks again after five more.
+    """
+    by = asked(who, why, action_id)
+    did(number, lambda own, tenant: actions.unpark(own, tenant, number, by), as_json=as_json)
+
+
+@click.command(
+    epilog=f"""{CODES}
+\b
+Example:
+  c2a orders cancel trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA --why "the shopper called, ticket 4711" """
+)
+@asks
+def cancel(number: str, who: str, why: str, action_id: uuid.UUID | None, as_json: bool) -> None:
+    """End a live order as CANCELLED; what was taken for it is voided, else refunded, until the PSP proves it.
+
+    Refused while nobody knows whether a PSP holds money: retry first. A done order is refunded instead.
+    """
+    by = asked(who, why, action_id)
+    did(number, lambda own, tenant: actions.cancel(own, tenant, number, by), as_json=as_json)
