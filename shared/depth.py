@@ -53,10 +53,6 @@ class Depths:
         """Messages that wait in *queue*; a queue nobody has declared holds none. Raises BrokerAway."""
         return self.told_of(queue).messages
 
-    def close(self) -> None:
-        """Let go of the broker."""
-        self.close()
-
     def told_of(self, queue: str) -> Depth:
         """How deep *queue* is and who reads it. Raises BrokerAway."""
         while True:

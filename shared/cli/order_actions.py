@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import click
@@ -20,6 +21,7 @@ from shared.operate import actions, document, story
 from shared.operate.actions import Desk, NoSuchOrder, OtherAction
 from shared.operate.asking import Asked, NotAsked
 from shared.plain import plain
+from shared.settle import Terms
 from shared.store.engine import statements
 from shared.store.operator_actions import Acted, Outcome
 from shared.vault import Vault
@@ -35,13 +37,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def asks(command: F) -> F:
+    """The argument and the options of whatever changes an order."""
+    return asks_why(click.argument("number", metavar="TRK")(command))
+
+
+def asks_why(command: F) -> F:
     """The options of whatever changes something."""
     for option in (
         json_option,
         click.option("--id", "action_id", type=click.UUID, help="Its id: asked for again under it, it is done once."),
         click.option("--who", default=getpass.getuser, metavar="NAME", help="Who asks; else whoever is logged in."),
         click.option("--why", required=True, metavar="TEXT", help="Why; it is kept with the order."),
-        click.argument("number", metavar="TRK"),
     ):
         command = option(command)
     return command
@@ -55,7 +61,8 @@ def desk() -> Iterator[Desk]:
         doorbell = Doorbell(settings.broker_url.get_secret_value())
         try:
             with vault.connect(settings.vault_url.get_secret_value()) as redis:
-                yield Desk(engine, ring, doorbell, Vault(redis, ring, settings.vault_ttl_s))
+                terms = Terms(ring, timedelta(seconds=settings.challenge_life_s))
+                yield Desk(engine, ring, doorbell, Vault(redis, ring, settings.vault_ttl_s), terms)
         finally:
             doorbell.close()
 

@@ -22,6 +22,7 @@ from shared.keyring import Keyring
 from shared.messages import FRONT_OF, STEP_FOR, Lane, Step
 from shared.operate.asking import Asked
 from shared.operate.judging import Action, Case, case_of, why_not
+from shared.settle import Terms
 from shared.store import operator_actions, operator_moves, orders
 from shared.store.attempts import AttemptState
 from shared.store.operator_actions import Acted, Outcome
@@ -39,6 +40,7 @@ class Desk:
     keyring: Keyring
     doorbell: Doorbell
     vault: Vault
+    terms: Terms
 
 
 class NoSuchOrder(LookupError):
@@ -107,7 +109,7 @@ def act(desk: Desk, which: tuple[UUID, str], asked: Asked, action: Action, what:
         now = orders.lock(conn, tenant_id, number)
     assert now is not None, "it was there"
     log.info("operator.acted", tracking_number=number, action=action, outcome=did.outcome, who=asked.who)
-    _go_on(desk, now, did)
+    go_on(desk, now, did.rings)
     return acted
 
 
@@ -117,8 +119,9 @@ def _same(earlier: Acted, number: str, action: Action, what: Mapping[str, Any]) 
     return earlier
 
 
-def _go_on(desk: Desk, now: Order, did: Did) -> None:
-    for step in did.rings:
+def go_on(desk: Desk, now: Order, rings: tuple[Step, ...]) -> None:
+    """After the commit: ring for what comes next, and let go of a card that nobody needs any more."""
+    for step in rings:
         desk.doorbell.ring(step, now.tracking_number, Lane.FRONT if step in FRONT_OF else Lane.TURN)
     if now.carries_card and now.needs_no_card:
         desk.vault.forget(now.tenant_id, now.tracking_number)

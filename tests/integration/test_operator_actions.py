@@ -37,7 +37,7 @@ CHALLENGED = "4000002760003184"
 
 def desk_of(room: EngineRoom) -> Desk:
     run = room.run
-    return Desk(run.engine, run.keyring, run.doorbell, run.vault)
+    return Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms)
 
 
 def asked(action_id: uuid.UUID | None = None) -> Asked:
