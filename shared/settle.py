@@ -50,6 +50,7 @@ from shared.patience import (
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
 from shared.store import orders as order_store
+from shared.store import refunds as refund_store
 from shared.store.attempts import CALLED_OFF, NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
 from shared.store.orders import Order
 
@@ -382,6 +383,8 @@ def _not_made(case: _Case) -> Order:
 
 
 def _returned(case: _Case, outcome: Returned) -> Order:
+    if case.attempt.outcome is AttemptState.CAPTURED:
+        refund_store.told_given(case.conn, case.attempt, outcome.money)
     if case.attempt.outcome not in UNSETTLED | {AttemptState.RETURNING}:
         return case.order  # A refund of a done order, or told twice.
     if outcome.money not in (None, case.attempt.money):
@@ -402,4 +405,6 @@ def _still_held(case: _Case) -> Order:
         log.error("payment.not_returned", tracking_number=case.order.tracking_number, times=case.attempt.refusals + 1)
         pause = RETURN_REFUSED[min(case.attempt.refusals, len(RETURN_REFUSED) - 1)]
         attempt_store.not_returned(case.conn, case.attempt, due_in=pause)
+    if case.attempt.outcome is AttemptState.CAPTURED:
+        refund_store.told_held(case.conn, case.attempt, pauses=RETURN_REFUSED)
     return case.order

@@ -17,7 +17,7 @@ from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Lane, Step
 from shared.observe.metrics import metrics
-from shared.store import housekeeping, overdue
+from shared.store import housekeeping, overdue, refunds
 from shared.store.engine import statements
 from shared.store.overdue import Due
 from workers import pacing, spent_cards
@@ -118,6 +118,7 @@ def _rescue_returns(run: Runtime) -> int:
     pace = pacing.for_returns(depth=run.depths.of(QUEUE_OF[Step.RETURN_MONEY]))
     with statements(run.engine) as conn:
         returning = overdue.returns_overdue(conn, limit=pace.limit)
+        returning += refunds.overdue(conn, limit=pace.limit)
     for tracking_number in returning:
         run.doorbell.ring(Step.RETURN_MONEY, tracking_number)
         metrics().rescues["returning", Lane.TURN].inc()

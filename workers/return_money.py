@@ -18,19 +18,22 @@ from shared.settle import News, settle
 from shared.store import attempts, orders
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
+from workers.give_refund import give_refunds
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
 
 def return_money(run: Runtime, tracking_number: str) -> None:
-    """Return every charge of an order that is marked to be returned."""
+    """Return every charge of an order that is marked to be returned, and what an operator refunds of it."""
     with statements(run.engine) as conn:
         order = orders.get(conn, tracking_number)
         every = attempts.of_order(conn, order.tenant_id, tracking_number) if order is not None else []
     for attempt in every:
         if attempt.outcome is AttemptState.RETURNING:
             _return(run, attempt)
+    if order is not None and order.is_finished:
+        give_refunds(run, order)
 
 
 def _return(run: Runtime, attempt: Attempt) -> None:

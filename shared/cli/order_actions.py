@@ -139,6 +139,36 @@ def unpark(number: str, who: str, why: str, action_id: uuid.UUID | None, as_json
 @click.command(
     epilog=f"""{CODES}
 \b
+Examples:
+  c2a orders refund trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA --full --why "withdrawn, ticket 4711"
+  c2a orders refund trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA --amount 500 --why "one of three came broken" """
+)
+@asks
+@click.option("--amount", "amount_minor", type=click.IntRange(1), metavar="MINOR", help="So much, in minor units.")
+@click.option("--full", is_flag=True, help="All that has not gone back yet.")
+def refund(
+    number: str,
+    who: str,
+    why: str,
+    action_id: uuid.UUID | None,
+    as_json: bool,
+    amount_minor: int | None,
+    full: bool,
+) -> None:
+    """Give money of a done order back, all or a part; the PSP is asked until it proves it.
+
+    The order stays done: see that what it bought ends, too. Where you do not know whether a call arrived, repeat it
+    under the same --id.
+    """
+    if full == (amount_minor is not None):
+        raise click.UsageError("say --amount MINOR or --full")
+    by = asked(who, why, action_id)
+    did(number, lambda own, tenant: actions.refund(own, tenant, number, by, amount_minor), as_json=as_json)
+
+
+@click.command(
+    epilog=f"""{CODES}
+\b
 Example:
   c2a orders cancel trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA --why "the shopper called, ticket 4711" """
 )

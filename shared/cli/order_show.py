@@ -45,7 +45,7 @@ def show_order(number: str, as_json: bool) -> None:
         click.echo(json.dumps(document.of_story(found)))
         return
     told = document.of_story(found)
-    lists = {name: told.pop(name) for name in ("moves", "attempts", "webhooks", "actions", "allowed")}
+    lists = {name: told.pop(name) for name in ("moves", "attempts", "webhooks", "refunds", "actions", "allowed")}
     show({name: _flat(value) for name, value in told.items() if value is not None}, as_json=False)
     for name, rows in lists.items():
         click.echo(f"\n{name}" if rows else f"\nno {name}")

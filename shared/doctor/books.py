@@ -20,7 +20,7 @@ from shared.doctor.findings import Check, Finding, Severity
 from shared.domain.outcomes import Captured, Challenged, Pending, Returned, Unanswered
 from shared.ids import first_number_at
 from shared.psp.port import Account, ChargeRecord, Psp
-from shared.store import attempts
+from shared.store import attempts, refunds
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 
@@ -157,9 +157,17 @@ class Comparison:
             return
         if isinstance(answer, Unanswered):
             raise NotCompared(answer.why)
+        if isinstance(answer, Returned) and self._is_refunded(attempt):
+            return
         check = WENT_BACK if isinstance(answer, Returned) else MISSING_CAPTURE
         detail = f"{attempt.psp_reference} is {type(answer).__name__.lower()} at {attempt.provider}"
         yield Finding(check, attempt.tenant_id, attempt.tracking_number, detail)
+
+    def _is_refunded(self, attempt: Attempt) -> bool:
+        """Whether an operator gave all of it back, or is at it: written ahead of the call, so whoever sees that it went
+        back finds it here."""
+        with statements(self.engine) as conn:
+            return refunds.refunded_minor(conn, attempt) == attempt.amount_minor
 
     def _found(
         self, check: Check, charge: ChargeRecord, detail: str, *, news: tuple[Attempt, Captured] | None = None

@@ -167,6 +167,33 @@ RETURNING_TOO_LONG: Final = Check(
         WHERE outcome = 'returning'
           AND coalesce(taken_at + interval '3 days', settled_at + interval '15 min') < now()""",
 )
+REFUNDS_ADD_UP: Final = Check(
+    name="refunds-add-up",
+    promise="What counts as refunded of a capture is what its refunds say.",
+    severity=Severity.BREAK,
+    next_step="Compare the order's refunds (`c2a orders show`) with the PSP's before anything more is given back.",
+    statement="""
+        SELECT attempt.tenant_id, attempt.tracking_number AS subject,
+               format('%s count as refunded, %s say its refunds', attempt.refunded_minor, back.amount_minor) AS detail
+        FROM payment_attempts AS attempt JOIN (
+            SELECT tenant_id, tracking_number, attempt_no,
+                   sum(amount_minor) FILTER (WHERE state <> 'refused') AS amount_minor
+            FROM refunds WHERE tracking_number >= :since GROUP BY 1, 2, 3) AS back
+          USING (tenant_id, tracking_number, attempt_no)
+        WHERE attempt.refunded_minor <> coalesce(back.amount_minor, 0)""",
+)
+REFUND_TOO_LONG: Final = Check(
+    name="refund-under-way-too-long",
+    promise="A refund is proven within 15 minutes, or three days where its PSP takes it in hand and tells later.",
+    severity=Severity.ALARM,
+    next_step="It is asked for by itself while the PSP keeps its key. See at the PSP whether the money went back.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('%s %s under way, refused %s times', amount_minor, currency, refusals) AS detail
+        FROM refunds
+        WHERE state = 'asked'
+          AND coalesce(taken_at + interval '3 days', asked_at + interval '15 min') < now()""",
+)
 NEWS_OF_NOBODY: Final = Check(
     name="news-of-an-unknown-charge",
     promise="Whatever a PSP tells of a charge, an attempt of ours is known for it.",
@@ -203,6 +230,8 @@ CHECKS: Final = (
     NOT_MOVING,
     PARKED,
     RETURNING_TOO_LONG,
+    REFUNDS_ADD_UP,
+    REFUND_TOO_LONG,
     NEWS_OF_NOBODY,
     DISPUTED,
 )

@@ -23,7 +23,7 @@ from shared.messages import FRONT_OF, STEP_FOR, Lane, Step
 from shared.operate.asking import Asked
 from shared.operate.judging import Action, Case, case_of, why_not
 from shared.settle import Terms
-from shared.store import operator_actions, operator_moves, orders
+from shared.store import operator_actions, operator_moves, orders, refunds
 from shared.store.attempts import AttemptState
 from shared.store.operator_actions import Acted, Outcome
 from shared.store.orders import Order
@@ -79,6 +79,15 @@ def cancel(desk: Desk, tenant_id: UUID, number: str, asked: Asked) -> Acted:
     return act(desk, (tenant_id, number), asked, Action.CANCEL, {}, _cancel)
 
 
+def refund(desk: Desk, tenant_id: UUID, number: str, asked: Asked, amount_minor: int | None) -> Acted:
+    """Give back *amount_minor* (minor units) of a done order's money, or None: all that is left of it."""
+
+    def do(conn: Connection, case: Case) -> Did:
+        return _refund(conn, case, asked.action_id, amount_minor)
+
+    return act(desk, (tenant_id, number), asked, Action.REFUND, {"amountMinor": amount_minor}, do)
+
+
 def act(desk: Desk, which: tuple[UUID, str], asked: Asked, action: Action, what: Mapping[str, Any], do: Do) -> Acted:
     """Judge, do and record one action. Raises NoSuchOrder or OtherAction."""
     tenant_id, number = which
@@ -132,11 +141,25 @@ def _retry(conn: Connection, case: Case) -> Did:
     if case.one(AttemptState.RETURNING) is not None:
         operator_moves.returns_due_now(conn, order)
         rings.append(Step.RETURN_MONEY)
+    if case.under_way is not None:
+        refunds.due_now(conn, order.tenant_id, order.tracking_number)
+        rings.append(Step.RETURN_MONEY)
     if not order.is_finished:
         operator_moves.due_now(conn, order)
         rings.append(STEP_FOR[order.state])
     steps = " and ".join(step.value.split(".")[1] for step in rings)
     return Did(Outcome.DONE, f"It is due now: the step {steps} was rung for.", tuple(rings))
+
+
+def _refund(conn: Connection, case: Case, action_id: UUID, amount_minor: int | None) -> Did:
+    attempt, left = case.captured, case.left_minor
+    assert attempt is not None, "it was judged"
+    amount = left if amount_minor is None else amount_minor
+    if not 0 < amount <= left:
+        return Did(Outcome.REFUSED, f"Not done: {left} {attempt.currency} (minor units) are left to go back.")
+    refunds.write_ahead(conn, attempt, action_id=action_id, amount_minor=amount)
+    told = f"{amount} {attempt.currency} (minor units) go back: {attempt.provider} is asked until it proves it."
+    return Did(Outcome.BEGUN, told, _BACK)
 
 
 def _unpark(conn: Connection, case: Case) -> Did:

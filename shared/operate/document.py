@@ -10,6 +10,7 @@ from shared.operate.story import Heard, Story
 from shared.store.attempt_stories import AttemptStory
 from shared.store.operator_actions import Acted
 from shared.store.order_search import Found
+from shared.store.refunds import Refund
 
 
 def of_found(one: Found) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def of_story(story: Story) -> dict[str, Any]:
         ],
         "attempts": [_attempt(one) for one in story.attempts],
         "webhooks": [_heard(one) for one in story.heard],
+        "refunds": [_refund(one) for one in story.refunds],
         "actions": [of_acted(one) for one in story.acted],
         "allowed": _allowed(story),
     }
@@ -134,6 +136,21 @@ def _attempt(one: AttemptStory) -> dict[str, Any]:
         "returnTakenAt": _at(one.taken_at),
         "returnRefusals": one.refusals,
         "route": one.route,
+    }
+
+
+def _refund(one: Refund) -> dict[str, Any]:
+    return {
+        "amountMinor": one.amount_minor,
+        "currency": one.currency,
+        "state": one.state,
+        "attempt": one.attempt_no,
+        "refusals": one.refusals,
+        "askedAt": _at(one.asked_at),
+        "dueAt": _at(one.due_at),
+        "takenAt": _at(one.taken_at),
+        "settledAt": _at(one.settled_at),
+        "actionId": str(one.action_id),
     }
 
 

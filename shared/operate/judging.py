@@ -8,7 +8,7 @@ is allowed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -17,8 +17,10 @@ from shared.domain.states import OrderState
 from shared.keyring import Keyring
 from shared.operate.psps import Abilities, abilities
 from shared.store import attempts as attempt_store
+from shared.store import refunds
 from shared.store.attempts import NOT_FOUND, Attempt, AttemptState
 from shared.store.orders import Order
+from shared.store.refunds import Refund
 
 S = OrderState
 A = AttemptState
@@ -30,6 +32,7 @@ class Action(StrEnum):
     RETRY = "retry"
     UNPARK = "unpark"
     CANCEL = "cancel"
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,20 @@ class Case:
     order: Order
     attempts: tuple[Attempt, ...]
     abilities: Abilities
+    under_way: Refund | None = None
+    """The refund of it that is not settled yet."""
+    refunded_minor: int = 0
+    """What of its capture went back by us, or is on its way."""
+
+    @property
+    def captured(self) -> Attempt | None:
+        """The attempt that holds its money."""
+        return self.one(A.CAPTURED)
+
+    @property
+    def left_minor(self) -> int:
+        """What may still go back, in minor units."""
+        return 0 if self.captured is None else self.captured.amount_minor - self.refunded_minor
 
     def one(self, *outcomes: AttemptState) -> Attempt | None:
         """Its first attempt that stands so."""
@@ -49,7 +66,11 @@ def case_of(conn: Connection, order: Order, ring: Keyring) -> Case:
     """*order* with what it is judged by."""
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
     can = abilities(conn, ring, order.tenant_id, {one.provider for one in every})
-    return Case(order, tuple(every), can)
+    case = Case(order, tuple(every), can)
+    if case.captured is None or not order.is_finished:
+        return case
+    gone = refunds.refunded_minor(conn, case.captured)
+    return replace(case, refunded_minor=gone, under_way=refunds.under_way(conn, order.tenant_id, order.tracking_number))
 
 
 def why_not(case: Case, action: Action) -> str | None:
@@ -61,6 +82,8 @@ def why_not(case: Case, action: Action) -> str | None:
             return _no_unpark(case)
         case Action.CANCEL:
             return _no_cancel(case)
+        case Action.REFUND:
+            return _no_refund(case)
 
 
 def allowed(case: Case) -> Mapping[Action, str | None]:
@@ -70,7 +93,7 @@ def allowed(case: Case) -> Mapping[Action, str | None]:
 
 def _no_retry(case: Case) -> str | None:
     if case.order.is_finished:
-        is_returning = case.one(A.RETURNING) is not None
+        is_returning = case.one(A.RETURNING) is not None or case.under_way is not None
         return None if is_returning else "it has ended and no money is on its way: there is nothing left to do"
     return _in_hand(case.order)
 
@@ -99,6 +122,20 @@ def _no_cancel(case: Case) -> str | None:
     if held is not None and held.provider not in case.abilities:
         return _unread(held.provider)
     return None
+
+
+def _no_refund(case: Case) -> str | None:
+    if case.order.state is not S.DONE:
+        failed = case.order.state is S.FAILED
+        return (
+            "it failed: whatever was taken goes back by itself" if failed else "it is not done yet: cancel it instead"
+        )
+    if case.under_way is not None:
+        one = case.under_way
+        return f"a refund of {one.amount_minor} {one.currency} is under way: one at a time (retry asks for it now)"
+    if case.captured is None:
+        return "it cost nothing"
+    return None if case.left_minor else "all of it went back already"
 
 
 def _unproven(case: Case) -> str | None:

@@ -16,6 +16,7 @@ from shared.plain import plain
 from shared.store.attempt_stories import AttemptStory
 from shared.store.operator_actions import Acted
 from shared.store.order_stories import Move
+from shared.store.refunds import Refund, RefundState
 
 E = OrderEvent
 
@@ -66,6 +67,7 @@ def happened(story: Story) -> list[Line]:
     lines = [Line(move.at, _of_move(move, providers)) for move in story.moves]
     lines += [line for one in story.attempts for line in _of_attempt(one)]
     lines += [Line(one.event.received_at, _of_news(one)) for one in story.heard]
+    lines += [line for one in story.refunds for line in _of_refund(one)]
     lines += [Line(one.at, _of_action(one)) for one in story.acted]
     return sorted(lines, key=lambda line: line.at)
 
@@ -86,6 +88,15 @@ def _of_attempt(one: AttemptStory) -> Iterator[Line]:
         yield Line(one.asked_at, f"{one.provider} was last asked for attempt {one.attempt_no}.")
     if one.taken_at is not None:
         yield Line(one.taken_at, f"{one.provider} took the return of attempt {one.attempt_no} in hand, and will tell.")
+
+
+def _of_refund(one: Refund) -> Iterator[Line]:
+    what = f"{one.amount_minor} {one.currency} (minor units)"
+    if one.taken_at is not None:
+        yield Line(one.taken_at, f"The PSP took the refund of {what} in hand, and will tell.")
+    if one.settled_at is not None:
+        how = "went back to the shopper" if one.state is RefundState.GIVEN else "did not go back: the PSP refused"
+        yield Line(one.settled_at, f"The refund of {what} {how}.")
 
 
 def _of_news(one: Heard) -> str:

@@ -16,11 +16,12 @@ from shared.key_service import KeysAway
 from shared.keyring import CannotOpen, Keyring
 from shared.operate.judging import Action, allowed, case_of
 from shared.operate.psps import Abilities
-from shared.store import attempt_stories, operator_actions, order_stories, orders
+from shared.store import attempt_stories, operator_actions, order_stories, orders, refunds
 from shared.store.attempt_stories import AttemptStory
 from shared.store.operator_actions import Acted
 from shared.store.order_stories import Lease, Move, Told
 from shared.store.orders import Order
+from shared.store.refunds import Refund
 from shared.told import UnreadableTold, open_told
 
 
@@ -42,6 +43,7 @@ class Story:
     attempts: tuple[AttemptStory, ...]
     heard: tuple[Heard, ...]
     acted: tuple[Acted, ...]
+    refunds: tuple[Refund, ...]
     lease: Lease | None
     holder: str | None
     """Which order holds its offer, if that is sold once."""
@@ -66,6 +68,7 @@ def read(conn: Connection, order: Order, ring: Keyring) -> Story:
         attempts=tuple(attempts),
         heard=tuple(_heard(ring, order.tenant_id, one) for one in order_stories.news(conn, order.tenant_id, attempts)),
         acted=tuple(operator_actions.of_order(conn, *who)),
+        refunds=tuple(refunds.of_order(conn, *who)),
         lease=order_stories.lease(conn, order),
         holder=order_stories.holder(conn, order),
         abilities=case.abilities,

@@ -11,6 +11,7 @@ from shared.messages import QUEUE_OF, STEP_FOR
 from shared.operate.story import Story
 from shared.store.attempt_stories import AttemptStory
 from shared.store.attempts import UNSETTLED, AttemptState
+from shared.store.refunds import Refund, RefundState
 
 S = OrderState
 A = AttemptState
@@ -55,6 +56,8 @@ def money(story: Story) -> Iterator[str]:
         yield "No money moved: it costs nothing." if free else "No money moved: no PSP was ever asked."
     for one in story.attempts:
         yield _money_of(one)
+    for refund in story.refunds:
+        yield _money_of_refund(refund)
 
 
 def _stands(story: Story) -> str:
@@ -125,6 +128,18 @@ def _money_of(one: AttemptStory) -> str:
             return f"It is on its way back: {what}{again}{_refused(one)}."
         case A.RETURNED:
             return f"It went back: the PSP holds nothing of {what}."
+
+
+def _money_of_refund(one: Refund) -> str:
+    what = f"{one.amount_minor} {one.currency} (minor units)"
+    match one.state:
+        case RefundState.ASKED:
+            refused = f"; refused {one.refusals} times" if one.refusals else ""
+            return f"A refund of {what} is on its way, asked for again at {_at(one.due_at)}{refused}."
+        case RefundState.GIVEN:
+            return f"{what} of it went back as a refund."
+        case RefundState.REFUSED:
+            return f"A refund of {what} was refused by the PSP: that money is still here."
 
 
 def _refused(one: AttemptStory) -> str:

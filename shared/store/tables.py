@@ -281,7 +281,10 @@ payment_attempts: Final = Table(
     Column("brought", LargeBinary),  # Sealed: what the shopper's browser brought back for the PSP, until it was told.
     Column("refusals", SmallInteger, nullable=False, server_default=text("0")),  # Returns that did not succeed.
     _time("taken_at"),  # When its PSP took the return in hand: it tells later what came of it.
+    # What operators gave back of a done order's capture, or are giving back (refunds).
+    Column("refunded_minor", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("tenant_id", "tracking_number", "attempt_no"),
+    CheckConstraint("refunded_minor BETWEEN 0 AND amount_minor", name="payment_attempts_refunds_at_most_all"),
     UniqueConstraint("tenant_id", "provider", "psp_key", name="payment_attempts_one_per_key"),
     # A charge has one owner, whoever brings the news of it.
     Index(
@@ -410,3 +413,37 @@ operator_actions: Final = Table(
 )
 """Every action of an operator, the refused ones included. begun: money is on its way, and the order's story tells how
 it ends."""
+
+refunds: Final = Table(
+    "refunds",
+    metadata,
+    _tenant(),
+    Column("action_id", Uuid, nullable=False),  # The operator's action; its PSP's key is derived from it.
+    Column("tracking_number", Text, nullable=False),
+    Column("attempt_no", SmallInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'asked'")),
+    Column("refusals", SmallInteger, nullable=False, server_default=text("0")),  # How often it did not succeed.
+    _now("asked_at"),
+    _now("key_since"),  # Since when its present key may have been used.
+    Column("due_at", DateTime(timezone=True), server_default=func.now()),  # When its PSP is asked for it again.
+    _time("taken_at"),  # When its PSP took it in hand: it tells later what came of it.
+    _time("settled_at"),
+    PrimaryKeyConstraint("tenant_id", "action_id"),
+    # What a PSP tells of a return names the charge alone: so one at a time.
+    Index(
+        "refunds_one_at_a_time",
+        "tenant_id",
+        "tracking_number",
+        unique=True,
+        postgresql_where=text("state = 'asked'"),
+    ),
+    Index("refunds_due", "due_at", postgresql_where=text("state = 'asked'")),
+    Index("refunds_of_order", "tenant_id", "tracking_number", "asked_at"),
+    CheckConstraint("state IN ('asked', 'given', 'refused')", name="refunds_known_state"),
+    CheckConstraint("amount_minor > 0", name="refunds_of_something"),
+    CheckConstraint("(due_at IS NOT NULL) = (state = 'asked')", name="refunds_under_way_are_due"),
+)
+"""Money of a done order that goes back because an operator decided so, written ahead of the call. asked: the PSP is
+asked until it proves it; refused: the PSP will not give it, and its part of payment_attempts.refunded_minor is free."""

@@ -21,7 +21,8 @@ _ORDERS: Final = text("""
 _RETURNS: Final = text("""
     SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at <= now()) AS due, min(settled_at) AS oldest,
            min(due_at) AS first_due
-    FROM payment_attempts WHERE outcome = 'returning'
+    FROM (SELECT due_at, settled_at FROM payment_attempts WHERE outcome = 'returning'
+          UNION ALL SELECT due_at, asked_at FROM refunds WHERE state = 'asked') AS back
 """)
 
 _NEWS: Final = text("SELECT count(*) AS waiting, min(received_at) AS oldest FROM psp_events WHERE settled_at IS NULL")
@@ -51,7 +52,7 @@ def of_orders(conn: Connection) -> dict[OrderState, Waiting]:
 
 
 def of_returns(conn: Connection) -> Waiting:
-    """Money on its way back."""
+    """Money on its way back, refunds of done orders among it."""
     row = conn.execute(_RETURNS).one()
     return Waiting(row.waiting, row.due, row.oldest, row.first_due)
 

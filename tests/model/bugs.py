@@ -44,6 +44,8 @@ class Bug(StrEnum):
     LOOK_UP_NOT_FENCED = "a look-up from before the order was claimed again still says 'never made'"
     VOID_BEFORE_COMMIT = "a challenge is cancelled at the PSP before our row says so"
     TIMEOUT_ENDS_CHALLENGE = "a late 'no answer' ends a challenge the shopper is still at"
+    CALLED_OFF_OPEN = "an order is called off while nobody knows whether its PSP holds money"
+    REFUND_CALLED_FIRST = "a refund is asked of the PSP before it is written down"
     LATE_LOOK_UP_DROPS_CARD = "a look-up that comes too late forgets the card of an order that is being paid"
 
 
@@ -67,6 +69,8 @@ class Setting:
     proof, and tells by webhooks that arrive in the end; then a promise of money holds once what it told is settled."""
     called_off: bool = False
     """Whether an operator may end the order at any moment (shared/call_off.py)."""
+    refunds: bool = False
+    """Whether an operator may refund the order once it is done (workers/give_refund.py)."""
     slips: bool = False
     """Whether a worker may be stopped between its last look at the clock and the socket, so that a request leaves later
     than the proof of absence allows for. Then the promises hold of net captures, after compensation."""

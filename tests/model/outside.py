@@ -21,6 +21,7 @@ from tests.model.world import (
     Attempt,
     Charge,
     News,
+    Refund,
     Task,
     World,
     charged,
@@ -57,6 +58,7 @@ TELLS: Final = {
     for kind in (Kind.PROMISED, Kind.OPEN)
 }
 """One may get lost, but of a PSP that cannot be asked: that one sends it until it is taken."""
+REFUNDED: Final = Step(Kind.OPEN, "An operator refunds the done order.")
 CALLED_OFF: Final = Step(Kind.OPEN, "An operator calls the order off.")
 HOLDS: Final = frozenset({A.CHALLENGED, A.PENDING, A.CAPTURED})
 BY_HAND: Final = Step(Kind.PROMISED, "Somebody asks the PSP by hand, and there is no charge.")
@@ -70,6 +72,8 @@ TWICE: Final = "a webhook has its effect once"
 def steps(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
     """Everything that may come from outside."""
     yield from _time(world, setting)
+    if setting.refunds:
+        yield from _refunded(world, setting)
     if setting.called_off:
         yield from _called_off(world, setting)
     if world.faults and world.card and world.state is not S.ADMITTED:
@@ -104,11 +108,25 @@ def _time(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
                     yield SLIPS, after
 
 
+def _refunded(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """An operator refunds a done order: written ahead, and nobody is called."""
+    paid = next((index for index, one in enumerate(world.attempts) if one.outcome is A.CAPTURED), None)
+    if world.state is not S.DONE or world.refund is not Refund.NONE or paid is None:
+        return
+    if Bug.REFUND_CALLED_FIRST in setting.bugs:
+        yield REFUNDED, with_attempt(world, paid, psp.voided(world.attempts[paid]))
+    else:
+        yield REFUNDED, world._replace(refund=Refund.ASKED)
+
+
 def _called_off(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
     """call_off.py: an operator ends an order whose verdict is not open."""
     if world.state in (S.ADMITTED, S.OFFER_LOCKED):
         yield CALLED_OFF, advanced(world, E.CANCELLED)
         return
+    unclear = next((index for index, one in enumerate(world.attempts) if one.outcome is A.OPEN), None)
+    if unclear is not None and Bug.CALLED_OFF_OPEN in setting.bugs:
+        yield CALLED_OFF, advanced(marked(world, unclear, A.DECLINED), E.PAYMENT_DECLINED)
     held = next((index for index, one in enumerate(world.attempts) if one.outcome in HOLDS), None)
     if world.state not in (S.CAPTURED, S.CHALLENGE, S.CONFIRMING) or (held is None and world.state is not S.CAPTURED):
         return

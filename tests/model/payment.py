@@ -20,7 +20,7 @@ from tests.model.bugs import Setting
 from tests.model.graph import Kind, Model, Step
 from tests.model.rings import chained, is_rung, rung, taken
 from tests.model.settling import advanced
-from tests.model.world import IDLE, Charge, World, in_flight, settled_down
+from tests.model.world import IDLE, Charge, Refund, World, in_flight, settled_down
 
 LOCKS: Final = Step(Kind.PROMISED, "A worker holds the offer and fixes the amount.")
 REFUSES: Final = Step(Kind.OPEN, "The offer is gone, or the order waited for an hour: it fails.")
@@ -35,6 +35,7 @@ MONEY_GONE: Final = "money that an order counts as its own is at the PSP"
 FAILED_TOO_SOON: Final = "an order fails only when nothing of it is money or may become money"
 ABSENT_TOO_SOON: Final = "an attempt is called absent only when nothing of it is on its way"
 RETURNED_TOO_SOON: Final = "an attempt is called returned only when the PSP holds nothing of it"
+GIVEN_TOO_SOON: Final = "a refund is called given only when the PSP holds nothing of it"
 OPEN_BESIDE: Final = "an order that ended, or waits to be paid, has no attempt whose verdict is out"
 JOBS: Final = (paying.steps, looking.steps, returning.steps)
 
@@ -106,8 +107,10 @@ def broken(world: World, setting: Setting) -> str:
             live += 1
         if outcome is A.CAPTURED:
             captured += 1
-            if charge is not Charge.CAPTURED:
+            if charge is not Charge.CAPTURED and world.refund is Refund.NONE:
                 return MONEY_GONE
+            if charge is Charge.CAPTURED and world.refund is Refund.GIVEN:
+                return GIVEN_TOO_SOON
         elif outcome is A.ABSENT and in_flight(world, index) and not setting.slips:
             return ABSENT_TOO_SOON
         elif outcome is A.RETURNED and charge in (Charge.CAPTURED, Charge.CHALLENGE, Charge.PENDING):
@@ -150,7 +153,8 @@ def _is_good(world: World, setting: Setting) -> bool:
             return False
         if one.charge is Charge.PENDING or in_flight(world, index):
             return False
-    return live == (world.state is S.DONE and not setting.costs_nothing)
+    is_kept = world.state is S.DONE and not setting.costs_nothing and world.refund is Refund.NONE
+    return live == is_kept and world.refund is not Refund.ASKED
 
 
 def tell(world: World) -> str:

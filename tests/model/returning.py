@@ -16,9 +16,10 @@ from tests.model.bugs import Bug, Setting
 from tests.model.graph import Kind, Step
 from tests.model.rings import is_rung, taken
 from tests.model.settling import settled
-from tests.model.world import IDLE, Charge, News, Slot, Task, World, with_attempt, with_slot
+from tests.model.world import IDLE, Charge, News, Refund, Slot, Task, World, with_attempt, with_slot
 
 BEGINS: Final = Step(Kind.PROMISED, "A worker asks the PSP to void what is to go back.")
+REFUNDS: Final = Step(Kind.PROMISED, "A worker asks the PSP for the refund of a done order.")
 TOO_LATE: Final = Step(Kind.PROMISED, "The PSP says it is too late for a void; the worker asks for a refund.")
 GOES_BACK: Final = Step(Kind.PROMISED, "The PSP gives it back and says so.")
 TAKEN: Final = Step(Kind.PROMISED, "The PSP takes the return in hand, gives it back, and will tell.")
@@ -38,16 +39,33 @@ def steps(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tu
                 if one.outcome is A.RETURNING:
                     after = taken(world, Message.RETURN_MONEY, setting)
                     yield BEGINS, with_slot(after, which, Slot(Task.VOIDING, index))
+                if one.outcome is A.CAPTURED and world.refund is Refund.ASKED:
+                    after = taken(world, Message.RETURN_MONEY, setting)
+                    yield REFUNDS, with_slot(after, which, Slot(Task.REFUNDING_DONE, index))
         return
     if slot.task in ASKING:
         yield from _asking(world, which, slot, setting)
-    elif slot.task is Task.RETURNED:
+    elif slot.task is Task.REFUNDING_DONE:
+        yield from _refunding(world, which, slot, setting)
+    elif slot.task in (Task.RETURNED, Task.REFUNDED_DONE):
         after = settled(world, slot.attempt, News.RETURNED, setting, stale=False)
         yield SETTLES, with_slot(after, which, IDLE)
     else:
         return
     if world.faults:
         yield DIES, with_slot(world._replace(faults=world.faults - 1), which, IDLE)
+
+
+def _refunding(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:
+    """workers/give_refund.py: the same, of a capture that stays its order's."""
+    back = with_attempt(world, slot.attempt, psp.voided(world.attempts[slot.attempt]))
+    if not setting.looks_up:
+        yield TAKEN, with_slot(back, which, IDLE)
+        yield NOT_DONE, with_slot(world, which, IDLE)
+        return
+    yield GOES_BACK, with_slot(back, which, Slot(Task.REFUNDED_DONE, slot.attempt))
+    if world.faults:
+        yield ANSWER_LOST, with_slot(back._replace(faults=world.faults - 1), which, IDLE)
 
 
 def _asking(world: World, which: int, slot: Slot, setting: Setting) -> Iterator[tuple[Step, World]]:

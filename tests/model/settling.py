@@ -11,7 +11,7 @@ from typing import Final
 from shared.domain.states import OrderEvent, OrderState, may, next_state
 from shared.store.attempts import UNSETTLED, AttemptState
 from tests.model.bugs import Bug, Setting
-from tests.model.world import Attempt, Charge, News, World, with_attempt
+from tests.model.world import Attempt, Charge, News, Refund, World, with_attempt
 
 E, S, A = OrderEvent, OrderState, AttemptState
 
@@ -149,6 +149,8 @@ def _not_made(world: World, index: int, attempt: Attempt, *, stale: bool) -> Wor
 
 
 def _returned(world: World, index: int, attempt: Attempt) -> World:
+    if attempt.outcome is A.CAPTURED and world.refund is Refund.ASKED:
+        return world._replace(refund=Refund.GIVEN)
     if attempt.outcome not in UNSETTLED and attempt.outcome is not A.RETURNING:
-        return world  # A refund of a done order, or told twice.
+        return world  # A refund of a done order that we did not ask for, or told twice.
     return moved(marked(world, index, A.RETURNED), E.CHALLENGE_EXPIRED)

@@ -37,6 +37,8 @@ SETTINGS: Final = {
     "payment, called off": Setting(called_off=True, faults=1),
     "payment, called off at a forgetful PSP": Setting(called_off=True, remembers_declines=False, verdicts=_BANK),
     "payment, called off at a PSP that cannot be asked": Setting(called_off=True, looks_up=False, faults=1),
+    "payment, refunded": Setting(refunds=True, faults=1, verdicts=_BANK),
+    "payment, refunded at a PSP that cannot be asked": Setting(refunds=True, looks_up=False, faults=1),
     "payment, called off though it cost nothing": Setting(called_off=True, costs_nothing=True),
 }
 ADMISSION: Final = "admission, two callers, one key"

@@ -52,6 +52,8 @@ PAYMENT: Final[dict[Bug, tuple[Setting, str]]] = {
     Bug.LOOK_UP_NOT_FENCED: (STICKY, payment.ABSENT_TOO_SOON),
     Bug.VOID_BEFORE_COMMIT: (STICKY, payment.MONEY_GONE),
     Bug.TIMEOUT_ENDS_CHALLENGE: (STICKY, looking.HAD_TIME),
+    Bug.CALLED_OFF_OPEN: (replace(STICKY, called_off=True), payment.FAILED_TOO_SOON),
+    Bug.REFUND_CALLED_FIRST: (replace(STICKY, refunds=True), payment.MONEY_GONE),
     Bug.LATE_LOOK_UP_DROPS_CARD: (STICKY, looking.CARD_DROPPED),
 }
 """Where each is found with the least effort, and the promise it breaks there."""

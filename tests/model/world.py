@@ -56,6 +56,16 @@ class Task(StrEnum):
     VOIDING = "return: its void is on the way"
     REFUNDING = "return: its refund is on the way"
     RETURNED = "return: has the proof in memory"
+    REFUNDING_DONE = "refund of a done order: its request is on the way"
+    REFUNDED_DONE = "refund of a done order: has the proof in memory"
+
+
+class Refund(StrEnum):
+    """How the refund of a done order stands (shared/store/refunds.py); the model refunds all of it, once."""
+
+    NONE = "no refund"
+    ASKED = "asked"
+    GIVEN = "given"
 
 
 class Slot(NamedTuple):
@@ -115,6 +125,7 @@ class World(NamedTuple):
     """Messages in the broker; kept only without a rescuer, for with one a ring may come at any moment."""
     attempts: tuple[Attempt, ...] = ()
     slots: tuple[Slot, ...] = ()
+    refund: Refund = Refund.NONE
     broken: str = ""
     """The promise the last step broke, if it broke one."""
 
@@ -187,7 +198,8 @@ def is_pending(world: World) -> bool:
 
 def _settled_down(world: World, index: int, attempt: Attempt) -> Attempt:
     outcome = attempt.outcome
-    telling = attempt.webhooks & _TELLING.get(outcome, 0)
+    is_refunded = outcome is AttemptState.CAPTURED and world.refund is Refund.ASKED
+    telling = attempt.webhooks & (BIT[Charge.RETURNED] if is_refunded else _TELLING.get(outcome, 0))
     if telling != attempt.webhooks:
         attempt = attempt._replace(webhooks=telling)
     if attempt.earlier_no and outcome not in UNSETTLED:

@@ -166,6 +166,8 @@ def _keep_the_rest(conn: Connection, parts: Parts, tenant_id: uuid.UUID, ids: Id
     conn.execute(insert(tables.psp_events).values(told))
     acted = {"action_id": uuid.uuid4(), "action": "retry", "outcome": "done", "told": "It is due now."}
     by = {"tracking_number": ids.number, "who": "Ana", "why": "the shopper called"}
+    refund = {"action_id": uuid.uuid4(), "attempt_no": 1, "amount_minor": 1, "currency": "EUR"}
+    conn.execute(insert(tables.refunds).values(tenant_id=tenant_id, tracking_number=ids.number, **refund))
     conn.execute(insert(tables.operator_actions).values(tenant_id=tenant_id, **acted, **by))
 
 

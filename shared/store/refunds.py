@@ -1,0 +1,225 @@
+"""Refunds of done orders: written ahead of the call, one at a time an order, never more than was captured.
+
+What is under way is reserved in `payment_attempts.refunded_minor`, whose check the database keeps; what the PSP refuses
+is free again. An order stays done and its attempt captured: it was sold and paid, and what went back stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Interval, func, insert, literal, select, text, update
+
+from shared.domain.money import Money
+from shared.store.attempts import Attempt
+from shared.store.tables import payment_attempts, refunds
+
+MOST: Final = 200
+"""Refunds shown of one order."""
+
+
+class RefundState(StrEnum):
+    """How a refund stands."""
+
+    ASKED = "asked"  # Under way: its PSP is asked until it proves it.
+    GIVEN = "given"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """One refund of a done order."""
+
+    tenant_id: UUID
+    action_id: UUID
+    tracking_number: str
+    attempt_no: int
+    amount_minor: int
+    currency: str
+    state: RefundState
+    refusals: int
+    asked_at: datetime
+    key_since: datetime
+    due_at: datetime | None
+    taken_at: datetime | None
+    settled_at: datetime | None
+
+    @property
+    def money(self) -> Money:
+        """What goes back."""
+        return Money(self.amount_minor, self.currency)
+
+    @property
+    def key(self) -> str:
+        """The key its PSP is sent: derived from the action, another one after each refusal, which its old key repeats;
+        no longer than what any PSP takes as a reference."""
+        again = f"-{self.refusals}" if self.refusals else ""
+        return f"rf{self.action_id.hex}{again}"
+
+
+_COLUMNS: Final = [refunds.c[field.name] for field in fields(Refund)]
+
+_DUE: Final = text("""
+    UPDATE refunds SET due_at = now() + make_interval(secs => :put_off)
+    WHERE (tenant_id, action_id) IN (
+        SELECT tenant_id, action_id FROM refunds
+        WHERE state = 'asked' AND due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING tracking_number
+""")
+PUT_OFF_S: Final = 60
+"""How long a refund that was rung for has its chance, as other money that goes back (overdue.py)."""
+
+
+def _refund(row: Any) -> Refund:
+    return Refund(**(dict(row._mapping) | {"state": RefundState(row.state)}))
+
+
+def of_order(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[Refund]:
+    """The refunds of an order, the first one first."""
+    mine = (refunds.c.tenant_id == tenant_id, refunds.c.tracking_number == tracking_number)
+    rows = conn.execute(select(*_COLUMNS).where(*mine).order_by(refunds.c.asked_at).limit(MOST))
+    return [_refund(row) for row in rows]
+
+
+def under_way(conn: Connection, tenant_id: UUID, tracking_number: str) -> Refund | None:
+    """The refund of an order that is under way, if one is."""
+    mine = (refunds.c.tenant_id == tenant_id, refunds.c.tracking_number == tracking_number)
+    row = conn.execute(select(*_COLUMNS).where(*mine, refunds.c.state == RefundState.ASKED)).one_or_none()
+    return None if row is None else _refund(row)
+
+
+def refunded_minor(conn: Connection, attempt: Attempt) -> int:
+    """What of *attempt* went back to its shopper by us, or is on its way, in minor units."""
+    return int(conn.execute(select(payment_attempts.c.refunded_minor).where(*_is(attempt))).scalar_one())
+
+
+def write_ahead(conn: Connection, attempt: Attempt, *, action_id: UUID, amount_minor: int) -> None:
+    """Record that *amount_minor* of *attempt* is about to go back; the order's row is locked by the caller.
+
+    The database refuses what would be more than was captured, or a second one at once (IntegrityError).
+    """
+    _reserve(conn, attempt.tenant_id, attempt.tracking_number, attempt.attempt_no, amount_minor)
+    conn.execute(
+        insert(refunds).values(
+            tenant_id=attempt.tenant_id,
+            action_id=action_id,
+            tracking_number=attempt.tracking_number,
+            attempt_no=attempt.attempt_no,
+            amount_minor=amount_minor,
+            currency=attempt.currency,
+        )
+    )
+
+
+def given(conn: Connection, refund: Refund) -> bool:
+    """Its PSP proved that the money went back; whether this was news."""
+    return _settled(conn, refund, RefundState.GIVEN)
+
+
+def refused(conn: Connection, refund: Refund) -> bool:
+    """Its PSP will not give the money back, so it is the order's again; whether this was news."""
+    if not _settled(conn, refund, RefundState.REFUSED):
+        return False
+    _reserve(conn, refund.tenant_id, refund.tracking_number, refund.attempt_no, -refund.amount_minor)
+    return True
+
+
+def put_off(conn: Connection, refund: Refund, *, due_in: timedelta, taken: bool = False) -> None:
+    """Ask for it again after *due_in*. *taken*: its PSP took it in hand, and will tell."""
+    taken_at = {"taken_at": func.coalesce(refunds.c.taken_at, func.now())} if taken else {}
+    conn.execute(
+        update(refunds)
+        .where(*_stands(refund, RefundState.ASKED))
+        .values(due_at=func.now() + literal(due_in, Interval), **taken_at)
+    )
+
+
+def due_now(conn: Connection, tenant_id: UUID, tracking_number: str) -> None:
+    """Have the refund of an order that is under way be asked for now."""
+    mine = (refunds.c.tenant_id == tenant_id, refunds.c.tracking_number == tracking_number)
+    conn.execute(update(refunds).where(*mine, refunds.c.state == RefundState.ASKED).values(due_at=func.now()))
+
+
+def overdue(conn: Connection, *, limit: int) -> list[str]:
+    """At most *limit* orders whose refund is to be asked for now, put off until the PSP had its chance."""
+    return list(conn.execute(_DUE, {"limit": limit, "put_off": PUT_OFF_S}).scalars())
+
+
+def told_given(conn: Connection, attempt: Attempt, money: Money | None) -> None:
+    """A PSP told that money of *attempt* went back, *money* of it or None: all. The order's row is locked.
+
+    A part counts as ours only once its PSP had taken ours in hand: a merchant may give parts back beside us.
+    """
+    refund = under_way(conn, attempt.tenant_id, attempt.tracking_number)
+    if refund is None or refund.attempt_no != attempt.attempt_no:
+        return
+    if money is None or (refund.taken_at is not None and money == refund.money):
+        given(conn, refund)
+
+
+def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ...]) -> None:
+    """A PSP told that a return of *attempt*, which it had taken in hand or said was done, failed: it is asked for again
+    under another key. The order's row is locked."""
+    every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
+    mine = [one for one in every if one.attempt_no == attempt.attempt_no and one.state is not RefundState.REFUSED]
+    if not mine or (mine[-1].state is RefundState.ASKED and mine[-1].taken_at is None):
+        return  # Somebody else's return.
+    last = mine[-1]
+    pause = pauses[min(last.refusals, len(pauses) - 1)]
+    conn.execute(
+        update(refunds)
+        .where(*_stands(last, last.state))
+        .values(
+            state=RefundState.ASKED,
+            refusals=last.refusals + 1,
+            key_since=func.now(),
+            due_at=func.now() + literal(pause, Interval),
+            taken_at=None,
+            settled_at=None,
+        )
+    )
+
+
+def _settled(conn: Connection, refund: Refund, state: RefundState) -> bool:
+    settling = (
+        update(refunds)
+        .where(*_stands(refund, RefundState.ASKED))
+        .values(state=state, due_at=None, settled_at=func.now())
+        .returning(refunds.c.action_id)
+    )
+    return conn.execute(settling).one_or_none() is not None
+
+
+def _reserve(conn: Connection, tenant_id: UUID, tracking_number: str, attempt_no: int, amount_minor: int) -> None:
+    attempt = payment_attempts.c
+    conn.execute(
+        update(payment_attempts)
+        .where(
+            attempt.tenant_id == tenant_id,
+            attempt.tracking_number == tracking_number,
+            attempt.attempt_no == attempt_no,
+        )
+        .values(refunded_minor=attempt.refunded_minor + amount_minor)
+    )
+
+
+def _stands(refund: Refund, state: RefundState) -> list[Any]:
+    """As it was read: not settled since, nor under another key."""
+    return [
+        refunds.c.tenant_id == refund.tenant_id,
+        refunds.c.action_id == refund.action_id,
+        refunds.c.state == state,
+        refunds.c.refusals == refund.refusals,
+    ]
+
+
+def _is(attempt: Attempt) -> list[Any]:
+    return [
+        payment_attempts.c.tenant_id == attempt.tenant_id,
+        payment_attempts.c.tracking_number == attempt.tracking_number,
+        payment_attempts.c.attempt_no == attempt.attempt_no,
+    ]

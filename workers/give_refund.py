@@ -1,0 +1,86 @@
+"""Gives back what an operator refunds of a done order: asked for under one key until the PSP proves it.
+
+The refund was written ahead when it was decided (shared/store/refunds.py). A charge that is refunded whole is voided
+where that is possible, and its look-up proves it, as for money that has no right to stay (return_money.py). Of a part
+no look-up tells, so it rests on the PSP's memory of its key: once that may be over it is not asked for any more, and
+somebody has to see at the PSP what became of it (`c2a orders prove`); the doctor says so.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from shared.domain.outcomes import Captured, Pending, Returned, ReturnOutcome, Unanswered
+from shared.failpoints import Failpoint, reach
+from shared.patience import RETURN_AGAIN, TAKEN_LOOK
+from shared.psp.port import TOTAL_TIMEOUT_S, Psp
+from shared.store import attempts, orders, refunds
+from shared.store.attempts import Attempt
+from shared.store.engine import statements
+from shared.store.orders import Order
+from shared.store.refunds import Refund
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+STUCK: Final = timedelta(hours=1)
+"""How long a refund that must not be asked for again is left alone: nothing but somebody's word ends it."""
+MARGIN: Final = timedelta(seconds=2 * TOTAL_TIMEOUT_S)
+"""Before its key may be forgotten: the longest call and the wait for its turn."""
+
+
+def give_refunds(run: Runtime, order: Order) -> None:
+    """Ask for the refund of *order* that is under way, if one is and it is due."""
+    with statements(run.engine) as conn:
+        refund = refunds.under_way(conn, order.tenant_id, order.tracking_number)
+        if refund is None:
+            return
+        every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
+    attempt = next(one for one in every if one.attempt_no == refund.attempt_no)
+    reach(Failpoint.RETURN_BEFORE_CALL)
+    outcome = _ask(run, order, refund, attempt)
+    reach(Failpoint.RETURN_AFTER_CALL)
+    with run.engine.begin() as conn:
+        orders.lock(conn, order.tenant_id, order.tracking_number)
+        match outcome:
+            case Returned():
+                refunds.given(conn, refund)
+            case Captured():
+                refunds.refused(conn, refund)
+            case Pending():
+                refunds.put_off(conn, refund, due_in=TAKEN_LOOK, taken=True)
+            case Unanswered():
+                refunds.put_off(conn, refund, due_in=outcome.retry_after or RETURN_AGAIN)
+        reach(Failpoint.RETURN_BEFORE_COMMIT)
+    reach(Failpoint.RETURN_AFTER_COMMIT)
+    log.info("payment.refund", tracking_number=order.tracking_number, outcome=type(outcome).__name__)
+
+
+def _ask(run: Runtime, order: Order, refund: Refund, attempt: Attempt) -> ReturnOutcome:
+    psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
+    assert attempt.psp_reference is not None, "a capture is told with its reference"
+    is_whole = refund.amount_minor == attempt.amount_minor
+    if psp.capabilities.looks_up:
+        known = psp.look_up(attempt.query)
+        if isinstance(known, Returned | Unanswered):
+            return known
+        if not isinstance(known, Captured):
+            log.error("refund.no_capture", tracking_number=order.tracking_number, told=type(known).__name__)
+            return Unanswered("its PSP does not hold what it is to give back", retry_after=STUCK)
+    if not is_whole and _may_be_forgotten(order, refund, psp):
+        log.error("refund.key_too_old", tracking_number=order.tracking_number)
+        return Unanswered("the PSP may have forgotten its key", retry_after=STUCK)
+    if is_whole and not refund.refusals % 2:
+        voided = psp.void(attempt.psp_reference, psp_key=f"{refund.key}-void")
+        if not isinstance(voided, Captured):
+            return voided
+    reach(Failpoint.RETURN_BEFORE_REFUND)
+    return psp.refund(attempt.psp_reference, refund.money, psp_key=refund.key)
+
+
+def _may_be_forgotten(order: Order, refund: Refund, psp: Psp) -> bool:
+    """Whether its key may be as old as a PSP's memory before an answer is here."""
+    return order.seen_at + MARGIN - refund.key_since > psp.capabilities.key_lifetime
