@@ -20,6 +20,7 @@ from shared.doorbell import Doorbell
 from shared.operate import actions, document, story
 from shared.operate.actions import Desk, NoSuchOrder, OtherAction
 from shared.operate.asking import Asked, NotAsked
+from shared.operate.proving import Proof, Verdict, prove
 from shared.plain import plain
 from shared.settle import Terms
 from shared.store.engine import statements
@@ -61,8 +62,9 @@ def desk() -> Iterator[Desk]:
         doorbell = Doorbell(settings.broker_url.get_secret_value())
         try:
             with vault.connect(settings.vault_url.get_secret_value()) as redis:
+                limit = timedelta(seconds=settings.lease_limit_s)
                 terms = Terms(ring, timedelta(seconds=settings.challenge_life_s))
-                yield Desk(engine, ring, doorbell, Vault(redis, ring, settings.vault_ttl_s), terms)
+                yield Desk(engine, ring, doorbell, Vault(redis, ring, settings.vault_ttl_s), terms, limit)
         finally:
             doorbell.close()
 
@@ -164,6 +166,36 @@ def refund(
         raise click.UsageError("say --amount MINOR or --full")
     by = asked(who, why, action_id)
     did(number, lambda own, tenant: actions.refund(own, tenant, number, by, amount_minor), as_json=as_json)
+
+
+@click.command(
+    "prove",
+    epilog=f"""{CODES}
+\b
+Examples:
+  c2a orders prove trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA captured --reference 993617895215577D --why "seen in the console"
+  c2a orders prove trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA none --why "Adyen support, case 4711: no such payment" """,
+)
+@asks
+@click.argument("verdict", type=click.Choice([one.value for one in Verdict]))
+@click.option("--reference", metavar="REF", help="What the PSP calls the charge.")
+def prove_by_hand(
+    number: str,
+    verdict: str,
+    who: str,
+    why: str,
+    action_id: uuid.UUID | None,
+    as_json: bool,
+    reference: str | None,
+) -> None:
+    """Say what a PSP knows of an order's payment, or of its refund, where we cannot ask the PSP.
+
+    captured: it holds the money; declined: it said no; none: there is no such charge (no such refund); returned: the
+    money went back. It counts as the PSP's own word: say in --why where you saw it.
+    """
+    by = asked(who, why, action_id)
+    proof = Proof(Verdict(verdict), reference)
+    did(number, lambda own, tenant: prove(own, tenant, number, by, proof), as_json=as_json)
 
 
 @click.command(

@@ -114,7 +114,8 @@ UNCLEAR_TOO_LONG: Final = Check(
     severity=Severity.ALARM,
     next_step="Ask the PSP by the merchant reference; look-ups go on every 5 minutes and end the doubt by themselves. "
     "One that cannot be looked up is sent the request again while its card is here, and then tells by its webhook "
-    "alone: see that it reaches us, and have the PSP send it again.",
+    "alone: see that it reaches us, and have the PSP send it again, or say what the PSP's console shows with "
+    "`c2a orders prove`.",
     # Sent again, an order moves without coming nearer to its end: its doubt began when its attempt did.
     statement="""
         SELECT tenant_id, tracking_number AS subject,
@@ -186,7 +187,8 @@ REFUND_TOO_LONG: Final = Check(
     name="refund-under-way-too-long",
     promise="A refund is proven within 15 minutes, or three days where its PSP takes it in hand and tells later.",
     severity=Severity.ALARM,
-    next_step="It is asked for by itself while the PSP keeps its key. See at the PSP whether the money went back.",
+    next_step="It is asked for by itself while the PSP keeps its key; after that see at the PSP whether the money went "
+    "back, and say so with `c2a orders prove`.",
     statement="""
         SELECT tenant_id, tracking_number AS subject,
                format('%s %s under way, refused %s times', amount_minor, currency, refusals) AS detail

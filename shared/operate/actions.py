@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +22,8 @@ from shared.doorbell import Doorbell
 from shared.keyring import Keyring
 from shared.messages import FRONT_OF, STEP_FOR, Lane, Step
 from shared.operate.asking import Asked
-from shared.operate.judging import Action, Case, case_of, why_not
+from shared.operate.case import Case, case_of
+from shared.operate.judging import Action, why_not
 from shared.settle import Terms
 from shared.store import operator_actions, operator_moves, orders, refunds
 from shared.store.attempts import AttemptState
@@ -41,6 +43,8 @@ class Desk:
     doorbell: Doorbell
     vault: Vault
     terms: Terms
+    lease_limit: timedelta
+    """For how long at most a worker may have a request on its way."""
 
 
 class NoSuchOrder(LookupError):

@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from shared.key_service import KeysAway
 from shared.keyring import CannotOpen, Keyring
-from shared.operate.judging import Action, allowed, case_of
+from shared.operate.case import case_of
+from shared.operate.judging import Action, allowed
 from shared.operate.psps import Abilities
 from shared.store import attempt_stories, operator_actions, order_stories, orders, refunds
 from shared.store.attempt_stories import AttemptStory

@@ -16,7 +16,6 @@ from shared.domain.outcomes import Captured, LookUpOutcome
 from shared.domain.states import OrderState
 from shared.messages import Step
 from shared.operate import news
-from shared.operate.actions import Desk
 from shared.operate.asking import Asked
 from shared.psp.port import EventKind, PspEvent
 from shared.store import inbox
@@ -24,7 +23,7 @@ from shared.store.attempts import Attempt, AttemptState
 from shared.store.inbox import EventName
 from shared.store.operator_actions import Acted
 from tests.support.engine_room import EngineRoom, captured
-from tests.support.operating import at_a_shell, c2a, refused, said
+from tests.support.operating import a_desk, at_a_shell, c2a, refused, said
 from tests.support.psp import Sandbox, until
 from workers.pay import pay
 
@@ -134,8 +133,8 @@ def test_an_event_that_tells_nothing_of_a_charge_is_refused(room: EngineRoom) ->
 def test_two_who_replay_one_event_settle_it_once(room: EngineRoom, shared_psp: Sandbox) -> None:
     number, attempt, reference = unclear(room, shared_psp)
     event = kept(room, captured(attempt, reference), psp_key=attempt.psp_key)
-    run, together = room.run, threading.Barrier(2)
-    own = Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms)
+    together = threading.Barrier(2)
+    own = a_desk(room)
 
     def replays(who: str) -> Acted:
         together.wait(10)

@@ -16,14 +16,14 @@ from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Returned
 from shared.domain.states import OrderState
 from shared.operate import actions
-from shared.operate.actions import Desk, NoSuchOrder, OtherAction
+from shared.operate.actions import NoSuchOrder, OtherAction
 from shared.operate.asking import Asked, NotAsked
 from shared.store.attempts import AttemptState
 from shared.store.operator_actions import Acted, Outcome
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
 from tests.support.examined import findings
-from tests.support.operating import at_a_shell, c2a, said
+from tests.support.operating import a_desk, at_a_shell, c2a, said
 from tests.support.psp import Sandbox, until
 from tests.support.wire import an_item, channel, fresh_card
 from workers.lock_offer import lock_offer
@@ -35,17 +35,12 @@ from workers.tokenize import tokenize
 CHALLENGED = "4000002760003184"
 
 
-def desk_of(room: EngineRoom) -> Desk:
-    run = room.run
-    return Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms)
-
-
 def asked(action_id: uuid.UUID | None = None) -> Asked:
     return Asked("Ana", "the shopper called", action_id or uuid.uuid4())
 
 
 def does(room: EngineRoom, act: Callable[..., Acted], number: str, by: Asked | None = None) -> Acted:
-    return act(desk_of(room), room.seller.shop.tenant_id, number, by or asked())
+    return act(a_desk(room), room.seller.shop.tenant_id, number, by or asked())
 
 
 def paid(room: EngineRoom) -> str:
@@ -347,7 +342,7 @@ def test_an_order_of_another_tenant_is_as_unknown_as_none(room: EngineRoom) -> N
     number = room.locked()
     for tenant_id, asked_for in ((uuid.uuid4(), number), (room.seller.shop.tenant_id, "trk_none")):
         with pytest.raises(NoSuchOrder):
-            actions.cancel(desk_of(room), tenant_id, asked_for, asked())
+            actions.cancel(a_desk(room), tenant_id, asked_for, asked())
     assert room.state(number) is OrderState.OFFER_LOCKED
 
 

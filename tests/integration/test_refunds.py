@@ -19,7 +19,6 @@ from shared.domain.outcomes import Captured, Returned, ReturnOutcome
 from shared.domain.states import OrderState
 from shared.messages import QUEUE_OF, Step
 from shared.operate import actions
-from shared.operate.actions import Desk
 from shared.operate.asking import Asked
 from shared.psp.port import Psp
 from shared.store import refunds
@@ -29,7 +28,7 @@ from shared.store.refunds import Refund, RefundState
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom, Killed
 from tests.support.examined import found
-from tests.support.operating import at_a_shell, c2a, said
+from tests.support.operating import a_desk, at_a_shell, c2a, said
 from tests.support.psp import Sandbox, until
 from workers import examiner
 from workers.pay import pay
@@ -48,8 +47,7 @@ def done(room: EngineRoom) -> str:
 
 
 def refund(room: EngineRoom, number: str, amount_minor: int | None = None, action_id: uuid.UUID | None = None) -> Acted:
-    run = room.run
-    own = Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms)
+    own = a_desk(room)
     by = Asked("Ana", "withdrawn", action_id or uuid.uuid4())
     return actions.refund(own, room.seller.shop.tenant_id, number, by, amount_minor)
 
@@ -187,7 +185,7 @@ def test_while_the_psp_is_away_the_refund_waits_and_a_retry_asks_at_once(room: E
     assert one.state is RefundState.ASKED
     assert one.due_at is not None
     run = room.run
-    own = Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms)
+    own = a_desk(room)
     acted = actions.retry(own, room.seller.shop.tenant_id, number, Asked("Ana", "it is back"))
     assert acted.outcome is Outcome.DONE
     with run.engine.begin() as conn:

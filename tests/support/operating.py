@@ -13,7 +13,14 @@ from click.testing import CliRunner, Result
 
 from shared import keyring
 from shared.cli.main import main
+from shared.operate.actions import Desk
 from tests.support.engine_room import EngineRoom
+
+
+def a_desk(room: EngineRoom) -> Desk:
+    """What actions are done with, beside *room*."""
+    run = room.run
+    return Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms, run.lease.limit)
 
 
 @contextmanager
