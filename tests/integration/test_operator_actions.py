@@ -417,3 +417,32 @@ def test_an_amount_is_never_touched_by_an_action(room: EngineRoom) -> None:
     after = room.order(number)
     assert (after.amount_minor, after.currency) == (before.amount_minor, before.currency)
     assert Money(after.amount_minor or 0, after.currency or "").amount_minor == 2998
+
+
+@pytest.mark.usefixtures("shell")
+def test_a_stuck_order_is_found_understood_and_ended_by_the_commands_alone(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    """The section of the README, walked through: its PSP took the money and told nobody, and its look-ups are lost."""
+    number = room.locked()
+    shared_psp.set_faults(next=[{"kind": "http500After", "on": "charge"}])
+    pay(room.run, number)
+    room.sql(
+        "UPDATE orders SET due_at = now() + interval '5 min', changed_at = now() - interval '20 min'"
+        " WHERE tracking_number = :n",
+        n=number,
+    )
+    assert number in [one["trackingNumber"] for one in said("orders", "list", "--stuck")["orders"]]
+    why = c2a("orders", "explain", number).output
+    assert "Nobody told us whether sandbox took the money" in why
+    assert "not cancel: nobody knows yet" in why
+    assert said("orders", "retry", number, "--why", "stuck")["outcome"] == "done"
+    look_up(room.run, number)  # What the ring brings.
+    assert "Yes: 1499 EUR (minor units) at sandbox, attempt 1 was captured." in c2a("orders", "explain", number).output
+    assert said("orders", "cancel", number, "--why", "the shopper gave up")["outcome"] == "begun"
+    return_money(room.run, number)
+    told = c2a("orders", "explain", number).output
+    assert "It failed: CANCELLED." in told
+    assert "It went back: the PSP holds nothing" in told
+    assert number not in [one["trackingNumber"] for one in said("orders", "list", "--stuck")["orders"]]
+    assert said("orders", "replay", number)["differences"] == []
