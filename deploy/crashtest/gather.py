@@ -30,7 +30,7 @@ def database(dsn: str) -> Database:
                 conn,
                 Attempt,
                 """SELECT tenant_id::text AS tenant, tracking_number, attempt_no AS number, provider, psp_key AS key,
-                          outcome, psp_reference AS reference FROM payment_attempts""",
+                          outcome, psp_reference AS reference, refunded_minor AS refunded FROM payment_attempts""",
             ),
             methods=_rows(
                 conn, Method, "SELECT tenant_id::text AS tenant, method_urn AS urn, tracking_number FROM stored_methods"

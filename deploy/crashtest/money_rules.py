@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -18,24 +18,33 @@ def one_capture(records: Records) -> Iterator[Violation]:
 
 
 def sold_is_paid(records: Records) -> Iterator[Violation]:
-    """I3: DONE means exactly one net capture of the exact amount and currency; FAILED means none, and none to come."""
+    """I3: DONE means exactly one net capture of the exact amount and currency, less what an operator refunded of it;
+    FAILED means none, and none to come."""
     charged = _by_order(records)
+    refunded: Counter[str] = Counter()
+    for attempt in records.database.attempts:
+        refunded[attempt.tracking_number] += attempt.refunded
     owed = {call.tracking_number: call.owed for call in records.calls if call.owed is not None}
     for order in records.database.orders:
         charges = charged.get((order.tenant, order.merchant_reference), [])
         if order.state == "done":
-            yield from _done_is_paid(order, charges, owed.get(order.tracking_number))
+            owes = owed.get(order.tracking_number)
+            yield from _done_is_paid(order, charges, owes, refunded[order.tracking_number])
         elif order.state == "failed":
             yield from _failed_is_free(order, charges)
 
 
-def _done_is_paid(order: Order, charges: list[Charge], owed: tuple[int, str] | None) -> Iterator[Violation]:
+def _done_is_paid(
+    order: Order, charges: list[Charge], owed: tuple[int, str] | None, refunded: int
+) -> Iterator[Violation]:
     price = (order.amount, order.currency)
     if owed is not None and owed != price:
         yield Violation("I3", order.tracking_number, f"offered for {owed}, ordered for {price}")
     held = [(charge.net, charge.currency) for charge in charges if charge.net]
-    if held != ([price] if order.amount else []):
-        yield Violation("I3", order.tracking_number, f"done for {price}, but the PSP holds {held}")
+    left = (order.amount or 0) - refunded
+    if held != ([(left, order.currency)] if left else []):
+        back = f" less {refunded} that went back" if refunded else ""
+        yield Violation("I3", order.tracking_number, f"done for {price}{back}, but the PSP holds {held}")
 
 
 def _failed_is_free(order: Order, charges: list[Charge]) -> Iterator[Violation]:
@@ -72,7 +81,8 @@ def _attempt_agrees(attempt: Attempt, charges: list[Charge]) -> Iterator[Violati
     if attempt.outcome in UNSETTLED:
         yield Violation("I11", name, f"its money is open: {attempt.outcome}")
     held = [charge for charge in charges if charge.net]
-    if attempt.outcome == "captured" and [charge.reference for charge in held] != [attempt.reference]:
+    is_refunded = bool(attempt.refunded) and not held  # How much of it is right, the order says.
+    if attempt.outcome == "captured" and not is_refunded and [one.reference for one in held] != [attempt.reference]:
         yield Violation("I11", name, f"captured, but the PSP holds {_sums(held)}")
     if attempt.outcome in ("declined", "absent", "returned") and held:
         yield Violation("I11", name, f"{attempt.outcome}, but the PSP holds {_sums(held)}")

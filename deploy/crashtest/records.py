@@ -109,6 +109,8 @@ class Attempt:
     key: str
     outcome: str
     reference: str | None
+    refunded: int = 0
+    """What an operator gave back of its capture, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)

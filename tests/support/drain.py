@@ -38,9 +38,11 @@ _ORDERS: Final = text("""
     WHERE attempt.tenant_id = waiting.tenant_id AND attempt.tracking_number = waiting.tracking_number
 """)
 _RETURNS: Final = text("UPDATE payment_attempts SET due_at = due_at - :pause WHERE tenant_id = :tenant")
+_REFUNDS: Final = text("UPDATE refunds SET due_at = due_at - :pause WHERE tenant_id = :tenant")
 _LEFT: Final = text("""
     SELECT (SELECT count(*) FROM orders WHERE tenant_id = :tenant AND finished_at IS NULL)
          + (SELECT count(*) FROM payment_attempts WHERE tenant_id = :tenant AND outcome = 'returning')
+         + (SELECT count(*) FROM refunds WHERE tenant_id = :tenant AND state = 'asked')
 """)
 
 
@@ -64,14 +66,14 @@ class Drain:
             look(self.run, 0)  # What the upkeep does by the minute, it does once more after the last order.
 
     def left(self) -> int:
-        """Orders that have not ended and charges that are to be returned."""
+        """Orders that have not ended, charges that are to be returned, and refunds under way."""
         with statements(self.run.engine) as conn:
             return int(conn.execute(_LEFT, {"tenant": self.tenant}).scalar_one())
 
     def let_pass(self, pause: timedelta = PAUSE) -> None:
         """Make *pause* of waiting pass for every order nobody works on."""
         with statements(self.run.engine) as conn:
-            for statement in (_ORDERS, _RETURNS):
+            for statement in (_ORDERS, _RETURNS, _REFUNDS):
                 conn.execute(statement, {"tenant": self.tenant, "pause": pause})
 
     def work_off(self) -> None:

@@ -15,11 +15,16 @@ from shared import keyring
 from shared.cli.main import main
 from shared.operate.actions import Desk
 from tests.support.engine_room import EngineRoom
+from workers.runtime import Runtime
 
 
 def a_desk(room: EngineRoom) -> Desk:
     """What actions are done with, beside *room*."""
-    run = room.run
+    return desk_beside(room.run)
+
+
+def desk_beside(run: Runtime) -> Desk:
+    """What actions are done with, beside the engine room of *run*."""
     return Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms, run.lease.limit)
 
 

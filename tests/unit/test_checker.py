@@ -88,6 +88,19 @@ def test_a_run_that_kept_its_promises_has_no_violation() -> None:
 
 
 @pytest.mark.parametrize(
+    ("refunded", "charge"),
+    [
+        (500, replace(PAID, refunded=500)),
+        (1499, replace(PAID, refunded=1499, state="refunded")),
+        (1499, replace(PAID, state="voided")),
+    ],
+    ids=["a part", "all", "all, as a void"],
+)
+def test_what_an_operator_refunded_is_no_violation(refunded: int, charge: Charge) -> None:
+    assert check(replace(with_rows(attempts=attempts(refunded=refunded)), charges=[charge, REFUSED])) == []
+
+
+@pytest.mark.parametrize(
     ("invariant", "records"),
     [
         ("I1", but(charges=[PAID, replace(PAID, reference="sb_9", key="key-9"), REFUSED])),
@@ -97,6 +110,9 @@ def test_a_run_that_kept_its_promises_has_no_violation() -> None:
         ("I3", but(charges=[replace(PAID, amount=1498), REFUSED])),
         ("I3", but(charges=[replace(PAID, currency="USD"), REFUSED])),
         ("I3", but(charges=[replace(PAID, refunded=1), REFUSED])),
+        ("I3", with_rows(attempts=attempts(refunded=500))),
+        ("I3", replace(with_rows(attempts=attempts(refunded=500)), charges=[replace(PAID, state="voided"), REFUSED])),
+        ("I11", but(charges=[REFUSED])),
         ("I3", but(charges=[PAID, replace(REFUSED, state="captured")])),
         ("I3", but(charges=[PAID, replace(REFUSED, state="challenge")])),
         ("I3", but(calls=[replace(CLEAN.calls[1], owed=(999, "EUR"))])),
