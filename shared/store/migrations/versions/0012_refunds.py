@@ -8,8 +8,8 @@ from alembic import op
 from shared.store import row_security
 from shared.store.row_security import CHANGED
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from shared.store import row_security
 from shared.store.row_security import CHANGED
 
-revision = "0010"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
