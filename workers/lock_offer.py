@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 def lock_offer(run: Runtime, tracking_number: str) -> bool:
     """Hold the offer of an order; True if the order is to be paid next."""
-    seen = order_and_offer(run, tracking_number)
+    seen = order_and_offer(run.engine, tracking_number)
     if seen is None:
         return False
     order: Order | None

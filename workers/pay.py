@@ -63,7 +63,7 @@ def pay(
     has asked already; *stands*: whether it has a place in the row of one of them.
     """
     for _ in range(MOST_PSPS + 1):  # The last turn asks nobody: it says how the order goes on.
-        sight = Sight.of(run, tracking_number)
+        sight = Sight.of(run.engine, tracking_number)
         if sight is None:
             return False
         order, earlier = sight.order, sight.earlier

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
-from sqlalchemy import exists, select
+from sqlalchemy import Engine, exists, select
 
 from shared.psp.router import Candidate
 from shared.store import accounts, attempts, offers, orders, tables
@@ -43,14 +43,14 @@ class Sight:
     enabled: Sequence[Mapping[str, Any]] | None
 
     @classmethod
-    def of(cls, run: Runtime, tracking_number: str) -> Self | None:
+    def of(cls, engine: Engine, tracking_number: str) -> Self | None:
         """The order of *tracking_number*; None if there is none."""
-        row = _FOR_PAYMENT.one_or_none(run.engine, {"number": tracking_number})
+        row = _FOR_PAYMENT.one_or_none(engine, {"number": tracking_number})
         if row is None:
             return None
         order = orders.order_of(row[:_WIDTH])
         enabled, was_asked = row[_WIDTH:]
-        earlier = attempts.of_order(run.engine, order.tenant_id, order.tracking_number) if was_asked else ()
+        earlier = attempts.of_order(engine, order.tenant_id, order.tracking_number) if was_asked else ()
         return cls(order, earlier, enabled)
 
     def candidates(self, run: Runtime) -> list[Candidate]:
@@ -62,14 +62,14 @@ Told: TypeAlias = Sequence[Any]
 """An offer as it was read, for `offers.offer_of`: what it takes to understand it may be what takes workers down."""
 
 
-def order_and_offer(run: Runtime, tracking_number: str) -> tuple[Order, Told] | None:
+def order_and_offer(engine: Engine, tracking_number: str) -> tuple[Order, Told] | None:
     """An order and the offer it is for; None if there is none."""
-    row = _FOR_OFFER.one_or_none(run.engine, {"number": tracking_number})
+    row = _FOR_OFFER.one_or_none(engine, {"number": tracking_number})
     return None if row is None else (orders.order_of(row[:_WIDTH]), row[_WIDTH:])
 
 
-def order_offer_and_accounts(run: Runtime, tracking_number: str) -> tuple[Sight, Told] | None:
+def order_offer_and_accounts(engine: Engine, tracking_number: str) -> tuple[Sight, Told] | None:
     """An order that nobody has worked on, with whom its tenant may ask, and the offer it is for; None if there is
     none."""
-    row = _FOR_BOTH.one_or_none(run.engine, {"number": tracking_number})
+    row = _FOR_BOTH.one_or_none(engine, {"number": tracking_number})
     return None if row is None else (Sight(orders.order_of(row[:_WIDTH]), (), row[_WIDTH]), row[_WIDTH + 1 :])

@@ -77,7 +77,7 @@ class _Ready:
 
 
 def _ready(run: Runtime, tracking_number: str) -> _Ready | None:
-    seen = order_offer_and_accounts(run, tracking_number)
+    seen = order_offer_and_accounts(run.engine, tracking_number)
     if seen is None:
         return None
     sight, told = seen

@@ -46,11 +46,11 @@ def main(tiers: list[str], pytest_arguments: list[str]) -> int:
         print(f"deploy/test: no tier named {', '.join(unknown)}; there are {', '.join(known)}")
         return 2
     asked = tiers or [tier for tier in known if tier not in BY_NAME_ALONE]
-    lanes = [[tier for tier in lane if tier in asked] for lane in LANES]
+    first, second = ([tier for tier in lane if tier in asked] for lane in LANES)
     others = [tier for tier in asked if tier not in {"lint", ALONE, *LANES[0], *LANES[1]}]
     failed = [
         *(_lint() if "lint" in asked else []),
-        *_side_by_side(*lanes, pytest_arguments),
+        *_side_by_side(first, second, pytest_arguments),
         *_pytest(others, pytest_arguments),
         *_pytest([tier for tier in asked if tier == ALONE], pytest_arguments),
     ]

@@ -14,12 +14,13 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import accounts, attempts, holds, offers, orders, overdue, status
+from shared.store import holds, orders, overdue, status
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from tests.support.order_crowds import a_crowd
 from tests.support.order_rows import an_order
 from tests.support.statements import counting
+from workers.sight import Sight, order_and_offer, order_offer_and_accounts
 
 SCANNED: Final = re.compile(r"(?:Scan on|Scan using \S+ on|Update on) (orders_\w+|order_events_\w+)")
 FINISH_MOST: Final = """
@@ -48,10 +49,9 @@ def fail(engine: Engine, order: Order) -> object:
 
 
 def read_for_engine_room(engine: Engine, order: Order) -> object:
-    values = {"number": order.tracking_number}
-    attempts.OF_ORDER.all(engine, values)
-    accounts.FOR_ORDER.all(engine, values)
-    offers.OF_ORDER.all(engine, values)
+    Sight.of(engine, order.tracking_number)
+    order_and_offer(engine, order.tracking_number)
+    order_offer_and_accounts(engine, order.tracking_number)
     return orders.get(engine, order.tracking_number)
 
 
