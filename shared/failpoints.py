@@ -81,6 +81,12 @@ class Failpoint(StrEnum):
     RETURN_BEFORE_COMMIT = "return_money.before_commit"
     RETURN_AFTER_COMMIT = "return_money.after_commit"
 
+    REFUND_BEFORE_CALL = "give_refund.before_call"
+    REFUND_AFTER_CALL = "give_refund.after_call"
+    REFUND_BEFORE_REFUND = "give_refund.before_refund"
+    REFUND_BEFORE_COMMIT = "give_refund.before_commit"
+    REFUND_AFTER_COMMIT = "give_refund.after_commit"
+
     TOKENIZE_BEFORE_END = "tokenize.before_end"
     TOKENIZE_AFTER_END = "tokenize.after_end"
     TOKENIZE_BEFORE_CALL = "tokenize.before_call"

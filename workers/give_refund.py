@@ -40,9 +40,9 @@ def give_refunds(run: Runtime, order: Order) -> None:
             return
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
     attempt = next(one for one in every if one.attempt_no == refund.attempt_no)
-    reach(Failpoint.RETURN_BEFORE_CALL)
+    reach(Failpoint.REFUND_BEFORE_CALL)
     outcome = _ask(run, order, refund, attempt)
-    reach(Failpoint.RETURN_AFTER_CALL)
+    reach(Failpoint.REFUND_AFTER_CALL)
     with run.engine.begin() as conn:
         orders.lock(conn, order.tenant_id, order.tracking_number)
         match outcome:
@@ -54,8 +54,8 @@ def give_refunds(run: Runtime, order: Order) -> None:
                 refunds.put_off(conn, refund, due_in=TAKEN_LOOK, taken=True)
             case Unanswered():
                 refunds.put_off(conn, refund, due_in=outcome.retry_after or RETURN_AGAIN)
-        reach(Failpoint.RETURN_BEFORE_COMMIT)
-    reach(Failpoint.RETURN_AFTER_COMMIT)
+        reach(Failpoint.REFUND_BEFORE_COMMIT)
+    reach(Failpoint.REFUND_AFTER_COMMIT)
     log.info("payment.refund", tracking_number=order.tracking_number, outcome=type(outcome).__name__)
 
 
@@ -77,7 +77,7 @@ def _ask(run: Runtime, order: Order, refund: Refund, attempt: Attempt) -> Return
         voided = psp.void(attempt.psp_reference, psp_key=f"{refund.key}-void")
         if not isinstance(voided, Captured):
             return voided
-    reach(Failpoint.RETURN_BEFORE_REFUND)
+    reach(Failpoint.REFUND_BEFORE_REFUND)
     return psp.refund(attempt.psp_reference, refund.money, psp_key=refund.key)
 
 

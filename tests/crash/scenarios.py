@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
+from uuid import uuid4
 
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -20,12 +21,15 @@ from shared.domain.money import Money
 from shared.domain.offers import ArtifactGroup, ItemKind, Offer, OfferItem
 from shared.failpoints import Failpoint
 from shared.messages import Step
+from shared.operate import actions
+from shared.operate.asking import Asked
 from shared.psp.factory import psp_for
 from shared.psp.port import Channel, ChargeRequest
 from shared.store import attempts
 from shared.store.engine import statements
 from tests.support import lanes
 from tests.support.crash_case import Case
+from tests.support.operating import desk_beside
 from tests.support.wire import GOOD_CARD, Document, fresh_card
 
 Scenario = Callable[[Case, Failpoint], int]
@@ -214,6 +218,16 @@ def refunding(case: Case, point: Failpoint) -> int:
     """The same, where it is too late for a void."""
     number = captured_after_a_no(case)
     case.floor.sandbox.set_faults(voidWindowSeconds=0)
+    return case.working(Step.RETURN_MONEY, number, point).ended()
+
+
+def refunded(case: Case, point: Failpoint) -> int:
+    """The worker that gives an operator's refund dies."""
+    number = captured(case)
+    case.step(Step.TOKENIZE, number)
+    case.floor.sandbox.set_faults(voidWindowSeconds=0)
+    asked = Asked("Ana", "withdrawn", uuid4())
+    actions.refund(desk_beside(case.floor.run), case.seller.shop.tenant_id, number, asked, None)
     return case.working(Step.RETURN_MONEY, number, point).ended()
 
 

@@ -27,6 +27,14 @@ POINTS = (
     P.RETURN_AFTER_COMMIT,
 )
 
+REFUND_POINTS = (
+    P.REFUND_BEFORE_CALL,
+    P.REFUND_AFTER_CALL,
+    P.REFUND_BEFORE_REFUND,
+    P.REFUND_BEFORE_COMMIT,
+    P.REFUND_AFTER_COMMIT,
+)
+
 
 def asked() -> Asked:
     return Asked("Ana", "withdrawn", uuid.uuid4())
@@ -39,7 +47,7 @@ def at_psp(case: Case, number: str) -> tuple[str, int]:
     return row["state"], row["refundedMinor"]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", REFUND_POINTS)
 @pytest.mark.parametrize(("amount_minor", "left"), [(None, ("refunded", 1499)), (500, ("captured", 500))])
 def test_a_refund_happens_once_though_its_worker_dies(
     case: Case, point: P, amount_minor: int | None, left: tuple[str, int]
