@@ -39,7 +39,7 @@ REFUSED_WITHIN_S: Final = 2.0
 """The contract's; what one call may take beyond it, on a machine that is full, is as much again."""
 
 CLAIM_WAITS: Final = (
-    "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%fence=(orders.fence + %'"
+    "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND strpos(query, 'fence=(orders.fence + ') > 0"
 )
 """A worker's claim, which alone raises a fence, that is written and not acknowledged. (Only its first 1,024 bytes are
 shown.)"""
