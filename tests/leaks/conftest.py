@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
+import httpx
 import pytest
 
 from deploy.crashtest import places
@@ -22,6 +23,7 @@ from tests.support.eavesdropping import Recording, activity_of, monitored
 from tests.support.psp import until
 from tests.support.psp_side import PspSide
 from tests.support.stack import Stack
+from tests.support.trace_receiver import TraceReceiver, receiving
 
 SETTINGS: Final = {
     "C2A_LOG_LEVEL": "DEBUG",
@@ -44,6 +46,7 @@ class Run:
     stack: Stack
     shopper: Shopper
     recordings: dict[str, Recording]
+    receiver: TraceReceiver
 
 
 @dataclass(slots=True)
@@ -70,8 +73,9 @@ class Findings:
 def run() -> Iterator[Run]:
     """The stack after the run, still up."""
     with (
+        receiving() as receiver,
         stacks.folder() as home,
-        stacks.running(home, settings=SETTINGS) as stack,
+        stacks.running(home, settings=SETTINGS | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}) as stack,
         ExitStack() as resources,
     ):
         document = stack.document()
@@ -85,7 +89,9 @@ def run() -> Iterator[Run]:
         with closing(PspSide(stack.psp_url)) as psp:
             psp.set_faults(**FAULTS)
         paths.everywhere(shopper)
-        yield Run(stack, shopper, recordings)
+        # Spans are sent every few seconds: the last order's are those that come last.
+        until(lambda: shopper.numbers[-1].encode() in b"".join(receiver.bodies), seconds=outage.BACK_WITHIN_S)
+        yield Run(stack, shopper, recordings, receiver)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +101,8 @@ def findings(run: Run) -> Findings:
     cards, strays = _scanner(run.shopper.cards), _scanner([*run.shopper.cards, *run.shopper.strays])
     witnesses = [number.encode() for number in run.shopper.numbers[:WITNESSES]]
     for name, content in chain(
-        [("answers", b"\n".join(run.shopper.heard))],
+        [("answers", b"\n".join(run.shopper.heard)), ("traces", b"\n".join(run.receiver.bodies))],
+        ((f"metrics of {name}", httpx.get(url, trust_env=False).content) for name, url in document["metrics"].items()),
         ((name, recording.content()) for name, recording in run.recordings.items()),
         places.in_redis("broker", document["brokerUrl"]),
         places.in_redis("vault", document["vaultUrl"]),

@@ -95,11 +95,23 @@ def test_the_psp_and_the_stack_itself_keep_no_card(findings: Findings) -> None:
     assert leaked(findings, r"psp|logs/|stack|core") == {}
 
 
-def test_no_part_that_reports_elsewhere_is_installed() -> None:
-    """F6. There is no Sentry, no OpenTelemetry and no metrics exporter yet: whoever adds one adds it to this run."""
+def test_no_card_is_in_what_metrics_tell(findings: Findings) -> None:
+    """F6. Of every process, after every path; their files are among those of the stack."""
+    assert {f"metrics of {name}" for name in LOGS} <= findings.scanned.keys()
+    assert leaked(findings, r"metrics of |run/") == {}
+
+
+def test_no_card_is_in_a_trace(findings: Findings) -> None:
+    """F6. Every span of the run, of steps that raised with a card in hand, too."""
+    assert "traces" in findings.witnessed
+    assert leaked(findings, "traces") == {}
+
+
+def test_no_other_part_that_reports_elsewhere_is_installed() -> None:
+    """F6. There is no Sentry and no other exporter: whoever adds one adds it to this run."""
     locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "deploy" / "requirements.txt").read_text(), re.MULTILINE)
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    reporting = re.compile(r"sentry|opentelemetry|prometheus|statsd|datadog|ddtrace|newrelic|rollbar|bugsnag")
+    reporting = re.compile(r"sentry|opencensus|statsd|datadog|ddtrace|newrelic|rollbar|bugsnag|instrumentation")
     assert [name for name in (*locked, *asked) if reporting.search(name)] == []
 
 
