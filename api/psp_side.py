@@ -31,6 +31,7 @@ from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.ids import attempt_of_state
 from shared.key_service import KeysAway
+from shared.logs import about
 from shared.messages import Step
 from shared.psp.factory import psp_for
 from shared.store import accounts, attempts, orders, tenants
@@ -75,6 +76,7 @@ def _welcome(parts: Parts, tracking_number: str) -> Response:
     if tenant_id is None or attempt_no is None:
         log.warning("return.refused", known=tenant_id is not None)
         return return_page.unknown()
+    about(tenant_id)
     with acting_for(tenant_id):
         return _welcome_to(parts, tenant_id, tracking_number, attempt_no)
 

@@ -15,6 +15,7 @@ from shared.domain.outcomes import reference_of
 from shared.domain.refusals import InvalidRequest
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
+from shared.logs import about
 from shared.messages import STEP_FOR
 from shared.psp.factory import psp_for
 from shared.psp.port import BadSignature, PspEvent
@@ -46,6 +47,7 @@ def take(parts: Parts, provider: str, account_id: str, headers: Mapping[str, str
     except BadSignature as error:
         raise InvalidRequest("the signature or its time stamp does not verify") from error
     tenant_id = UUID(account.tenant_id)
+    about(tenant_id)
     reach(Failpoint.WEBHOOK_BEFORE_TRANSACTION)
     with acting_for(tenant_id), parts.engine.begin() as conn:
         moved = _settle_once(

@@ -9,7 +9,10 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -23,6 +26,22 @@ def _place_of_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["error"] = type(error).__name__
         event["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     return event
+
+
+def about(tenant_id: UUID) -> None:
+    """Whose order or call this is: every line names its tenant until the step or the request is over."""
+    structlog.contextvars.bind_contextvars(tenant=str(tenant_id))
+
+
+@contextmanager
+def about_order(tracking_number: str, step: str) -> Iterator[None]:
+    """Every line within names the order and the step, whoever writes it, and then no order any more."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(tracking_number=tracking_number, step=step)
+    try:
+        yield
+    finally:
+        structlog.contextvars.clear_contextvars()
 
 
 CELERYS: Final = ("celery.worker.strategy", "celery.app.trace")

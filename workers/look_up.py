@@ -24,6 +24,7 @@ from shared.brought import open_brought
 from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Pending, Returned, Unanswered
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
+from shared.logs import about
 from shared.messages import STEP_FOR, Lane, Step
 from shared.patience import LOOKS_WITH_BROUGHT
 from shared.psp.port import Psp
@@ -49,6 +50,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
         order = orders.get(conn, tracking_number)
         if order is None or order.state not in UNCLEAR:
             return
+        about(order.tenant_id)
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
     attempt = next((one for one in every if one.outcome in UNSETTLED), None)
     if attempt is None:

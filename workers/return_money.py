@@ -12,6 +12,7 @@ import structlog
 
 from shared.domain.outcomes import Absent, Captured, Declined, Pending, Returned, ReturnOutcome, Unanswered
 from shared.failpoints import Failpoint, reach
+from shared.logs import about
 from shared.patience import RETURN_AGAIN, TAKEN_LOOK
 from shared.psp.port import Psp
 from shared.settle import News, settle
@@ -31,6 +32,7 @@ def return_money(run: Runtime, tracking_number: str) -> None:
         every = attempts.of_order(conn, order.tenant_id, tracking_number) if order is not None else []
     for attempt in every:
         if attempt.outcome is AttemptState.RETURNING:
+            about(attempt.tenant_id)
             _return(run, attempt)
     if order is not None and order.is_finished:
         give_refunds(run, order)

@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeAlias
 
 from sqlalchemy import Engine, exists, select
 
+from shared.logs import about
 from shared.psp.router import Candidate
 from shared.store import accounts, attempts, offers, orders, tables
 from shared.store.attempts import Attempt
@@ -48,7 +49,7 @@ class Sight:
         row = _FOR_PAYMENT.one_or_none(engine, {"number": tracking_number})
         if row is None:
             return None
-        order = orders.order_of(row[:_WIDTH])
+        order = _order(row)
         enabled, was_asked = row[_WIDTH:]
         earlier = attempts.of_order(engine, order.tenant_id, order.tracking_number) if was_asked else ()
         return cls(order, earlier, enabled)
@@ -65,11 +66,18 @@ Told: TypeAlias = Sequence[Any]
 def order_and_offer(engine: Engine, tracking_number: str) -> tuple[Order, Told] | None:
     """An order and the offer it is for; None if there is none."""
     row = _FOR_OFFER.one_or_none(engine, {"number": tracking_number})
-    return None if row is None else (orders.order_of(row[:_WIDTH]), row[_WIDTH:])
+    return None if row is None else (_order(row), row[_WIDTH:])
 
 
 def order_offer_and_accounts(engine: Engine, tracking_number: str) -> tuple[Sight, Told] | None:
     """An order that nobody has worked on, with whom its tenant may ask, and the offer it is for; None if there is
     none."""
     row = _FOR_BOTH.one_or_none(engine, {"number": tracking_number})
-    return None if row is None else (Sight(orders.order_of(row[:_WIDTH]), (), row[_WIDTH]), row[_WIDTH + 1 :])
+    return None if row is None else (Sight(_order(row), (), row[_WIDTH]), row[_WIDTH + 1 :])
+
+
+def _order(row: Sequence[Any]) -> Order:
+    """The order in *row*, whose tenant every log line of the step names from now on."""
+    order = orders.order_of(row[:_WIDTH])
+    about(order.tenant_id)
+    return order

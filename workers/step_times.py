@@ -1,10 +1,12 @@
-"""Times each step, says how it ended, and is its span in the order's trace; decides nothing."""
+"""What every step leaves behind, whatever it does: its time and end, its span in the order's trace, its order's name on
+each log line. Decides nothing."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from shared.logs import about_order
 from shared.messages import Step
 from shared.observe.metrics import metrics
 from shared.observe.traces import tracing
@@ -19,7 +21,7 @@ def timed(step: Step, work: Work) -> Work:
 
     def took(run: Runtime, tracking_number: str) -> bool | None:
         began, ended = time.monotonic(), "failed"
-        with tracing().step(step, tracking_number) as span:
+        with about_order(tracking_number, step), tracing().step(step, tracking_number) as span:
             try:
                 goes_on = work(run, tracking_number)
                 ended = "goes_on" if goes_on else "ends"

@@ -12,6 +12,7 @@ from shared.domain.outcomes import Captured, KeptMethod
 from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.kept import open_kept
+from shared.logs import about
 from shared.patience import KEEP_TRIES, PSP_AWAY
 from shared.psp.port import Channel
 from shared.store import attempts, methods, orders
@@ -30,11 +31,13 @@ def tokenize(run: Runtime, tracking_number: str) -> None:
     done = orders.ended_with_nothing_to_store(run.engine, tracking_number)
     reach(Failpoint.TOKENIZE_AFTER_END)
     if done is not None:
+        about(done.tenant_id)
         _tell(done, stored=False)
         return
     order = orders.get(run.engine, tracking_number)
     if order is None or order.state is not OrderState.CAPTURED:
         return
+    about(order.tenant_id)
     order = begun(run.engine, order)
     if order is None:
         return

@@ -1,0 +1,53 @@
+"""One JSON line a fact, and whoever has one id finds the others: request, tenant, order."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.stack import Stack
+from tests.support.storefront import DONE, Storefront, code_of
+from tests.support.wire import fresh_card
+
+OURS = ("api.log", "worker-offer-lock.log", "worker-payment.log", "worker-tokenization.log", "worker-upkeep.log")
+
+
+@pytest.fixture(scope="module")
+def number(shop: Storefront) -> str:
+    """An order that was paid and whose card was kept."""
+    made = shop.order(fresh_card(storeMethodSuccessPayment="always"))
+    assert code_of(shop.end(made)) == DONE
+    return made
+
+
+def lines(stack: Stack, *logs: str) -> list[dict[str, Any]]:
+    """What those processes wrote, as documents."""
+    written = stack.logs()
+    return [json.loads(line) for log in logs for line in written[log].splitlines() if line.startswith("{")]
+
+
+def test_a_line_of_the_front_door_joins_the_request_the_tenant_and_the_order(stack: Stack, number: str) -> None:
+    told = {one["event"]: one for one in lines(stack, "api.log") if one.get("tracking_number") == number}
+    assert {one["tenant"] for one in told.values()} == {stack.tenant}
+    admitted = told["order.admitted"]
+    [request] = [
+        one
+        for one in lines(stack, "api.log")
+        if one["event"] == "request" and one["request_id"] == admitted["request_id"]
+    ]
+    assert (request["status"], request["tenant"]) == (202, stack.tenant)
+
+
+def test_every_line_of_a_step_names_the_order_its_tenant_and_the_step(stack: Stack, number: str) -> None:
+    told = [one for one in lines(stack, *OURS[1:]) if one.get("tracking_number") == number]
+    assert {"payment.answered", "order.done"} <= {one["event"] for one in told}
+    for one in told:
+        assert one["tenant"] == stack.tenant, one
+        assert one["step"].startswith("order."), one
+
+
+def test_every_line_of_the_front_door_is_one_document(stack: Stack, number: str) -> None:
+    for line in stack.logs()["api.log"].splitlines():
+        assert {"event", "level", "timestamp"} <= json.loads(line).keys()
