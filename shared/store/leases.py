@@ -109,10 +109,12 @@ _HOLDING_AND_CLAIMING: Final = {
 }
 
 
+# What one process holds was admitted of late: between its first and its last is a partition or two.
 _RENEW: Final = text("""
     UPDATE orders SET lease_until = least(now() + :length, lease_limit), due_at = least(now() + :length, lease_limit)
     FROM unnest(:numbers, :fences) AS held (tracking_number, fence)
     WHERE orders.tracking_number = held.tracking_number AND orders.fence = held.fence
+      AND orders.tracking_number BETWEEN :first AND :last
       AND orders.state = 'paying' AND orders.lease_until IS NOT NULL
 """).bindparams(
     bindparam("numbers", type_=ARRAY(Text)),
@@ -127,4 +129,5 @@ def renew(conn: Connection, held: Sequence[tuple[str, int]], *, terms: LeaseTerm
     A process of threads may hold hundreds: the statement's text does not grow with them.
     """
     numbers, fences = [number for number, _ in held], [fence for _, fence in held]
-    conn.execute(_RENEW, {"numbers": numbers, "fences": fences, "length": terms.length})
+    bounds = {"first": min(numbers), "last": max(numbers)}
+    conn.execute(_RENEW, {"numbers": numbers, "fences": fences, "length": terms.length, **bounds})

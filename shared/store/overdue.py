@@ -40,20 +40,30 @@ _MOVES: Final = text("""
     WHERE at > now() - make_interval(secs => :measured) AND event = ANY (:events)
 """).bindparams(bindparam("events", type_=ARRAY(Text)))
 
-_PUT_OFF: Final = text("""
-    UPDATE orders
-    SET rings = rings + 1,
-        due_at = now() + make_interval(secs => least(:longest, :first * power(2, least(rings, 10))))
-    WHERE (tracking_number, tenant_id) IN (
+# As a list, the numbers are looked for by the primary key; joined, they may be looked for by reading all orders. The
+# least and the greatest say in which partitions.
+_THOSE: Final = """
+    orders.tracking_number = ANY (ARRAY(SELECT tracking_number FROM {these}))
+    AND orders.tracking_number >= (SELECT min(tracking_number) FROM {these})
+    AND orders.tracking_number <= (SELECT max(tracking_number) FROM {these})
+    AND orders.tracking_number = {these}.tracking_number AND orders.tenant_id = {these}.tenant_id
+"""
+
+_PUT_OFF: Final = text(f"""
+    WITH late AS MATERIALIZED (
         SELECT tracking_number, tenant_id FROM orders
         WHERE state = :state AND due_at <= now() - make_interval(secs => :late)
           AND (state <> 'offer_locked' OR (waits_for IS NOT NULL) = :in_row)
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    RETURNING tracking_number, crashes
-""")
+    UPDATE orders
+    SET rings = rings + 1,
+        due_at = now() + make_interval(secs => least(:longest, :first * power(2, least(rings, 10))))
+    FROM late WHERE {_THOSE.format(these="late")}
+    RETURNING orders.tracking_number, crashes
+""")  # noqa: S608 - our own text; every value is bound
 
 # Money in doubt first, then payments in the order of their places; nobody is made to wait longer than before.
-_MOVE_UP: Final = text("""
+_MOVE_UP: Final = text(f"""
     WITH waiter AS MATERIALIZED (
         SELECT tracking_number, tenant_id, state, due_at FROM orders
         WHERE tenant_id = :tenant AND due_at > now() AND (
@@ -66,9 +76,11 @@ _MOVE_UP: Final = text("""
     placed AS (
         SELECT *, row_number() OVER (ORDER BY state = 'offer_locked', due_at) - 1 AS place FROM waiter)
     UPDATE orders SET due_at = least(orders.due_at, now() + placed.place * CAST(:apart AS interval))
-    FROM placed WHERE orders.tracking_number = placed.tracking_number AND orders.tenant_id = placed.tenant_id
+    FROM placed WHERE {_THOSE.format(these="placed")}
     RETURNING orders.tracking_number
-""").bindparams(bindparam("tenant", type_=Uuid), bindparam("apart", type_=Interval))
+""").bindparams(  # noqa: S608 - our own text; every value is bound
+    bindparam("tenant", type_=Uuid), bindparam("apart", type_=Interval)
+)
 
 _RETURNS: Final = text("""
     UPDATE payment_attempts SET due_at = now() + make_interval(secs => :longest)

@@ -148,6 +148,15 @@ def test_whole_tables_become_partitioned_while_orders_flow_and_no_row_is_read_un
         assert rows >= len(took)
 
 
+def test_orders_of_a_clock_that_was_ahead_are_carried_over_as_well(earlier: EarlierSchema) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=250)
+    early = moved(earlier.engine, an_order(earlier.engine, OrderState.ADMITTED, tracking_number=first_number_at(ahead)))
+    migrate.upgrade(earlier.engine)
+    assert again(earlier.engine, early.tracking_number).version == 2
+    [whole] = [name for name in partitions(earlier.engine) if "_before_" in name]
+    assert whole > f"orders_before_{ahead:%Y_%m}"
+
+
 def test_a_partitioned_table_has_all_that_the_whole_one_had(earlier: EarlierSchema, engine: Engine, table: str) -> None:
     assert shape(engine, table) == shape(earlier.engine, table)
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import holds, orders, overdue, status
+from shared.store import holds, leases, orders, overdue, status
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from tests.support.order_crowds import a_crowd
@@ -106,6 +106,17 @@ def test_an_admission_looks_for_room_in_no_partition_but_its_own(settings: Setti
     assert len([name for name in locked if re.fullmatch(r"order_events_\w*\d", name)]) == 1
 
 
+def test_leases_are_renewed_in_the_partition_of_their_orders(engine: Engine) -> None:
+    held = [an_order(engine, OrderState.ADMITTED).tracking_number for _ in range(3)]
+    with counting(engine) as sent, statements(engine) as conn:
+        leases.renew(conn, [(number, 1) for number in held], terms=leases.LeaseTerms(HOUR, HOUR))
+    values = {"numbers": held, "fences": [1, 1, 1], "length": HOUR, "first": min(held), "last": max(held)}
+    with psycopg.connect(engine.url.set(drivername="postgresql").render_as_string(hide_password=False)) as conn:
+        rows = conn.execute("EXPLAIN " + sent[0], values).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert len(set(SCANNED.findall(plan))) == 1, plan
+
+
 @pytest.mark.parametrize("statement", ["_DUE", "_PUT_OFF"])
 def test_the_rescuer_reads_the_index_of_live_orders_of_every_month(engine: Engine, statement: str) -> None:
     for prefix in ("trk_01A", "trk_01MC", "trk_now_"):
@@ -114,7 +125,7 @@ def test_the_rescuer_reads_the_index_of_live_orders_of_every_month(engine: Engin
         conn.execute(text(FINISH_MOST))
         conn.execute(text("ANALYZE orders"))
     sql = str(getattr(overdue, statement).compile())
-    values = {"state": "confirming", "late": 0, "limit": 10, "first": 10, "longest": 60, "live": ["confirming"]}
+    values = {"state": "confirming", "late": 0, "limit": 1_000, "first": 10, "longest": 60, "live": ["confirming"]}
     with statements(engine) as conn:
         plan = "\n".join(conn.execute(text(f"EXPLAIN {sql}"), values | {"in_row": False}).scalars())
         full = conn.execute(text(FULL)).scalars().all()
