@@ -17,7 +17,7 @@ from shared.operate.actions import OtherAction
 from shared.operate.news import Meant, NoSuchEvent
 from shared.plain import plain
 from shared.store import inbox_search
-from shared.store.engine import statements
+from shared.store.engine import one_moment, statements
 from shared.store.inbox_search import Event
 
 MOST: Final = 200
@@ -124,7 +124,7 @@ def replay(
 def _of_order(number: str) -> list[dict[str, Any]]:
     with installation() as (settings, engine):
         ring = keyring_of(settings)
-        with engine.begin() as conn:
+        with one_moment(engine) as conn:
             order = story.find(conn, number)
             if order is None:
                 raise click.ClickException("--order: there is no such order")

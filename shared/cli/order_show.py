@@ -14,13 +14,14 @@ from shared.cli.show import json_option, show, show_table
 from shared.operate import document, sentences, story, waiting
 from shared.operate.story import Story
 from shared.plain import plain
+from shared.store.engine import one_moment
 
 
 def read_story(number: str) -> Story:
     """The story of an order at one moment; exits 1 if there is none of this number."""
     with installation() as (settings, engine):
         ring = keyring_of(settings)
-        with engine.begin() as conn:
+        with one_moment(engine) as conn:
             order = story.find(conn, number)
             if order is None:
                 raise click.ClickException("TRK: there is no such order; `c2a orders list` finds it by other names")

@@ -94,6 +94,8 @@ def _no_refund(case: Case) -> str | None:
         return f"a refund of {one.amount_minor} {one.currency} is under way: one at a time (retry asks for it now)"
     if case.captured is None:
         return "it cost nothing"
+    if case.captured.provider not in case.abilities:
+        return _unread(case.captured.provider)
     return None if case.left_minor else "all of it went back already"
 
 

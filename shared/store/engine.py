@@ -69,6 +69,14 @@ def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S, rol
 
 
 @contextmanager
+def one_moment(engine: Engine) -> Iterator[Connection]:
+    """A transaction whose every statement sees the database as it was at the first of them: for reading what has to
+    agree. Nothing is written on it."""
+    with engine.connect() as conn, conn.execution_options(isolation_level="REPEATABLE READ").begin():
+        yield conn
+
+
+@contextmanager
 def statements(engine: Engine) -> Iterator[Connection]:
     """A connection on which every statement commits by itself, in one round trip."""
     with engine.connect() as conn:

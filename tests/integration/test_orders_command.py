@@ -213,7 +213,25 @@ def test_a_parked_order_and_one_nobody_comes_for_say_so(room: EngineRoom) -> Non
 def test_the_recorded_moves_of_an_order_are_todays(room: EngineRoom) -> None:
     number = done(room)
     assert said("orders", "replay", number)["differences"] == []
-    assert "5 moves, all as today's state machine makes them" in c2a("orders", "replay", number).output
+    assert "1 order: every move is as today's state machine makes it." in c2a("orders", "replay", number).output
+
+
+def test_every_order_of_a_time_is_replayed(room: EngineRoom) -> None:
+    for _ in range(3):
+        done(room)
+    [(count,)] = room.sql("SELECT count(*) FROM orders WHERE admitted_at > now() - interval '5 min'")
+    result = c2a("orders", "replay", "--last", 5, "--json")
+    assert json.loads(result.stdout.splitlines()[-1])["orders"] == count
+    number = done(room)
+    room.sql("UPDATE order_events SET state = 'challenge' WHERE tracking_number = :n AND version = 3", n=number)
+    result = c2a("orders", "replay", "--last", 5, "--json")
+    assert result.exit_code == 1
+    assert number in {one["order"] for one in json.loads(result.stdout.splitlines()[-1])["differences"]}
+
+
+def test_a_replay_names_one_order_or_a_time() -> None:
+    assert c2a("orders", "replay").exit_code == 2
+    assert c2a("orders", "replay", "trk_none", "--last", 5).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -234,6 +252,8 @@ def test_a_record_that_todays_machine_would_not_make_is_told_and_ends_with_1(
     result = c2a("orders", "replay", number, "--json")
     assert result.exit_code == 1
     assert version in [one["version"] for one in json.loads(result.stdout)["differences"]]
+    room.sql("DELETE FROM order_events WHERE tracking_number = :n", n=number)
+    room.sql("DELETE FROM orders WHERE tracking_number = :n", n=number)
 
 
 def test_an_order_that_is_not_there_ends_with_1(room: EngineRoom) -> None:
