@@ -1,7 +1,7 @@
 """What happened to one order? Everything its rows know, in one value, for whoever shows or tells it.
 
-Read at one moment (engine.py: one_moment), so that an order that moves meanwhile does not differ from its own record.
-Nothing is changed, and nobody is asked but the database: what a PSP knows more is not here.
+Who compares (replay.py) reads it at one moment (engine.py: one_moment), so that an order that moves meanwhile does not
+differ from its own record. Nothing is changed, and nobody is asked but the database: what a PSP knows more is not here.
 """
 
 from __future__ import annotations

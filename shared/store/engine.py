@@ -71,7 +71,7 @@ def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S, rol
 @contextmanager
 def one_moment(engine: Engine) -> Iterator[Connection]:
     """A transaction whose every statement sees the database as it was at the first of them: for reading what has to
-    agree. Nothing is written on it."""
+    agree. Nothing is written on it. Not for the front door, whose tenant is set in front of a transaction's BEGIN."""
     with engine.connect() as conn, conn.execution_options(isolation_level="REPEATABLE READ").begin():
         yield conn
 
