@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.stack.home import ROOT
+from deploy.stack.options import BROKERS
 
 CHALLENGE_LIFE_S: Final = "20"
 """Abandoned challenges end within a run's rest."""
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
     seeds = asked.seed or [secrets.randbelow(10**6) for _ in range(SEEDS)]
     folder: Path = asked.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    ended = {seed: _run(folder / str(seed), seed, asked.minutes, asked.rate) for seed in seeds}
+    ended = {seed: _run(folder / str(seed), seed, asked) for seed in seeds}
     for seed, code in ended.items():
         ending = "clean" if code == 0 else f"exit code {code}"
         print(f"seed {seed}: {ending}; records in {folder / str(seed) / 'crashtest'}")
@@ -74,12 +75,12 @@ def _told(documents: list[dict[str, Any]], minutes: float) -> bool:
     return bool(below)
 
 
-def _run(home: Path, seed: int, minutes: float, rate: float) -> int:
+def _run(home: Path, seed: int, asked: argparse.Namespace) -> int:
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     environment["C2A_CHALLENGE_LIFE_S"] = CHALLENGE_LIFE_S
     stack = (sys.executable, "-m", "deploy.stack")
     up = subprocess.run(
-        [*stack, "up", "--home", str(home), "--reset", "--detach", "--no-demo"],
+        [*stack, "up", "--home", str(home), "--reset", "--detach", "--no-demo", "--broker", asked.broker],
         cwd=ROOT,
         env=environment,
         check=False,
@@ -88,9 +89,9 @@ def _run(home: Path, seed: int, minutes: float, rate: float) -> int:
     if up.returncode != 0:
         return 2
     crash = (str(Path(sys.executable).with_name("c2a")), "crashtest", "--stack", str(home / "stack.json"))
-    asked = ("--minutes", str(minutes), "--seed", str(seed), "--rate", str(rate))
+    options = ("--minutes", str(asked.minutes), "--seed", str(seed), "--rate", str(asked.rate))
     try:
-        return subprocess.run([*crash, *asked], cwd=ROOT, env=environment, check=False).returncode
+        return subprocess.run([*crash, *options], cwd=ROOT, env=environment, check=False).returncode
     finally:
         subprocess.run([*stack, "down", "--home", str(home)], cwd=ROOT, check=False, timeout=STACK_WITHIN_S)
 
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, action="append", help="may be given more than once; default: three new ones"
     )
+    parser.add_argument("--broker", choices=BROKERS, default=BROKERS[0], help="what the stacks run on")
     parser.add_argument("--out", type=Path, default=ROOT / ".local" / "long", help="where stacks and records are kept")
     return parser
 

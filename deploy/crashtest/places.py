@@ -16,6 +16,7 @@ from redis import Redis
 
 from deploy.stack import account
 from deploy.stack.home import ROOT
+from shared import broker
 
 WINDOW: Final = 32 << 20
 """Bytes of a file that are looked at in one piece: a WAL segment (16 MiB) as a whole."""
@@ -40,6 +41,12 @@ def in_redis(name: str, url: str) -> Iterator[tuple[str, bytes]]:
         for key in conn.scan_iter(count=1_000):
             yield f"{name}: a key", cast("bytes", key) + b"\n" + _value(conn, cast("bytes", key))
         yield f"{name}: SLOWLOG", repr(conn.slowlog_get(-1)).encode()
+
+
+def in_broker(url: str) -> Iterator[tuple[str, bytes]]:
+    """What the broker at *url* holds, where that is Redis; RabbitMQ's queues lie on its disk, message by message."""
+    if broker.is_redis(url):
+        yield from in_redis("broker", url)
 
 
 def in_postgres(dsn: str) -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from deploy.crashtest import process_faults, psp_faults, server_faults
+from deploy.crashtest import process_faults, psp_faults, rabbitmq_faults, server_faults
 from deploy.crashtest.hand import Blow, Hand
 
 FIRST_S: Final = 3.0
@@ -73,6 +73,9 @@ KINDS: Final = (
     FaultKind("psp-down", "PSP 5xx, 429 or down", "psp", psp_faults.is_down, before_end_s=SETTLING_S),
     FaultKind("psp-slow", "PSP slow", "psp", psp_faults.is_slow),
     FaultKind("webhooks", "webhooks late, doubled, reordered or lost", "webhooks", psp_faults.webhooks_troubled),
+    FaultKind("rabbitmq-killed", "broker killed", "rabbitmq", rabbitmq_faults.killed, kills=True),
+    FaultKind("rabbitmq-emptied", "broker flushed or out of memory", "rabbitmq", rabbitmq_faults.emptied),
+    FaultKind("rabbitmq-silent", "broker silent", "rabbitmq", rabbitmq_faults.silent),
 )
 
 

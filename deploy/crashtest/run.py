@@ -113,7 +113,7 @@ def _leaks(target: Target, crowd: Crowd) -> tuple[list[Violation], float]:
         nonlocal read
         for place, content in chain(
             places.on_disk(target.home),
-            places.in_redis("broker", target.text("brokerUrl")),
+            places.in_broker(target.text("brokerUrl")),
             places.in_redis("vault", target.text("vaultUrl")),
         ):
             read += len(content)

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 from kombu.exceptions import ChannelError
 
+from shared import broker
 from shared.depth import BrokerAway, Depths
 from shared.doorbell import Doorbell
 from shared.messages import QUEUE_OF, Step
@@ -82,6 +83,14 @@ def test_rings_reach_a_node_that_was_killed_and_came_back(node: OwnRabbitMQ, bel
         return depths.of(QUEUE) > 1
 
     until(rung_after, seconds=30)
+
+
+def test_a_publish_that_nobody_confirms_is_none(node: OwnRabbitMQ) -> None:
+    producer = broker.producer(node.url, socket_timeout_s=1)
+    with node.silent(), pytest.raises(TimeoutError):
+        producer.publish("{}", routing_key=QUEUE)
+    producer.connection.collect()
+    brokers.forget(node.url)
 
 
 def test_a_node_that_says_nothing_is_away_and_rings_reach_it_when_it_speaks(
