@@ -34,7 +34,7 @@ from shared.key_service import KeysAway
 from shared.logs import about
 from shared.messages import Step
 from shared.psp.factory import psp_for
-from shared.store import accounts, attempts, orders, tenants
+from shared.store import accounts, attempts, moves, orders, tenants
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
@@ -107,8 +107,8 @@ def _ask_once(parts: Parts, order: Order, attempt_no: int) -> None:
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
         waits = next((o for o in every if o.attempt_no == attempt_no and o.outcome is AttemptState.CHALLENGED), None)
         is_news = waits is not None and _bring(parts, conn, waits)
-        only_if = true() if is_news else orders.NOBODY_RANG
-        if waits is None or not orders.look_again(conn, order, due_in=LOOK_SOON, only_if=only_if):
+        only_if = true() if is_news else moves.NOBODY_RANG
+        if waits is None or not moves.look_again(conn, order, due_in=LOOK_SOON, only_if=only_if):
             log.info("return.again", tracking_number=order.tracking_number)
             return
     reach(Failpoint.BROWSER_AFTER_STATEMENT)

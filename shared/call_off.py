@@ -17,7 +17,7 @@ from shared.domain.outcomes import DeclineReason
 from shared.domain.states import OrderEvent, OrderState
 from shared.patience import FIRST_LOOK
 from shared.store import attempts as attempt_store
-from shared.store import orders as order_store
+from shared.store import moves
 from shared.store.attempts import CALLED_OFF, Attempt, AttemptState
 from shared.store.orders import Order
 
@@ -60,7 +60,7 @@ def _out_of_its_state(conn: Connection, order: Order, held: Attempt | None) -> O
 
 def _moved(conn: Connection, order: Order, event: OrderEvent, attempt: Attempt | None = None) -> Order:
     ends = event in (OrderEvent.CANCELLED, OrderEvent.CHALLENGE_EXPIRED)
-    moved = order_store.advance(
+    moved = moves.advance(
         conn,
         order,
         event,

@@ -49,6 +49,7 @@ from shared.patience import (
 )
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
+from shared.store import moves
 from shared.store import orders as order_store
 from shared.store import refunds as refund_store
 from shared.store.attempts import CALLED_OFF, NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
@@ -137,7 +138,7 @@ def abandon(conn: Connection, seen: Order, attempt: Attempt, *, provable: bool =
     attempt_store.settle(conn, now, AttemptState.RETURNING)
     if order.state is not OrderState.CHALLENGE:
         return order
-    return order_store.advance(
+    return moves.advance(
         conn, order, OrderEvent.PAYMENT_UNANSWERED, actor="look_up", due_in=FIRST_LOOK, attempt_no=now.attempt_no
     )
 
@@ -148,7 +149,7 @@ def _given_up(conn: Connection, order: Order, attempt: Attempt) -> Order | None:
     attempt_store.settle(conn, attempt, outcome, reason=None if is_named else DeclineReason.SHOPPER_CANCELLED)
     failure = "CANCELLED" if order.is_pending else "CHALLENGE_EXPIRED"
     event = OrderEvent.CHALLENGE_EXPIRED
-    return order_store.advance(conn, order, event, actor="look_up", attempt_no=attempt.attempt_no, failure=failure)
+    return moves.advance(conn, order, event, actor="look_up", attempt_no=attempt.attempt_no, failure=failure)
 
 
 def time_is_over(order: Order, attempt: Attempt) -> bool:
@@ -208,7 +209,7 @@ class _Case:
         """Move the order if *event* means anything to its present state; its row is locked, so no race is lost."""
         if not may(self.order.state, event):
             return self.order
-        moved = order_store.advance(
+        moved = moves.advance(
             self.conn,
             self.order,
             event,
@@ -331,7 +332,7 @@ def _pending(case: _Case, outcome: Pending) -> Order:
         return case.order
     if case.attempt.outcome is AttemptState.PENDING:
         if case.order.is_pending:  # Else another attempt paid it, and it is due for its next step.
-            order_store.look_again(case.conn, case.order, due_in=PENDING_LOOK)
+            moves.look_again(case.conn, case.order, due_in=PENDING_LOOK)
         return case.order
     case.mark(AttemptState.PENDING, reference=outcome.reference)
     return case.move(
@@ -344,7 +345,7 @@ def _unanswered(case: _Case, outcome: Unanswered) -> Order:
         return case.order
     looks = case.attempt.looks
     if case.order.state is OrderState.CONFIRMING:
-        order_store.look_again(case.conn, case.order, due_in=_next_look(case, outcome))
+        moves.look_again(case.conn, case.order, due_in=_next_look(case, outcome))
         return case.order
     if case.order.state is OrderState.CHALLENGE and not case.order.is_overdue:
         return case.order  # The shopper was sent there meanwhile and still has time.

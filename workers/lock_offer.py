@@ -14,7 +14,7 @@ from shared.domain.offers import CartLine
 from shared.domain.states import OrderEvent, OrderState
 from shared.failpoints import Failpoint, reach
 from shared.patience import STEP_PATIENCE
-from shared.store import holds, offers, orders
+from shared.store import holds, moves, offers
 from shared.store.orders import Order
 from workers.runtime import Runtime
 from workers.sight import order_and_offer
@@ -58,7 +58,7 @@ def cart_of(order: Order) -> list[CartLine]:
 
 def _refuse(run: Runtime, order: Order, failure: str, *, event: OrderEvent = OrderEvent.OFFER_REFUSED) -> bool:
     reach(Failpoint.LOCK_BEFORE_REFUSAL)
-    refused = orders.advance(run.engine, order, event, actor="lock_offer", failure=failure)
+    refused = moves.advance(run.engine, order, event, actor="lock_offer", failure=failure)
     reach(Failpoint.LOCK_AFTER_REFUSAL)
     if refused is not None:
         run.forget_spent_card(refused)

@@ -29,7 +29,7 @@ from shared.messages import STEP_FOR, Lane, Step
 from shared.patience import LOOKS_WITH_BROUGHT
 from shared.psp.port import Psp
 from shared.settle import News, abandon, settle, time_is_over
-from shared.store import attempts, orders
+from shared.store import attempts, moves, orders
 from shared.store.attempts import UNSETTLED, Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
@@ -64,7 +64,7 @@ def look_up(run: Runtime, tracking_number: str) -> None:
         return
     if isinstance(outcome, Unanswered) and outcome.retry_after is not None:
         with statements(run.engine) as conn:  # Nobody was asked: that is no look-up, and no reason for a longer pause.
-            orders.look_again(conn, order, due_in=outcome.retry_after)
+            moves.look_again(conn, order, due_in=outcome.retry_after)
         return
     with run.engine.begin() as conn:
         now = settle(conn, _news(psp, attempt, outcome, fence=order.fence), run.terms)

@@ -29,7 +29,7 @@ from shared.psp.traffic.lane import LONGEST_WAIT_S, Errand, Later
 from shared.psp.traffic.turns import AWAY
 from shared.routing import MOST_PSPS
 from shared.settle import News, settle
-from shared.store import leases, orders
+from shared.store import leases, moves
 from shared.store.ahead import KeyTaken
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.captures import captured_as_claimed
@@ -251,7 +251,7 @@ def _request(run: Runtime, order: Order, planned: Plan) -> ChargeRequest:
 def _skip(run: Runtime, order: Order) -> bool:
     """An order that costs nothing is paid as it stands; a PSP would refuse to charge it."""
     reach(Failpoint.PAY_BEFORE_SKIP)
-    paid = orders.advance(run.engine, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=STEP_PATIENCE)
+    paid = moves.advance(run.engine, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=STEP_PATIENCE)
     reach(Failpoint.PAY_AFTER_SKIP)
     if paid is not None:
         run.forget_spent_card(paid)
@@ -261,7 +261,7 @@ def _skip(run: Runtime, order: Order) -> bool:
 def _wait(run: Runtime, order: Order, due_in: timedelta) -> bool:
     reach(Failpoint.PAY_BEFORE_WAIT)
     with statements(run.engine) as conn:
-        orders.look_again(conn, order, due_in=due_in)
+        moves.look_again(conn, order, due_in=due_in)
     reach(Failpoint.PAY_AFTER_WAIT)
     return False
 
@@ -271,9 +271,9 @@ def stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> None
     reach(Failpoint.PAY_BEFORE_ROW)
     with statements(run.engine) as conn:
         if order.state is OrderState.CONFIRMING:
-            orders.look_again(conn, order, due_in=turn.due_in)
+            moves.look_again(conn, order, due_in=turn.due_in)
         else:
-            orders.stand_in_row(conn, order, provider, due_in=turn.due_in)
+            moves.stand_in_row(conn, order, provider, due_in=turn.due_in)
     reach(Failpoint.PAY_AFTER_ROW)
     due_in_ms = round(turn.due_in.total_seconds() * 1_000)
     log.info("payment.in_row", tracking_number=order.tracking_number, why=turn.why, due_in_ms=due_in_ms)
@@ -282,7 +282,7 @@ def stand_in_row(run: Runtime, order: Order, provider: str, turn: Later) -> None
 def _fail(run: Runtime, order: Order, end: Ends) -> bool:
     event = FAILED_BY.get(end.failure, OrderEvent.PAYMENT_DECLINED)
     reach(Failpoint.PAY_BEFORE_FAILURE)
-    failed = orders.advance(run.engine, order, event, actor="pay", failure=end.failure)
+    failed = moves.advance(run.engine, order, event, actor="pay", failure=end.failure)
     reach(Failpoint.PAY_AFTER_FAILURE)
     if failed is not None:
         if end.was_declined:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import structlog
 
 from shared.observe.metrics import metrics
-from shared.store import orders
+from shared.store import moves
 from shared.store.direct import At
 from shared.store.orders import Order
 
@@ -22,7 +22,7 @@ def begun(at: At, order: Order) -> Order | None:
     """*order* as its step begins: as it was read, or counted and perhaps parked; None if it moved on meanwhile."""
     if not order.rings or order.parked:
         return order
-    again = orders.begin_again(at, order)
+    again = moves.begin_again(at, order)
     if again is not None and again.parked:
         log.error("order.parked", tracking_number=order.tracking_number, crashes=again.crashes)
         metrics().parks[()].inc()

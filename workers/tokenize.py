@@ -15,7 +15,7 @@ from shared.kept import open_kept
 from shared.logs import about
 from shared.patience import KEEP_TRIES, PSP_AWAY
 from shared.psp.port import Channel
-from shared.store import attempts, methods, orders
+from shared.store import attempts, methods, moves, orders
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 def tokenize(run: Runtime, tracking_number: str) -> None:
     """End a captured order, storing its method first if it asked for that."""
     reach(Failpoint.TOKENIZE_BEFORE_END)
-    done = orders.ended_with_nothing_to_store(run.engine, tracking_number)
+    done = moves.ended_with_nothing_to_store(run.engine, tracking_number)
     reach(Failpoint.TOKENIZE_AFTER_END)
     if done is not None:
         about(done.tenant_id)
@@ -47,7 +47,7 @@ def tokenize(run: Runtime, tracking_number: str) -> None:
     if paid is not None and kept is None and order.rings < KEEP_TRIES:
         reach(Failpoint.TOKENIZE_BEFORE_WAIT)
         with statements(run.engine) as conn:
-            orders.look_again(conn, order, due_in=PSP_AWAY)
+            moves.look_again(conn, order, due_in=PSP_AWAY)
         reach(Failpoint.TOKENIZE_AFTER_WAIT)
         return
     _end(run, order, paid, kept)
@@ -69,7 +69,7 @@ def _kept(run: Runtime, paid: Attempt) -> KeptMethod | None:
 def _end(run: Runtime, order: Order, paid: Attempt | None, kept: KeptMethod | None) -> None:
     event = OrderEvent.STORING_SKIPPED if kept is None else OrderEvent.METHOD_STORED
     with run.engine.begin() as conn:
-        done = orders.advance(conn, order, event, actor="tokenize")
+        done = moves.advance(conn, order, event, actor="tokenize")
         if done is not None and paid is not None and kept is not None:
             methods.store(
                 conn,

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import CTE, ColumnElement, bindparam, exists, func, or_, select, update
 
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import orders
+from shared.store import moves
 from shared.store.attempts import Attempt, AttemptState, settled, values_of
 from shared.store.direct import At
 from shared.store.orders import Order
@@ -38,7 +38,7 @@ def captured_as_claimed(
     """
     given = values_of(attempt, AttemptState.CAPTURED, reference=reference, kept_token=kept_token)
     statement = _CAPTURING[ends and not order.stores_method]
-    return orders.move(statement, at, order, actor="pay", due_in=due_in, given=given | {"provider": attempt.provider})
+    return moves.move(statement, at, order, actor="pay", due_in=due_in, given=given | {"provider": attempt.provider})
 
 
 def _attempt(number: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -70,12 +70,12 @@ def _captured(moved: CTE) -> CTE:
     )
 
 
-_TO_CAPTURED: Final = orders.Hop(OrderEvent.PAYMENT_CAPTURED, OrderState.CAPTURED)
+_TO_CAPTURED: Final = moves.Hop(OrderEvent.PAYMENT_CAPTURED, OrderState.CAPTURED)
 _CAPTURING: Final = {
-    ends: orders.moving(
+    ends: moves.moving(
         *hops,
         only_if=exists(select(_column.attempt_no).where(_MINE)) & ~exists(select(_column.attempt_no).where(_RIVAL)),
         also=_captured,
     )
-    for ends, hops in {False: (_TO_CAPTURED,), True: (_TO_CAPTURED, orders.NOTHING_STORED)}.items()
+    for ends, hops in {False: (_TO_CAPTURED,), True: (_TO_CAPTURED, moves.NOTHING_STORED)}.items()
 }

@@ -15,15 +15,17 @@ from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
+from shared.store import moves
 from shared.store import orders as order_store
 from shared.store.direct import At
-from shared.store.orders import Hop, Order
+from shared.store.moves import Hop
+from shared.store.orders import Order
 from shared.store.tables import offer_holds, orders
 
 
 def hold(at: At, order: Order, *, single_use: bool, price: Money, due_in: timedelta) -> Order | None:
     """Hold the offer of an admitted *order* at *price*; None if another order has it, or this one moved on."""
-    return order_store.move(
+    return moves.move(
         _HOLDING[single_use],
         at,
         order,
@@ -61,5 +63,5 @@ IF_HELD: Final[Mapping[bool, ColumnElement[bool]]] = {False: true(), True: _held
 PRICED: Final = {name: bindparam(f"to_{name}", type_=orders.c[name].type) for name in ("amount_minor", "currency")}
 """What is written of the `price`."""
 _HOLDING: Final = {
-    single_use: order_store.moving(HELD, only_if=IF_HELD[single_use], sets=PRICED) for single_use in (False, True)
+    single_use: moves.moving(HELD, only_if=IF_HELD[single_use], sets=PRICED) for single_use in (False, True)
 }

@@ -17,11 +17,11 @@ from sqlalchemy import ARRAY, BigInteger, Connection, Interval, Text, bindparam,
 from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
 from shared.patience import CRASHES_TO_PARK
-from shared.store import ahead, holds
-from shared.store import orders as order_store
+from shared.store import ahead, holds, moves
 from shared.store.attempts import Attempt
 from shared.store.direct import At
-from shared.store.orders import Hop, Order
+from shared.store.moves import Hop
+from shared.store.orders import Order
 from shared.store.tables import orders
 
 
@@ -48,7 +48,7 @@ def claim(
     given = _lease(owner, terms) | ahead.values_ahead(attempt, route)
     given |= {"crashes": crashes, "parked": crashes >= CRASHES_TO_PARK}
     with ahead.a_key_of_its_own(attempt):
-        return order_store.move(statement, at, order, actor="pay", due_in=terms.length, given=given)
+        return moves.move(statement, at, order, actor="pay", due_in=terms.length, given=given)
 
 
 def hold_and_claim(
@@ -69,9 +69,7 @@ def hold_and_claim(
     """
     given = _lease(owner, terms) | ahead.values_ahead(attempt, route) | holds.values_of(price)
     with ahead.a_key_of_its_own(attempt):
-        return order_store.move(
-            _HOLDING_AND_CLAIMING[single_use], at, order, actor="pay", due_in=terms.length, given=given
-        )
+        return moves.move(_HOLDING_AND_CLAIMING[single_use], at, order, actor="pay", due_in=terms.length, given=given)
 
 
 def _lease(owner: str, terms: LeaseTerms) -> dict[str, Any]:
@@ -81,11 +79,11 @@ def _lease(owner: str, terms: LeaseTerms) -> dict[str, Any]:
 _LEASED: Final = {
     "fence": orders.c.fence + 1,
     "lease_owner": bindparam("owner", type_=Text),
-    "lease_until": func.now() + order_store.in_time("length"),
-    "lease_limit": func.now() + order_store.in_time("limit"),
+    "lease_until": func.now() + moves.in_time("length"),
+    "lease_limit": func.now() + moves.in_time("limit"),
 }
 _CLAIMING: Final = {
-    event: order_store.moving(
+    event: moves.moving(
         Hop(event, OrderState.PAYING),
         only_if=or_(orders.c.lease_until.is_(None), orders.c.lease_until <= func.now()),
         sets=_LEASED
@@ -98,7 +96,7 @@ _CLAIMING: Final = {
     for event in (OrderEvent.PAYMENT_STARTED, OrderEvent.PAYMENT_RESUMED)
 }
 _HOLDING_AND_CLAIMING: Final = {
-    single_use: order_store.moving(
+    single_use: moves.moving(
         holds.HELD,
         Hop(OrderEvent.PAYMENT_STARTED, OrderState.PAYING),
         only_if=only_if,

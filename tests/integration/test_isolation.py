@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from deploy.stack.postgres import ADMIN
 from shared.config import Settings
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import orders
+from shared.store import moves, orders
 from shared.store.engine import create_engine, statements
 from shared.store.row_security import Role
 from tests.support import order_rows
@@ -57,7 +57,7 @@ def test_whoever_comes_second_sees_what_the_first_one_did(strict: Settings) -> N
     with engine.begin() as second:
         assert orders.get(second, order.tracking_number) is not None
         with engine.begin() as first:
-            orders.advance(first, order, OrderEvent.OFFER_REFUSED, actor="test", failure="OFFER_EXPIRED")
+            moves.advance(first, order, OrderEvent.OFFER_REFUSED, actor="test", failure="OFFER_EXPIRED")
         seen = orders.lock(second, order.tenant_id, order.tracking_number)
     engine.dispose()
     assert seen is not None

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from shared.config import Settings
 from shared.domain.states import OrderEvent, OrderState
 from shared.ids import first_number_at
-from shared.store import months, orders
+from shared.store import months, moves
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from shared.store.row_security import Role
@@ -48,7 +48,7 @@ def in_month(engine: Engine, month: date) -> Order:
     """An order whose number is of *month*, with a move behind it."""
     moment = datetime(month.year, month.month, 7, tzinfo=UTC)
     admitted = an_order(engine, OrderState.ADMITTED, tracking_number=first_number_at(moment))
-    order = orders.advance(
+    order = moves.advance(
         engine,
         admitted,
         OrderEvent.OFFER_HELD,
@@ -94,7 +94,7 @@ def test_an_order_that_came_too_early_goes_on_and_is_moved_into_its_month(
     assert where(engine, other.tracking_number) == {"orders_default": 1}
     moved = again(engine, order.tracking_number)
     assert (moved.version, moved.fence, moved.state) == (order.version, order.fence, order.state)
-    assert orders.advance(engine, moved, OrderEvent.CANCELLED, actor="upkeep", failure="CANCELLED") is not None
+    assert moves.advance(engine, moved, OrderEvent.CANCELLED, actor="upkeep", failure="CANCELLED") is not None
 
 
 def test_more_rows_than_may_be_moved_at_once_stay_where_they_are_and_an_alarm_is_raised(

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, select
 
 from shared.domain.states import IllegalMove, OrderEvent, OrderState
-from shared.store import leases, orders
+from shared.store import leases, moves
 from shared.store.leases import LeaseTerms
 from shared.store.orders import Order
 from shared.store.tables import offer_holds, order_events
@@ -24,9 +24,9 @@ GONE = LeaseTerms(timedelta(seconds=-1), timedelta(seconds=30))
 def test_of_two_workers_who_read_the_same_order_only_one_may_move_it(engine: Engine) -> None:
     order = an_order(engine, OrderState.CAPTURED)  # Both hold this value; for the second it is stale.
     with engine.begin() as conn:
-        first = orders.advance(conn, order, OrderEvent.METHOD_STORED, actor="tokenize")
+        first = moves.advance(conn, order, OrderEvent.METHOD_STORED, actor="tokenize")
     with engine.begin() as conn:
-        second = orders.advance(conn, order, OrderEvent.STORING_SKIPPED, actor="tokenize")
+        second = moves.advance(conn, order, OrderEvent.STORING_SKIPPED, actor="tokenize")
     assert first is not None
     assert second is None
 
@@ -39,7 +39,7 @@ def claim(conn: Connection, order: Order, owner: str, terms: LeaseTerms) -> Orde
 def test_a_move_and_its_event_are_one_statement(engine: Engine) -> None:
     order = an_order(engine, OrderState.CAPTURED)
     with engine.begin() as conn:
-        moved = orders.advance(conn, order, OrderEvent.METHOD_STORED, actor="tokenize", attempt_no=1)
+        moved = moves.advance(conn, order, OrderEvent.METHOD_STORED, actor="tokenize", attempt_no=1)
         told = conn.execute(select(order_events).where(order_events.c.tracking_number == order.tracking_number)).one()
     assert moved is not None
     assert (moved.version, told.version) == (2, 2)
@@ -50,7 +50,7 @@ def test_a_lost_race_leaves_no_event(engine: Engine) -> None:
     order = an_order(engine, OrderState.CAPTURED)
     for _ in range(2):
         with engine.begin() as conn:
-            orders.advance(conn, order, OrderEvent.METHOD_STORED, actor="tokenize")
+            moves.advance(conn, order, OrderEvent.METHOD_STORED, actor="tokenize")
     with engine.begin() as conn:
         told = conn.execute(select(order_events).where(order_events.c.tracking_number == order.tracking_number)).all()
     assert len(told) == 1
@@ -59,7 +59,7 @@ def test_a_lost_race_leaves_no_event(engine: Engine) -> None:
 def test_a_move_outside_the_table_never_reaches_the_database(engine: Engine) -> None:
     order = an_order(engine, OrderState.DONE)
     with pytest.raises(IllegalMove), engine.begin() as conn:
-        orders.advance(conn, order, OrderEvent.PAYMENT_CAPTURED, actor="pay")
+        moves.advance(conn, order, OrderEvent.PAYMENT_CAPTURED, actor="pay")
 
 
 def test_a_failed_order_gives_its_offer_back_and_nobody_elses(engine: Engine) -> None:
@@ -69,7 +69,7 @@ def test_a_failed_order_gives_its_offer_back_and_nobody_elses(engine: Engine) ->
             row = {"tenant_id": order.tenant_id, "offer_identifier": offer, "tracking_number": holder}
             conn.execute(insert(offer_holds).values(row))
     with engine.begin() as conn:
-        orders.advance(conn, order, OrderEvent.CANCELLED, actor="operator", failure="CANCELLED")
+        moves.advance(conn, order, OrderEvent.CANCELLED, actor="operator", failure="CANCELLED")
         left = conn.scalars(select(offer_holds.c.offer_identifier).where(offer_holds.c.tenant_id == order.tenant_id))
         assert left.all() == ["of_other"]
 
@@ -107,7 +107,7 @@ def test_a_worker_that_lost_its_lease_cannot_move_the_order(engine: Engine) -> N
         heir = claim(conn, again(engine, order.tracking_number), "heir", TERMS)
     assert heir is not None
     with engine.begin() as conn:
-        moved = orders.advance(conn, stopped, OrderEvent.PAYMENT_UNANSWERED, actor="pay", due_in=SOON)
+        moved = moves.advance(conn, stopped, OrderEvent.PAYMENT_UNANSWERED, actor="pay", due_in=SOON)
     assert moved is None
 
 

@@ -11,7 +11,7 @@ import pytest
 from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
 from shared.patience import STEP_PATIENCE
-from shared.store import holds, orders
+from shared.store import holds, moves
 from shared.store.orders import Order
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import until
@@ -153,7 +153,7 @@ def test_a_worker_that_comes_second_takes_no_offer_from_the_order_of_the_first(
     pay(room.run, number)
 
     with room.run.engine.begin() as conn:
-        assert orders.advance(conn, stale, failure, actor="second", failure="CANCELLED") is None
+        assert moves.advance(conn, stale, failure, actor="second", failure="CANCELLED") is None
 
     assert room.state(number) is OrderState.CAPTURED
     held = room.sql("SELECT tracking_number FROM offer_holds WHERE offer_identifier = :o", o=offer.offer_identifier)

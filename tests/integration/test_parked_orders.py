@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from shared.domain.states import OrderState
 from shared.patience import CRASHES_TO_PARK
-from shared.store import orders, overdue
+from shared.store import moves, overdue
 from shared.store.attempts import AttemptState
 from shared.store.engine import statements
 from tests.support.engine_room import EngineRoom, Killed
@@ -138,7 +138,7 @@ def test_an_order_that_moved_on_since_it_was_read_is_suspected_by_nobody(room: E
     assert lock_offer(room.run, number)
     before = room.order(number).crashes
     with statements(room.run.engine) as conn:
-        assert orders.begin_again(conn, stale) is None
+        assert moves.begin_again(conn, stale) is None
     assert room.order(number).crashes == before
 
 

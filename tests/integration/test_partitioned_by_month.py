@@ -17,7 +17,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from shared.domain.states import OrderEvent, OrderState
 from shared.ids import first_number_at
-from shared.store import migrate, number_order, orders
+from shared.store import migrate, moves, number_order
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from shared.store.row_security import Role
@@ -84,7 +84,7 @@ def partitions(engine: Engine, table: str = "orders") -> dict[str, str]:
 def moved(engine: Engine, order: Order) -> Order:
     """*order* with its offer held."""
     how = {"actor": "lock_offer", "due_in": timedelta(hours=1), "amount_minor": 1, "currency": "EUR"}
-    after = orders.advance(engine, order, OrderEvent.OFFER_HELD, **how)  # type: ignore[arg-type]
+    after = moves.advance(engine, order, OrderEvent.OFFER_HELD, **how)  # type: ignore[arg-type]
     assert after is not None
     return after
 

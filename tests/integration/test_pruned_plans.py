@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from shared.config import Settings
 from shared.domain.money import Money
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import holds, leases, orders, overdue, status
+from shared.store import holds, leases, moves, orders, overdue, status
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from tests.support.order_crowds import a_crowd
@@ -45,7 +45,7 @@ def hold(engine: Engine, order: Order) -> object:
 
 
 def fail(engine: Engine, order: Order) -> object:
-    return orders.advance(engine, order, OrderEvent.CANCELLED, actor="upkeep", failure="CANCELLED")
+    return moves.advance(engine, order, OrderEvent.CANCELLED, actor="upkeep", failure="CANCELLED")
 
 
 def read_for_engine_room(engine: Engine, order: Order) -> object:

@@ -116,7 +116,7 @@ def _works(world: World, which: int, worker: Worker, bugs: frozenset[Bug]) -> It
 
 
 def _moved(world: World, order: int, event: E, bugs: frozenset[Bug], *, only_from: OrderState | None = None) -> World:
-    """orders.advance: compare and set; a failed order lets go of its offer in the same statement."""
+    """moves.advance: compare and set; a failed order lets go of its offer in the same statement."""
     state = world.states[order]
     if only_from is not None and state is not only_from:
         is_let_go = Bug.RELEASE_WITHOUT_MOVE in bugs and next_state(only_from, event) is S.FAILED

@@ -25,7 +25,7 @@ _KNOWN: Final = (A.CAPTURED, A.RETURNING, A.RETURNED)
 
 
 def advanced(world: World, event: OrderEvent, *, leased: bool = False) -> World:
-    """orders.advance: the row moves and whatever lease it had ends. Raises IllegalMove outside the table."""
+    """moves.advance: the row moves and whatever lease it had ends. Raises IllegalMove outside the table."""
     MOVES.add((world.state, event))
     to = next_state(world.state, event)
     if to is S.CHALLENGE or event is E.PAYMENT_PENDING:
