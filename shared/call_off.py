@@ -1,7 +1,7 @@
 """Ends an order because somebody decided so, by the moves that end orders anyway, and never against an open verdict.
 
 What was never charged fails at once. What may be money already is marked to go back, as an abandoned challenge is
-(settle.py: abandon), and the order fails when its PSP proves that it holds nothing; where the PSP cannot prove it, the
+(give_up.py: abandon), and the order fails when its PSP proves that it holds nothing; where the PSP cannot prove it, the
 order ends at once and the money is asked back all the same. A shopper who passes their challenge in the last moment,
 or a capture that is told late, changes nothing any more: the money has no right to stay.
 """

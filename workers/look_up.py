@@ -24,11 +24,12 @@ from shared.brought import open_brought
 from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Pending, Returned, Unanswered
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
+from shared.give_up import abandon, time_is_over
 from shared.logs import about
 from shared.messages import STEP_FOR, Lane, Step
 from shared.patience import LOOKS_WITH_BROUGHT
 from shared.psp.port import Psp
-from shared.settle import News, abandon, settle, time_is_over
+from shared.settle import News, settle
 from shared.store import attempts, moves, orders
 from shared.store.attempts import UNSETTLED, Attempt, AttemptState
 from shared.store.engine import statements

@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.domain.outcomes import Absent, Captured, Challenged, LookUpOutcome, Pending, Returned, Unanswered
 from shared.failpoints import Failpoint, reach
-from shared.settle import News, let_go, settle
+from shared.give_up import let_go
+from shared.settle import News, settle
 from shared.store import attempts
 from shared.store.attempts import Attempt
 from shared.store.engine import statements
