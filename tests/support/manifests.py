@@ -20,8 +20,8 @@ from workers.main import create, read_side_queues
 DEPLOY: Final = ROOT / "deploy"
 OVERLAYS: Final = ("redis", "rabbitmq")
 WORKER_SERVICES: Final = ("upkeep", "worker-offer-lock", "worker-payment", "worker-tokenization")
-NO_SETTINGS: Final = frozenset({"C2A_HEARTBEAT_FILE", "C2A_METRICS_PORT", "C2A_METRICS_HOST"})
-"""Read by a process itself where it has to do with nothing else of it (workers/liveness.py, what tells metrics)."""
+NO_SETTINGS: Final = frozenset({"C2A_HEARTBEAT_FILE"})
+"""Read where it is used (workers/liveness.py): it says nothing of what a worker does."""
 
 Document = dict[str, Any]
 

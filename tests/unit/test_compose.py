@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 from compose_spec import PyCompose
 
 from api.server import OPTIONS as SERVER
@@ -145,7 +146,14 @@ def test_what_is_mounted_is_there() -> None:
         for source in (volume.split(":")[0] for volume in service.get("volumes", []))
         if source.startswith("./")
     ]
-    ours = [path for path in mounted if "observability" not in path.parts]
-    assert ours
-    assert all(map(Path.exists, ours))
-    assert all(manifests.is_executable(path) for path in ours if path.suffix == ".sh")
+    assert mounted
+    assert [path for path in mounted if not path.exists()] == []
+    assert all(manifests.is_executable(path) for path in mounted if path.suffix == ".sh")
+
+
+def test_prometheus_asks_services_that_are_there_at_the_port_that_they_open() -> None:
+    asked = yaml.safe_load((DEPLOY / "observability" / "prometheus.yml").read_text())["scrape_configs"]
+    found = [config for job in asked for config in job["dns_sd_configs"]]
+    assert {name for config in found for name in config["names"]} == set(PROCESSES)
+    assert {str(config["port"]) for config in found} == {compose()["x-settings"]["C2A_METRICS_PORT"]}
+    assert all("metrics" in SERVICES[name]["networks"] for name in (*PROCESSES, "prometheus"))
