@@ -11,8 +11,8 @@ import pytest
 
 from shared.domain.outcomes import Absent, Challenge, Challenged, LookUpOutcome, Pending
 from shared.domain.states import OrderState
+from shared.give_up import abandon
 from shared.psp.port import ChargeQuery, Psp
-from shared.settle import abandon
 from shared.store.attempts import AttemptState
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
