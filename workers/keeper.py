@@ -30,6 +30,7 @@ class Keeper:
         self._sweeps: list[tuple[Sweep, int]] = [
             (sweeps.of_psp_events(), settings.psp_events_kept_days),
             (sweeps.of_attempts(), settings.orders_kept_months),
+            (sweeps.of_refunds(), settings.orders_kept_months),
         ]
 
     def look(self, run: Runtime, number: int) -> None:

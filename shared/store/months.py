@@ -8,8 +8,8 @@ to read of it for that. (Refusing to be late instead would refuse orders: of a m
 an installation that was asleep.)
 
 A month that is old enough goes as a whole, its rows unread, unless one of its orders is not finished, money of one is
-out, or one moved since: then all of it stays, and the log says for whose sake. The functions that do both are the
-owner's, who alone may; they wait for their locks for 0.4 s and else leave it to the next time.
+out, or one moved since: then all of it stays, and the log says for whose sake (migration 0013). The functions that do
+both are the owner's, who alone may; they wait for their locks for 0.4 s and else leave it to the next time.
 """
 
 from __future__ import annotations

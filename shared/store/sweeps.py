@@ -71,3 +71,8 @@ def of_attempts() -> Sweep:
     """Attempts of orders that are gone, once their money is where it stays; kept: months, as their orders were."""
     settled = "old.outcome IN ('captured', 'declined', 'absent', 'returned')"
     return Sweep("payment_attempts", _deleting("payment_attempts", f"{settled} AND {_ORDER_IS_GONE}"))
+
+
+def of_refunds() -> Sweep:
+    """Refunds of orders that are gone, once their PSP had its say; kept: months, as their orders were."""
+    return Sweep("refunds", _deleting("refunds", f"old.state <> 'asked' AND {_ORDER_IS_GONE}"))

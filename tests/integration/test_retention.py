@@ -21,7 +21,7 @@ from shared.store import attempts, months, sweeps
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from shared.store.row_security import Role
-from shared.store.tables import order_events, orders, payment_attempts, psp_events
+from shared.store.tables import order_events, orders, payment_attempts, psp_events, refunds
 from tests.support.attempt_rows import first_attempt, write_ahead
 from tests.support.order_rows import an_order
 from workers.keeper import Keeper
@@ -45,7 +45,7 @@ def room(settings: Settings) -> Iterator[Engine]:
 def _months(engine: Engine) -> None:
     """An installation that is some years old."""
     with statements(engine) as conn:
-        conn.execute(text("TRUNCATE orders, order_events, payment_attempts, psp_events, idempotency_keys"))
+        conn.execute(text("TRUNCATE orders, order_events, payment_attempts, psp_events, idempotency_keys, refunds"))
         names = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(orders|order_events)_(before|2021)'"
         for name in conn.execute(text(names)).scalars().all():
             conn.execute(text(f"DROP TABLE {name}"))
@@ -112,6 +112,14 @@ def verdict_out(engine: Engine, order: Order) -> str:
     return money_out(engine, order, "pending")
 
 
+def being_refunded(engine: Engine, order: Order) -> str:
+    values = {"tenant_id": order.tenant_id, "tracking_number": order.tracking_number, "attempt_no": 1}
+    with engine.begin() as conn:
+        asked = insert(refunds).values(**values, action_id=uuid.uuid4(), amount_minor=1, currency="EUR", due_at=OLD)
+        conn.execute(asked)
+    return "an order is being refunded"
+
+
 def moved_since(engine: Engine, order: Order) -> str:
     """Its number says 2021, but that was the clock of whoever admitted it: it is of today."""
     with engine.begin() as conn:
@@ -120,7 +128,7 @@ def moved_since(engine: Engine, order: Order) -> str:
     return "an order moved since"
 
 
-@pytest.mark.parametrize("how", [not_finished, money_out, verdict_out, moved_since])
+@pytest.mark.parametrize("how", [not_finished, money_out, verdict_out, being_refunded, moved_since])
 def test_a_month_is_kept_back_for_the_sake_of_one_order_and_the_log_says_whose(
     engine: Engine, room: Engine, how: Any
 ) -> None:
@@ -193,7 +201,18 @@ def test_an_event_of_a_psp_goes_when_its_effect_is_old_and_stays_while_it_is_par
     assert left(engine, "psp_events") == 2
 
 
-@pytest.mark.parametrize("sweep", [sweeps.of_attempts(), sweeps.of_psp_events()])
+def test_a_refund_goes_after_its_order_once_its_psp_had_its_say(engine: Engine, room: Engine) -> None:
+    order = ended(engine)
+    being_refunded(engine, order)
+    with engine.begin() as conn:
+        conn.execute(update(refunds).values(state="given", due_at=None, settled_at=OLD))
+    sweep = sweeps.of_refunds()
+    assert [sweep.look(room, KEPT) for _ in range(2)] == [0, 0], "its order is there"
+    months.drop_old(room, months=KEPT)
+    assert sum(sweep.look(room, KEPT) for _ in range(2)) == 1
+
+
+@pytest.mark.parametrize("sweep", [sweeps.of_attempts(), sweeps.of_psp_events(), sweeps.of_refunds()])
 def test_a_look_reads_its_pages_and_no_others_and_goes_all_the_way_round(
     engine: Engine, room: Engine, sweep: sweeps.Sweep
 ) -> None:

@@ -5,9 +5,9 @@ and their indexes for its own. Whoever waits for the lock meanwhile finds the ne
 are on the partitioned tables alone: by the name of a partition nobody but the owner reaches a row, and row-level
 security binds the owner there, too.
 
-Partitions are made and dropped by functions of the owner's, because the engine room owns nothing. There is a DEFAULT
-partition, so that no clock and no late upkeep can make an order fail. PostgreSQL does not detach CONCURRENTLY beside
-one, nor in a function: both functions take their locks for a moment or give up, as migrations do.
+Partitions are made by a function of the owner's, because the engine room owns nothing. There is a DEFAULT partition, so
+that no clock and no late upkeep can make an order fail. The function takes its locks for a moment or gives up, as
+migrations do.
 """
 
 from __future__ import annotations
@@ -116,45 +116,6 @@ END $$
 """Makes the partitions of a month; how many rows it moved there from the default ones, whose months were late or whose
 clocks were ahead. NULL, and nothing is done, if they were more than *most*."""
 
-DROP_MONTH = """
-CREATE FUNCTION c2a_drop_month(of_orders text, months int) RETURNS TABLE (kept_for text, example text)
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp SET lock_timeout = '400ms' SET enable_seqscan = off AS $$
-DECLARE
-    of_events text := replace(of_orders, 'orders', 'order_events');
-    before timestamptz := now() - make_interval(months => months);
-    ends text := (SELECT substring(pg_get_expr(relpartbound, oid) FROM 'TO \\(''(trk_[0-9A-Z]{26})''\\)') FROM pg_class
-                  WHERE oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'orders'::regclass)
-                    AND relname = of_orders);
-BEGIN
-    IF months < 1 OR ends IS NULL OR ends > c2a_first_number(before) THEN
-        RETURN QUERY SELECT 'it is not so old', of_orders;
-        RETURN;
-    END IF;
-    FOR look IN 1..2 LOOP  -- The second time with nobody beside us.
-        RETURN QUERY EXECUTE format('SELECT ''an order is not finished'', tracking_number FROM %I'
-            ' WHERE due_at IS NOT NULL LIMIT 1', of_orders);
-        IF FOUND THEN RETURN; END IF;
-        RETURN QUERY EXECUTE format('SELECT ''money of an order is out'', tracking_number'
-            ' FROM payment_attempts AS attempt JOIN %I AS held USING (tracking_number, tenant_id)'
-            ' WHERE attempt.outcome IN (''open'', ''challenged'', ''pending'', ''returning'') LIMIT 1', of_orders);
-        IF FOUND THEN RETURN; END IF;
-        RETURN QUERY EXECUTE format('SELECT ''an order moved since'', tracking_number FROM %I'
-            ' WHERE at > %L LIMIT 1', of_events, before);
-        IF FOUND THEN RETURN; END IF;
-        IF look = 1 THEN
-            LOCK TABLE ONLY orders, ONLY order_events IN ACCESS EXCLUSIVE MODE;
-        END IF;
-    END LOOP;
-    EXECUTE format('ALTER TABLE orders DETACH PARTITION %I', of_orders);
-    EXECUTE format('ALTER TABLE order_events DETACH PARTITION %I', of_events);
-    EXECUTE format('DROP TABLE %I, %I', of_orders, of_events);
-END $$
-"""
-"""Drops the partitions of a month (or of all before one) that ended *months* ago; else says why not, by an example.
-By its numbers an order may be older than it is, if a clock was wrong: so its events have their say, by the database's
-time. Each question is for an index, also where nobody counted the rows yet: the second time others wait for it."""
-
 TENANT_OF_ORDER = """
 CREATE OR REPLACE FUNCTION c2a_tenant_of_order(shown text) RETURNS uuid LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = public, pg_temp AS $$
@@ -199,17 +160,15 @@ def upgrade() -> None:
     for table in TABLES:
         op.execute(f"SELECT c2a_partition('{table}', '{table}_default')")
         op.execute(f"ALTER TABLE {table} ATTACH PARTITION {table}_default DEFAULT")
-    for function, arguments in ((ADD_MONTH, "c2a_add_month(date, bigint)"), (DROP_MONTH, "c2a_drop_month(text, int)")):
-        op.execute(function)
-        op.execute(f"REVOKE ALL ON FUNCTION {arguments} FROM PUBLIC")
-        op.execute(f"GRANT EXECUTE ON FUNCTION {arguments} TO {Role.ENGINE_ROOM}")
+    op.execute(ADD_MONTH)
+    op.execute("REVOKE ALL ON FUNCTION c2a_add_month(date, bigint) FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION c2a_add_month(date, bigint) TO {Role.ENGINE_ROOM}")
     op.execute(TENANT_OF_ORDER)
     op.execute(FIRST_MONTHS)
 
 
 def downgrade() -> None:
     """Take back: one table each again, all rows in it; they are moved, so this takes long and stops everybody."""
-    op.execute("DROP FUNCTION c2a_drop_month(text, int)")
     op.execute("DROP FUNCTION c2a_add_month(date, bigint)")
     op.execute("DROP FUNCTION c2a_partition(text, text)")
     for table, api_may in TABLES.items():
