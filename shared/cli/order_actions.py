@@ -37,6 +37,14 @@ Exit codes:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def whoever() -> str:
+    """Who is logged in; nobody where the system does not know, and then --who has to say it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
 def asks(command: F) -> F:
     """The argument and the options of whatever changes an order."""
     return asks_why(click.argument("number", metavar="TRK")(command))
@@ -47,7 +55,7 @@ def asks_why(command: F) -> F:
     for option in (
         json_option,
         click.option("--id", "action_id", type=click.UUID, help="Its id: asked for again under it, it is done once."),
-        click.option("--who", default=getpass.getuser, metavar="NAME", help="Who asks; else whoever is logged in."),
+        click.option("--who", default=whoever, metavar="NAME", help="Who asks; else whoever is logged in."),
         click.option("--why", required=True, metavar="TEXT", help="Why; it is kept with the order."),
     ):
         command = option(command)

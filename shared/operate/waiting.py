@@ -29,6 +29,14 @@ NEXT: Final[Mapping[OrderState, str]] = {
     S.DONE: "Nothing: this is the end.",
     S.FAILED: "Nothing: this is the end. The shopper may order again.",
 }
+NEXT_PARKED: Final[Mapping[OrderState, str]] = {
+    S.ADMITTED: "It is cancelled at the next look: nothing was charged. Unpark it first if it is to go on.",
+    S.OFFER_LOCKED: "It is cancelled at the next look: nothing is open. Unpark it first if it is to be paid.",
+    S.PAYING: "Its PSP is asked what became of it; without money it is cancelled.",
+    S.CONFIRMING: "Its PSP is asked what became of it; without money it is cancelled.",
+    S.CAPTURED: "It is done without its method being stored, unless it is unparked first.",
+}
+"""What happens by itself to an order that nobody may charge any more."""
 
 
 def now(story: Story) -> Iterator[str]:
@@ -44,6 +52,8 @@ def now(story: Story) -> Iterator[str]:
 
 def comes_next(story: Story) -> str:
     """What will happen by itself."""
+    if story.order.parked and story.order.state in NEXT_PARKED:
+        return NEXT_PARKED[story.order.state]
     if story.order.state is S.CONFIRMING and _is(story, A.RETURNING):
         return "Once the PSP proves that it holds nothing, the order fails as CANCELLED."
     return NEXT[story.order.state]

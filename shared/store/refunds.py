@@ -155,10 +155,26 @@ def told_given(conn: Connection, attempt: Attempt, money: Money | None) -> None:
     A part counts as ours only once its PSP had taken ours in hand: a merchant may give parts back beside us.
     """
     refund = under_way(conn, attempt.tenant_id, attempt.tracking_number)
-    if refund is None or refund.attempt_no != attempt.attempt_no:
-        return
-    if money is None or (refund.taken_at is not None and money == refund.money):
+    if refund is None:
+        _given_after_all(conn, attempt, money)
+    elif refund.attempt_no == attempt.attempt_no and (money is None or _is_it(refund, money)):
         given(conn, refund)
+
+
+def _is_it(refund: Refund, money: Money | None) -> bool:
+    return refund.taken_at is not None and money == refund.money
+
+
+def _given_after_all(conn: Connection, attempt: Attempt, money: Money | None) -> None:
+    """A return that somebody had taken for refused was told of as done; it counts again where there is room for it."""
+    every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
+    last = next((one for one in reversed(every) if one.attempt_no == attempt.attempt_no), None)
+    if last is None or last.state is not RefundState.REFUSED or not _is_it(last, money):
+        return
+    if refunded_minor(conn, attempt) + last.amount_minor > attempt.amount_minor:
+        return
+    _reserve(conn, last.tenant_id, last.tracking_number, last.attempt_no, last.amount_minor)
+    conn.execute(update(refunds).where(*_stands(last, RefundState.REFUSED)).values(state=RefundState.GIVEN))
 
 
 def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ...]) -> None:

@@ -205,6 +205,7 @@ def test_an_order_in_a_workers_hands_says_until_when(room: EngineRoom) -> None:
 def test_a_parked_order_and_one_nobody_comes_for_say_so(room: EngineRoom) -> None:
     number = room.locked()
     room.sql("UPDATE orders SET parked = true, crashes = 5, rings = 4 WHERE tracking_number = :n", n=number)
+    assert "It is cancelled at the next look" in said("orders", "explain", number)["next"]
     told = " ".join(said("orders", "explain", number)["now"])
     assert "It is parked: 5 workers died over it" in told
     assert "see that workers of the queue payment run" in told

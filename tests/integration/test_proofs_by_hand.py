@@ -114,6 +114,19 @@ def test_a_refund_is_proven(adyen: AdyenRoom, verdict: Verdict, state: RefundSta
     assert "nothing of it is open" in proves(adyen.room, number, verdict).told
 
 
+def test_a_refund_that_its_psp_tells_of_after_a_wrong_word_counts(adyen: AdyenRoom) -> None:
+    number = adyen.paid()
+    tokenize(adyen.room.run, number)
+    refund(a_desk(adyen.room), adyen.room.seller.shop.tenant_id, number, Asked("Ana", "withdrawn"), 500)
+    return_money(adyen.room.run, number)
+    proves(adyen.room, number, Verdict.NONE)
+    adyen.fake.work()
+    adyen.deliver_all("REFUND")
+    assert refunds_of(adyen.room, number) == [RefundState.GIVEN]
+    [(minor,)] = adyen.room.sql("SELECT refunded_minor FROM payment_attempts WHERE tracking_number = :n", n=number)
+    assert minor == 500
+
+
 def test_a_part_whose_key_is_forgotten_is_proven_at_any_psp(room: EngineRoom, shared_psp: Sandbox) -> None:
     number = room.locked()
     assert pay(room.run, number)
