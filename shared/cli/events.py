@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from shared.cli.database import installation, keyring_of
-from shared.cli.order_actions import CODES, asked, asks_why, desk, told
+from shared.cli.order_actions import CODES, asked, asks_why, desk, surely, told
 from shared.cli.show import json_option, show_table
 from shared.operate import document, news, story
 from shared.operate.actions import OtherAction
@@ -113,7 +113,8 @@ def replay(
             raise click.ClickException("EVENT: several have this id; name --provider and --tenant")
         meant = None if number is None else Meant(number, attempt_no)
         try:
-            acted = news.replay(own, news.name_of(mine[0]), by, meant)
+            with surely(by):
+                acted = news.replay(own, news.name_of(mine[0]), by, meant)
         except NoSuchEvent:
             raise click.ClickException("EVENT: the inbox has no such event any more") from None
         except OtherAction as error:

@@ -12,6 +12,8 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import click
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared import vault
 from shared.cli.database import installation, keyring_of
@@ -85,7 +87,19 @@ def asked(who: str, why: str, action_id: uuid.UUID | None) -> Asked:
         raise click.UsageError(f"--{error}") from None
 
 
-def did(number: str, act: Callable[[Desk, uuid.UUID], Acted], *, as_json: bool) -> None:
+@contextmanager
+def surely(by: Asked) -> Iterator[None]:
+    """Within, an answer that gets lost leaves nobody in doubt how to ask again: an action without its id is another."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout):
+        raise click.ClickException(
+            f"PostgreSQL did not answer, and whether it was done is not known. Ask again with --id {by.action_id}:"
+            " under its id it is done once"
+        ) from None
+
+
+def did(number: str, by: Asked, act: Callable[[Desk, uuid.UUID], Acted], *, as_json: bool) -> None:
     """Do *act* with the order of this number, and say what came of it."""
     with desk() as own:
         with statements(own.engine) as conn:
@@ -93,7 +107,8 @@ def did(number: str, act: Callable[[Desk, uuid.UUID], Acted], *, as_json: bool) 
         if order is None:
             raise click.ClickException("TRK: there is no such order; `c2a orders list` finds it by other names")
         try:
-            acted = act(own, order.tenant_id)
+            with surely(by):
+                acted = act(own, order.tenant_id)
         except NoSuchOrder:
             raise click.ClickException("TRK: there is no such order any more") from None
         except OtherAction as error:
@@ -127,7 +142,7 @@ def retry(number: str, who: str, why: str, action_id: uuid.UUID | None, as_json:
     Nothing is charged that would not be by itself, only sooner.
     """
     by = asked(who, why, action_id)
-    did(number, lambda own, tenant: actions.retry(own, tenant, number, by), as_json=as_json)
+    did(number, by, lambda own, tenant: actions.retry(own, tenant, number, by), as_json=as_json)
 
 
 @click.command(
@@ -143,7 +158,7 @@ def unpark(number: str, who: str, why: str, action_id: uuid.UUID | None, as_json
     Mend first what took them down: it parks again after five more.
     """
     by = asked(who, why, action_id)
-    did(number, lambda own, tenant: actions.unpark(own, tenant, number, by), as_json=as_json)
+    did(number, by, lambda own, tenant: actions.unpark(own, tenant, number, by), as_json=as_json)
 
 
 @click.command(
@@ -173,7 +188,7 @@ def refund(
     if full == (amount_minor is not None):
         raise click.UsageError("say --amount MINOR or --full")
     by = asked(who, why, action_id)
-    did(number, lambda own, tenant: actions.refund(own, tenant, number, by, amount_minor), as_json=as_json)
+    did(number, by, lambda own, tenant: actions.refund(own, tenant, number, by, amount_minor), as_json=as_json)
 
 
 @click.command(
@@ -203,7 +218,7 @@ def prove_by_hand(
     """
     by = asked(who, why, action_id)
     proof = Proof(Verdict(verdict), reference)
-    did(number, lambda own, tenant: prove(own, tenant, number, by, proof), as_json=as_json)
+    did(number, by, lambda own, tenant: prove(own, tenant, number, by, proof), as_json=as_json)
 
 
 @click.command(
@@ -219,4 +234,4 @@ def cancel(number: str, who: str, why: str, action_id: uuid.UUID | None, as_json
     Refused while nobody knows whether a PSP holds money: retry first. A done order is refunded instead.
     """
     by = asked(who, why, action_id)
-    did(number, lambda own, tenant: actions.cancel(own, tenant, number, by), as_json=as_json)
+    did(number, by, lambda own, tenant: actions.cancel(own, tenant, number, by), as_json=as_json)

@@ -5,10 +5,13 @@ The child is a real worker process that dies at the boundary; what follows is on
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
+from shared.config import Settings
 from shared.failpoints import KILLED
 from shared.failpoints import Failpoint as P
 from shared.messages import Step
@@ -16,8 +19,10 @@ from shared.operate import actions
 from shared.operate.asking import Asked
 from shared.store.operator_actions import Outcome
 from tests.crash.scenarios import captured
+from tests.support import commit_cutter
+from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case
-from tests.support.operating import desk_beside
+from tests.support.operating import c2a, desk_beside, said
 
 POINTS = (
     P.RETURN_BEFORE_CALL,
@@ -34,6 +39,13 @@ REFUND_POINTS = (
     P.REFUND_BEFORE_COMMIT,
     P.REFUND_AFTER_COMMIT,
 )
+
+
+@pytest.fixture(scope="module")
+def cutter(settings: Settings) -> Iterator[Cutter]:
+    """A proxy before the database that the operator's commands go through."""
+    with commit_cutter.before(settings.database_url.get_secret_value()) as running:
+        yield running
 
 
 def asked() -> Asked:
@@ -79,3 +91,30 @@ def test_a_called_off_order_fails_with_nothing_held_though_its_worker_dies(case:
     assert case.violations() == []
     assert case.state(number) == "failed"
     assert at_psp(case, number) == (("voided", 0) if window_s else ("refunded", 1499))
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["answer lost", "statement late"])
+def test_a_refund_cut_off_at_its_commit_is_asked_for_again_under_its_id_and_happens_once(
+    case: Case, cutter: Cutter, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """The operator does not know whether it arrived, and is told how to ask again without asking twice."""
+    number = captured(case)
+    case.step(Step.TOKENIZE, number)
+    settings = case.floor.settings
+    monkeypatch.setenv("DATABASE_URL", cutter.url)
+    monkeypatch.setenv("BROKER_URL", settings.broker_url.get_secret_value())
+    monkeypatch.setenv("VAULT_URL", settings.vault_url.get_secret_value())
+    monkeypatch.setenv("C2A_KEYRING", str(settings.keyring))
+    asked_for = ("orders", "refund", number, "--amount", 500, "--why", "one came broken")
+
+    cutter.cut_at("COMMIT", late=late)
+    cut_off = c2a(*asked_for)
+    cutter.arrived()
+
+    assert cut_off.exit_code == 1
+    found = re.search(r"--id ([0-9a-f-]{36})", cut_off.output)
+    assert found is not None, cut_off.output
+    case.drain.until_over()
+    assert said(*asked_for, "--id", found[1])["outcome"] == "begun"
+    assert case.violations() == []
+    assert at_psp(case, number) == ("captured", 500)
