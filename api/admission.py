@@ -29,7 +29,7 @@ from shared.failpoints import Failpoint, reach
 from shared.ids import new_tracking_number
 from shared.messages import Step
 from shared.store import admission, orders
-from shared.store.admission import Candidate, Holder
+from shared.store.admission import Candidate, Holder, NotTogether
 from shared.store.engine import statements
 from shared.velocity import Shopper
 
@@ -158,10 +158,19 @@ def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: R
 
 def _write_once(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
     if too_many is None and _has_its_bundles(ask):
-        holder = admission.admit_at_once(parts.engine, candidate)
+        holder = _admit_at_once(parts, candidate)
         if holder is not None:
             return holder
     return _judge(parts, candidate, ask, too_many)
+
+
+def _admit_at_once(parts: Parts, candidate: Candidate) -> Holder | None:
+    """With those of its tenant that come at the same moment; alone, if one of them stood in the way of all."""
+    try:
+        return parts.admissions.ask(candidate.tenant_id, candidate)
+    except NotTogether:
+        [holder] = admission.admit_at_once(parts.engine, [candidate])
+        return holder
 
 
 def _has_its_bundles(ask: CheckoutRequest) -> bool:

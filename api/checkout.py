@@ -19,7 +19,6 @@ from api.strict_json import body
 from shared.domain.refusals import OrderNotFound
 from shared.failpoints import Failpoint, reach
 from shared.observe.traces import tracing
-from shared.store import status
 from shared.store.status import Status
 
 FINAL_LIFE_S: Final = 3_600
@@ -57,7 +56,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
 
 def _read(parts: Parts, tracking_number: str) -> Status:
-    found = status.read(parts.engine, caller().tenant_id, tracking_number)
+    found = parts.statuses.ask(caller().tenant_id, tracking_number)
     if found is None:
         raise OrderNotFound("no order of yours has this tracking number")
     return found

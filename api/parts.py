@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Final
+from uuid import UUID
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -21,8 +23,15 @@ from shared.psp.traffic.guarded import guarding
 from shared.psp.traffic.terms import terms_of
 from shared.psp.traffic.turns import Turns
 from shared.settle import Terms
+from shared.store import admission, status
+from shared.store.admission import Candidate, Holder
+from shared.store.status import Status
+from shared.together import Together
 from shared.vault import Vault
 from shared.velocity import Velocity, limit_of
+
+MOST_AT_ONCE: Final = 64
+"""Past some twenty a batch costs a call no less, and the first of it waits longer for the last."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,16 @@ class Parts:
     def doorbell(self) -> Doorbell:
         """Rings for the engine room; reaches for the broker when it is first rung."""
         return Doorbell(self.settings.broker_url.get_secret_value())
+
+    @cached_property
+    def admissions(self) -> Together[UUID, Candidate, Holder | None]:
+        """Where the orders of a tenant that come at the same moment are written down in one statement."""
+        return Together(lambda _, candidates: admission.admit_at_once(self.engine, candidates), at_most=MOST_AT_ONCE)
+
+    @cached_property
+    def statuses(self) -> Together[UUID, str, Status | None]:
+        """Where the polls of a tenant that come at the same moment are answered from one statement."""
+        return Together(lambda tenant, numbers: status.read(self.engine, tenant, numbers), at_most=MOST_AT_ONCE)
 
     @cached_property
     def terms(self) -> Terms:

@@ -12,11 +12,14 @@ become visible later); its own tracking number tells it that the order is its ow
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Engine, Integer, LargeBinary, Text, Uuid, bindparam, text
+from sqlalchemy import Connection, Engine, LargeBinary, Text, Uuid, bindparam, text
+from sqlalchemy.exc import DBAPIError
 
 from shared.store.direct import Direct
 
@@ -55,89 +58,109 @@ class Holder:
     digest: bytes
 
 
-_TYPES: Final = (
-    bindparam("tenant_id", type_=Uuid),
-    bindparam("digest", type_=LargeBinary),
-    bindparam("lines", type_=ARRAY(Text)),
-    bindparam("quantities", type_=ARRAY(Integer)),
-    bindparam("items", type_=ARRAY(Text)),
-    bindparam("installment", type_=Text),
-    bindparam("provider", type_=Text),
-    bindparam("method", type_=Text),
-    bindparam("correlation_id", type_=Text),
-    bindparam("request", type_=Text),
-)
-
 _CLAIM: Final = """
     INSERT INTO idempotency_keys (tenant_id, key, tracking_number, digest)
     {source}
     ON CONFLICT ON CONSTRAINT idempotency_keys_one_order_per_key DO UPDATE SET key = excluded.key
-    RETURNING tracking_number, digest
+    RETURNING tracking_number, digest, key
 """
+
+IN_COMPANY_MS: Final = 50
+"""How long orders that are written down together wait for a key that somebody else holds. An admission holds one for
+a few milliseconds; past that each is written down alone, so that one that is held up holds up no other."""
 
 TAKES_CURRENCY: Final = "coalesce(nullif({account}.terms -> 'currencies', 'null') @> to_jsonb({currency}), true)"
 """Whether an account takes a currency: where its terms (shared/psp/port.py: AccountTerms) name none, it takes all."""
 
-ADMIT: Final = text(f"""
-WITH payable AS (
-    SELECT FROM offers AS offer
-    WHERE offer.tenant_id = :tenant_id AND offer.offer_identifier = :offer
-      AND (offer.customer_urn IS NULL OR offer.customer_urn = :customer)
-      AND offer.purchasable
-      AND offer.expires_at > clock_timestamp()
-      AND NOT EXISTS (
-          SELECT FROM unnest(:lines, :quantities) AS line (key, quantity)
-          WHERE coalesce((offer.lines ->> line.key)::integer, 0) < line.quantity)
-      AND (:installment IS NULL OR offer.installments ->> :installment = ANY (:items))
+_PAYABLE: Final = f"""
+    SELECT :tenant_id, asked.key, asked.tracking_number, decode(asked.digest, 'hex')
+    FROM asked CROSS JOIN LATERAL (
+        SELECT offer.* FROM offers AS offer
+        WHERE offer.tenant_id = :tenant_id AND offer.offer_identifier = asked.offer
+          AND (offer.customer_urn IS NULL OR offer.customer_urn = asked.customer)
+          AND offer.purchasable
+          AND offer.expires_at > clock_timestamp()
+        LIMIT 1) AS offer
+    WHERE NOT EXISTS (
+          SELECT FROM jsonb_each(asked.lines) AS line (key, quantity)
+          WHERE coalesce((offer.lines ->> line.key)::integer, 0) < line.quantity::integer)
+      AND (asked.installment IS NULL OR asked.items ? (offer.installments ->> asked.installment))
       AND NOT (offer.single_use AND EXISTS (
-          SELECT FROM offer_holds WHERE tenant_id = :tenant_id AND offer_identifier = :offer))
+          SELECT FROM offer_holds WHERE tenant_id = :tenant_id AND offer_identifier = asked.offer))
       AND EXISTS (
           SELECT FROM psp_accounts AS account
-          WHERE account.tenant_id = :tenant_id AND account.enabled AND :channel = ANY (account.channels)
-            AND (:provider IS NULL OR account.provider = :provider)
+          WHERE account.tenant_id = :tenant_id AND account.enabled AND asked.channel = ANY (account.channels)
+            AND (asked.provider IS NULL OR account.provider = asked.provider)
             AND {TAKES_CURRENCY.format(account="account", currency="offer.currency")}
-            AND (:method IS NULL OR EXISTS (
+            AND (asked.method IS NULL OR EXISTS (
                 SELECT FROM stored_methods AS method
-                WHERE method.tenant_id = :tenant_id AND method.method_urn = :method
-                  AND method.customer_urn = :customer AND method.channel = :channel
+                WHERE method.tenant_id = :tenant_id AND method.method_urn = asked.method
+                  AND method.customer_urn = asked.customer AND method.channel = asked.channel
                   AND method.state = 'Active' AND method.provider = account.provider)))
+    ORDER BY asked.key
+"""  # noqa: S608 - only our own text is put together
+"""Of those who ask, who may be admitted. An offer is looked up for each order by its key, whatever
+PostgreSQL expects of either table (LIMIT 1)."""
+
+ADMIT: Final = text(f"""
+WITH patience AS MATERIALIZED (
+    SELECT set_config('lock_timeout', coalesce(:lock_timeout, current_setting('lock_timeout')), true) AS is_set
+), asked AS MATERIALIZED (
+    SELECT asked.* FROM patience CROSS JOIN json_to_recordset(CAST(:asked AS json)) AS asked (
+        key text, tracking_number text, digest text, offer text, customer text, lines jsonb, items jsonb,
+        installment text, correlation_id text, channel text, provider text, method text, carries_card boolean,
+        keeps_method boolean, request jsonb, patience_s integer, deadline_s integer)
+    WHERE patience.is_set IS NOT NULL
 ), claimed AS (
-    {_CLAIM.format(source="SELECT :tenant_id, :key, :tracking_number, :digest FROM payable")}
+    {_CLAIM.format(source=_PAYABLE)}
 ), admitted AS (
     INSERT INTO orders (tenant_id, tracking_number, offer_identifier, customer_urn, correlation_id, channel,
                         forced_provider, stored_method_urn, carries_card, keeps_method, request,
                         due_at, deadline_at)
-    SELECT :tenant_id, :tracking_number, :offer, :customer, :correlation_id, :channel,
-           :provider, :method, :carries_card, :keeps_method, CAST(:request AS jsonb),
-           now() + make_interval(secs => :patience_s), now() + make_interval(secs => :deadline_s)
-    FROM claimed WHERE claimed.tracking_number = :tracking_number
+    SELECT :tenant_id, asked.tracking_number, asked.offer, asked.customer, asked.correlation_id, asked.channel,
+           asked.provider, asked.method, asked.carries_card, asked.keeps_method, asked.request,
+           now() + make_interval(secs => asked.patience_s), now() + make_interval(secs => asked.deadline_s)
+    FROM claimed JOIN asked ON asked.tracking_number = claimed.tracking_number
     ON CONFLICT DO NOTHING
     RETURNING tenant_id, tracking_number, version, state
 ), told AS (
     INSERT INTO order_events (tenant_id, tracking_number, version, event, state, actor)
     SELECT tenant_id, tracking_number, version, 'admitted', state, 'api' FROM admitted
 )
-SELECT tracking_number, digest FROM claimed
-""").bindparams(*_TYPES)  # noqa: S608 - every value is bound; only our own text is put together
+SELECT key, tracking_number, digest FROM claimed
+""").bindparams(  # noqa: S608 - every value is bound; only our own text is put together
+    bindparam("tenant_id", type_=Uuid), bindparam("asked", type_=Text), bindparam("lock_timeout", type_=Text)
+)
+"""In this order: the patience is set before the first key is claimed, as no row is asked for without it,
+and keys are claimed in their order, so that two batches of the same keys never wait for each other both ways."""
 
 HOLD_KEY: Final = text(_CLAIM.format(source="VALUES (:tenant_id, :key, :tracking_number, :digest)")).bindparams(
-    *_TYPES[:2]
+    bindparam("tenant_id", type_=Uuid), bindparam("digest", type_=LargeBinary)
 )
-
 
 _AT_ONCE: Final = Direct(ADMIT)
 
 
-def admit_at_once(engine: Engine, candidate: Candidate) -> Holder | None:
-    """Admit *candidate* in one round trip of its own, or find who holds its key; None if it may not be admitted."""
-    row = _AT_ONCE.one_or_none(engine, _values(candidate))
-    return None if row is None else Holder(*row)
+class NotTogether(RuntimeError):
+    """One order of several stood in the way of all; none was admitted, and each may be tried alone."""
+
+
+def admit_at_once(engine: Engine, candidates: Sequence[Candidate]) -> list[Holder | None]:
+    """Admit *candidates*, all of one tenant, in one round trip; of each, who holds its key, None if it may not be
+    admitted. Raises NotTogether, or what the database raises."""
+    try:
+        rows = _AT_ONCE.all(engine, _values(candidates))
+    except DBAPIError as error:
+        if len(candidates) > 1 and not error.connection_invalidated:
+            raise NotTogether from error
+        raise
+    return _holders(candidates, rows)
 
 
 def admit(conn: Connection, candidate: Candidate) -> Holder | None:
-    """The same in the caller's transaction."""
-    row = conn.execute(ADMIT, _values(candidate)).one_or_none()
-    return None if row is None else Holder(row.tracking_number, row.digest)
+    """The same in the caller's transaction, for one."""
+    [holder] = _holders([candidate], conn.execute(ADMIT, _values([candidate])).all())
+    return holder
 
 
 def hold_key(conn: Connection, candidate: Candidate) -> Holder:
@@ -147,8 +170,41 @@ def hold_key(conn: Connection, candidate: Candidate) -> Holder:
 
 
 _KEY_VALUES: Final = ("tenant_id", "key", "tracking_number", "digest")
-_VALUES: Final = tuple(field.name for field in fields(Candidate))
 
 
-def _values(candidate: Candidate) -> dict[str, Any]:
-    return {name: getattr(candidate, name) for name in _VALUES}
+def _holders(candidates: Sequence[Candidate], rows: Iterable[Sequence[Any]]) -> list[Holder | None]:
+    holders = {key: Holder(tracking_number, digest) for key, tracking_number, digest in rows}
+    return [holders.get(candidate.key) for candidate in candidates]
+
+
+def _values(candidates: Sequence[Candidate]) -> dict[str, Any]:
+    # Of equal calls the first asks for all: who holds the key then is the same for each.
+    first_of_key = {candidate.key: candidate for candidate in reversed(candidates)}
+    return {
+        "tenant_id": candidates[0].tenant_id,
+        "lock_timeout": f"{IN_COMPANY_MS}ms" if len(candidates) > 1 else None,
+        "asked": f"[{','.join(map(_document, first_of_key.values()))}]",
+    }
+
+
+def _document(candidate: Candidate) -> str:
+    """*candidate* as the statement reads it; its request is JSON already."""
+    values = {
+        "key": candidate.key,
+        "tracking_number": candidate.tracking_number,
+        "digest": candidate.digest.hex(),
+        "offer": candidate.offer,
+        "customer": candidate.customer,
+        "lines": dict(zip(candidate.lines, candidate.quantities, strict=True)),
+        "items": candidate.items,
+        "installment": candidate.installment,
+        "correlation_id": candidate.correlation_id,
+        "channel": candidate.channel,
+        "provider": candidate.provider,
+        "method": candidate.method,
+        "carries_card": candidate.carries_card,
+        "keeps_method": candidate.keeps_method,
+        "patience_s": candidate.patience_s,
+        "deadline_s": candidate.deadline_s,
+    }
+    return f'{json.dumps(values)[:-1]}, "request": {candidate.request}}}'

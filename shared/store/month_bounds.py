@@ -33,8 +33,12 @@ Bounds = tuple[str, str]
 
 def numbered(name: str) -> ColumnElement[bool]:
     """The order whose number is given under *name*; for statements that are run by direct.py."""
-    mark = literal_column(f"/*in the month of {name}*/ true", Boolean)
-    return (orders.c.tracking_number == bindparam(name)) & mark
+    return (orders.c.tracking_number == bindparam(name)) & in_the_month_of(name)
+
+
+def in_the_month_of(name: str) -> ColumnElement[bool]:
+    """The orders of the month of that whose number is given under *name*; as `numbered`."""
+    return literal_column(f"/*in the month of {name}*/ true", Boolean)
 
 
 def filler(template: str) -> Callable[[Mapping[str, Any]], str]:

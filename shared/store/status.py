@@ -1,16 +1,17 @@
-"""Reads what a poller may see: one primary-key read of a few columns."""
+"""Reads what pollers may see: one primary-key read of a few columns, for all who ask at the same moment."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Engine, Float, bindparam, case, func, select
+from sqlalchemy import ARRAY, Engine, Float, Text, any_, bindparam, case, func, select
 
 from shared.domain.states import CODE_OF, TERMINAL, CheckoutCode, OrderState
 from shared.store.direct import Direct
-from shared.store.month_bounds import numbered
+from shared.store.month_bounds import Bounds, bounds_of, in_the_month_of
 from shared.store.tables import orders
 
 
@@ -42,18 +43,35 @@ _PLACE_IN_S: Final = case(
 """As Order.stands_in_row: what was rung for is somebody's work already."""
 
 _READ: Final = Direct(
-    select(orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect, _PLACE_IN_S).where(
-        numbered("tracking_number"), orders.c.tenant_id == bindparam("tenant_id")
+    select(
+        orders.c.tracking_number, orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect, _PLACE_IN_S
+    ).where(
+        orders.c.tracking_number == any_(bindparam("tracking_numbers", type_=ARRAY(Text))),
+        in_the_month_of("one_of_them"),
+        orders.c.tenant_id == bindparam("tenant_id"),
     )
 )
 
 
-def read(engine: Engine, tenant_id: UUID, tracking_number: str) -> Status | None:
-    """The status of this tenant's order; another tenant's order is as unknown as none."""
-    row = _READ.one_or_none(engine, {"tracking_number": tracking_number, "tenant_id": tenant_id})
-    if row is None:
-        return None
-    name, version, failure, redirect, place_in_s = row
+def read(engine: Engine, tenant_id: UUID, tracking_numbers: Sequence[str]) -> list[Status | None]:
+    """The status of each of this tenant's orders; another tenant's order is as unknown as none."""
+    found: dict[str, Status] = {}
+    for number_of_month, numbers in _by_month(tracking_numbers).items():
+        asked = {"tracking_numbers": numbers, "one_of_them": number_of_month, "tenant_id": tenant_id}
+        found |= {status.tracking_number: status for status in map(_status, _READ.all(engine, asked))}
+    return [found.get(number) for number in tracking_numbers]
+
+
+def _by_month(tracking_numbers: Sequence[str]) -> dict[str, list[str]]:
+    """Them, each once, under one of each month: nearly always all are of this month."""
+    months: dict[Bounds | None, list[str]] = {}
+    for number in dict.fromkeys(tracking_numbers):
+        months.setdefault(bounds_of(number), []).append(number)
+    return {numbers[0]: numbers for numbers in months.values()}
+
+
+def _status(row: tuple[Any, ...]) -> Status:
+    tracking_number, name, version, failure, redirect, place_in_s = row
     state = OrderState(name)
     is_ahead = place_in_s is not None and place_in_s > 0
     return Status(

@@ -32,7 +32,7 @@ HOUR: Final = timedelta(hours=1)
 
 
 def poll(engine: Engine, order: Order) -> object:
-    return status.read(engine, order.tenant_id, order.tracking_number)
+    return status.read(engine, order.tenant_id, [order.tracking_number])
 
 
 def lock(engine: Engine, order: Order) -> object:
