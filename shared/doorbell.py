@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
 
-from shared import broker
+from shared import broker, publishing
 from shared.messages import Lane, Message, Step, message
 from shared.observe.metrics import metrics
 
@@ -39,12 +40,14 @@ class Doorbell:
         self._closing = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._producer: Any = None
+        self._connection: Any = None
+        self._publish: Callable[[Sequence[Message]], None] | None = None
 
     def ring(self, step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> None:
         """Ask for *step* of an order; returns at once, promises nothing."""
         self._rings.append(message(step, tracking_number, lane))
-        self._rung.set()
+        if not self._rung.is_set():  # Else whoever it woke has not looked yet, and will.
+            self._rung.set()
         if self._thread is None:
             self._start()
 
@@ -93,27 +96,13 @@ class Doorbell:
             self._closing.wait(PAUSE_S)
 
     def _deliver(self, batch: list[Message]) -> None:
-        if self._producer is None:
-            self._producer = broker.producer(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
-        with self._producer.batch(BATCH):
-            for one in batch:
-                _publish(self._producer, one)
+        if self._publish is None:
+            producer = broker.producer(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
+            self._connection, self._publish = producer.connection, publishing.to(producer, at_once=BATCH)
+        self._publish(batch)
         metrics().rings["sent",].inc(len(batch))
 
     def _hang_up(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.connection.collect(socket_timeout=SOCKET_TIMEOUT_S)  # Unlike close, it never talks to the broker.
-
-
-def _publish(producer: Any, one: Message) -> None:
-    producer.publish(
-        one.body,
-        exchange="",
-        routing_key=one.queue,
-        headers=one.headers,
-        correlation_id=one.task_id,
-        content_type="application/json",
-        content_encoding="utf-8",
-        delivery_mode=2,
-    )
+        connection, self._connection, self._publish = self._connection, None, None
+        if connection is not None:
+            connection.collect(socket_timeout=SOCKET_TIMEOUT_S)  # Unlike close, it never talks to the broker.

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 
 from shared.domain.states import OrderState
@@ -97,38 +98,54 @@ class Message:
 
 def message(step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> Message:
     """The message that asks for *step* of an order, and for the steps after it when the row agrees."""
-    first, *rest = CHAIN_FROM[step]
-    args = [tracking_number]
+    task_id = str(uuid.uuid4())
+    ids = {str(later): str(uuid.uuid4()) for later in CHAIN_FROM[step][1:]}
+    body = _BODIES[step] % (ids | {"number": json.dumps(tracking_number)[1:-1]})
+    headers = {**_HEADERS[step], "id": task_id, "root_id": task_id, "argsrepr": tracking_number}
+    return Message(_QUEUES.get(lane, QUEUE_OF)[step], body, headers, task_id)
+
+
+def _body_of(step: Step) -> str:
+    """The body of a message, wanting the order's number and, by its name, the id of each step to come."""
     later = [
         {
             "task": str(name),
-            "args": args,
+            "args": ["%(number)s"],
             "kwargs": {},
-            "options": {"task_id": str(uuid.uuid4())},
+            "options": {"task_id": f"%({name})s"},
             "subtask_type": None,
             "immutable": True,
         }
-        for name in reversed(rest)
+        for name in reversed(CHAIN_FROM[step][1:])
     ]
     embed = {"callbacks": None, "errbacks": None, "chain": later or None, "chord": None}
-    task_id = str(uuid.uuid4())
-    headers = {
-        "lang": "py",
-        "task": str(first),
-        "id": task_id,
-        "root_id": task_id,
-        "parent_id": None,
-        "group": None,
-        "retries": 0,
-        "eta": None,
-        "expires": None,
-        "timelimit": [None, None],
-        "argsrepr": tracking_number,
-        "kwargsrepr": "{}",
-        "origin": "c2a",
-        "ignore_result": True,
-    }
-    return Message(_QUEUES.get(lane, QUEUE_OF)[first], json.dumps([args, {}, embed]), headers, task_id)
+    return json.dumps([["%(number)s"], {}, embed])
+
+
+_BODIES: Final[Mapping[Step, str]] = {step: _body_of(step) for step in Step}
+"""Put together once: every order that is admitted pays for a message."""
+
+_HEADERS: Final[Mapping[Step, Mapping[str, Any]]] = {
+    step: MappingProxyType(
+        {
+            "lang": "py",
+            "task": str(step),
+            "id": None,
+            "root_id": None,
+            "parent_id": None,
+            "group": None,
+            "retries": 0,
+            "eta": None,
+            "expires": None,
+            "timelimit": [None, None],
+            "argsrepr": None,
+            "kwargsrepr": "{}",
+            "origin": "c2a",
+            "ignore_result": True,
+        }
+    )
+    for step in Step
+}
 
 
 def is_ours(content_type: object, headers: object, body: object) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shared.broker import connect as kombu_connect
 from shared.doorbell import CAPACITY, Doorbell
-from shared.messages import QUEUE_OF, Step
+from shared.messages import QUEUE_OF, Step, message
+from shared.publishing import _publish, to
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.psp import until
 
@@ -85,3 +88,15 @@ def test_a_bell_that_nobody_answers_holds_a_bounded_number_of_rings(bell: Doorbe
     broker.kill()
     ring(bell, CAPACITY + 500)
     assert bell.waiting <= CAPACITY
+
+
+def test_on_redis_a_message_is_what_kombu_would_have_put_there(broker: OwnRedis) -> None:
+    sent = message(Step.LOCK_OFFER, "trk_01HZ9XPZ3K2A8E0VBVQH7N9XGB")
+    with kombu_connect(broker.url, socket_timeout_s=5.0) as connection, broker.client() as client:
+        _publish(connection.Producer(auto_declare=False), sent)
+        theirs = json.loads(client.rpop(QUEUE))
+        to(connection, at_once=1)([sent])
+        ours = json.loads(client.rpop(QUEUE))
+
+    assert theirs["properties"].pop("delivery_tag") != ours["properties"].pop("delivery_tag")
+    assert ours == theirs
