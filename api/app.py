@@ -10,7 +10,20 @@ from typing import Final
 
 from flask import Blueprint, Flask
 
-from api import auth, checkout, errors, health, here, limits, methods, offers, psp_side, request_log
+from api import (
+    auth,
+    checkout,
+    errors,
+    health,
+    here,
+    limits,
+    methods,
+    offers,
+    psp_side,
+    quick,
+    quick_routes,
+    request_log,
+)
 from api.openapi import page
 from api.parts import Parts
 from api.strict_json import MOST_BYTES
@@ -26,17 +39,24 @@ def create_app(parts: Parts, *extra: Blueprint) -> Flask:
     app.url_map.merge_slashes = False  # An address is served as published or not at all: no redirects.
     here.remember(app, parts)
     request_log.register(app)
-    auth.register(app, parts.engine, parts.settings.key_cache_s)
-    limits.register(app, limits.Limits(parts.redis))
+    callers = auth.register(app, parts.engine, parts.settings.key_cache_s)
+    buckets = limits.Limits(parts.redis)
+    limits.register(app, buckets)
     auth.restrict(app, parts.settings.mode)
     errors.register(app)
-    for routes in _routes(parts):
+    for routes in _rooms(parts):
         for prefix in PREFIXES:
             app.register_blueprint(routes, url_prefix=prefix, name=f"{routes.name}{prefix.replace('/', '-')}")
     for served_as_is in (health.blueprint(parts), *extra):
         app.register_blueprint(served_as_is)
+    app.wsgi_app = quick.Quick(  # type: ignore[method-assign]  # As Flask says middleware is to be put before it.
+        app.wsgi_app,
+        (quick_routes.Submit(parts, buckets), quick_routes.Poll(parts, buckets)),
+        callers,
+        parts.settings.mode,
+    )
     return app
 
 
-def _routes(parts: Parts) -> list[Blueprint]:
+def _rooms(parts: Parts) -> list[Blueprint]:
     return [*(room.blueprint(parts) for room in (checkout, offers, methods, psp_side)), page.blueprint()]

@@ -67,8 +67,8 @@ def caller() -> Caller:
     return cast("Caller", g.caller)
 
 
-def register(app: Flask, engine: Engine, cache_s: float) -> None:
-    """Let no request reach a view of *app* without a key that may call it."""
+def register(app: Flask, engine: Engine, cache_s: float) -> Callers:
+    """Let no request reach a view of *app* without a key that may call it; the keys it has seen."""
     callers = Callers(engine, cache_s)
     app.extensions[_CALLERS] = callers
 
@@ -83,6 +83,8 @@ def register(app: Flask, engine: Engine, cache_s: float) -> None:
     @app.teardown_request
     def forget_tenant(_: BaseException | None) -> None:
         tenancy.act_for(None)  # A connection's next request runs in the same greenlet.
+
+    return callers
 
 
 def confirm() -> None:
@@ -126,8 +128,15 @@ class Callers:
             raise NotAuthenticated
         return found
 
+    def remembered(self, key: str, tenant: str) -> Caller | None:
+        """The same, if it is remembered; None: nothing is known, or nothing good."""
+        until, found = self._seen.get(_digest(key), (0.0, None))
+        theirs = str(found.tenant_id) if found else _NO_TENANT
+        is_theirs = hmac.compare_digest(theirs.encode(), tenant.lower().encode("utf-8", "surrogatepass"))
+        return found if is_theirs and self._clock() < until else None
+
     def _find(self, key: str, *, believe: bool) -> Caller | None:
-        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+        digest = _digest(key)
         until, found = self._seen.get(digest, (0.0, None))
         if believe and self._clock() < until:
             return found
@@ -143,6 +152,10 @@ class Callers:
         if found is None or found.good_for_s is None:
             return self._cache_s
         return min(self._cache_s, found.good_for_s)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def _shown() -> tuple[str, str]:

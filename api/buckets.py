@@ -119,6 +119,11 @@ class Verdict:
     revoked: bool | None = False
     """Whether the key was revoked; None: Redis is away and nobody can say."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to do but to go on: the token was there, and the key good."""
+        return self.allowed and self.revoked is False
+
     def headers(self) -> dict[str, str]:
         """RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10, structured fields).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 from flask import Blueprint, Response, request
 
@@ -13,6 +14,7 @@ from api.admission import admit
 from api.auth import caller, reads_status
 from api.envelope import answer
 from api.follow_up import follow_up_url, result_of
+from api.handed_on import raise_what_stopped_it
 from api.parts import Parts
 from api.schemas.checkout import CheckoutRequest
 from api.strict_json import body
@@ -21,6 +23,8 @@ from shared.failpoints import Failpoint, reach
 from shared.observe.traces import tracing
 from shared.store.status import Status
 
+SUBMIT: Final = frozenset({"/api/v1/c2a/offer/checkout", "/api/c2a/offer/checkout"})
+"""Where orders are submitted (contract section 1)."""
 FINAL_LIFE_S: Final = 3_600
 """A final answer never changes; an hour is longer than anyone polls."""
 
@@ -31,10 +35,12 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.post("/c2a/offer/checkout")
     def submit() -> Response:
+        raise_what_stopped_it()
         began_ns = time.time_ns()
         ask = body(CheckoutRequest)
         accepted = admit(parts, caller().tenant_id, ask, header_key=request.headers.get("Idempotency-Key"))
-        now = _read(parts, accepted.tracking_number) if accepted.replayed else Status.fresh(accepted.tracking_number)
+        number = accepted.tracking_number
+        now = read_status(parts, caller().tenant_id, number) if accepted.replayed else Status.fresh(number)
         url = follow_up_url(parts, accepted.tracking_number)
         result = result_of(parts, now, polls=0)
         headers = {"Location": url, "Link": f'<{url}>; rel="status"'}
@@ -49,14 +55,16 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.get("/c2a/offer/checkout/<tracking_number>/status")
     @reads_status
-    def read_status(tracking_number: str) -> Response:
-        return _told(parts, _read(parts, tracking_number))
+    def tell_status(tracking_number: str) -> Response:
+        raise_what_stopped_it()
+        return _told(parts, read_status(parts, caller().tenant_id, tracking_number))
 
     return routes
 
 
-def _read(parts: Parts, tracking_number: str) -> Status:
-    found = parts.statuses.ask(caller().tenant_id, tracking_number)
+def read_status(parts: Parts, tenant_id: UUID, tracking_number: str) -> Status:
+    """Where an order of the tenant stands; raises OrderNotFound."""
+    found = parts.statuses.ask(tenant_id, tracking_number)
     if found is None:
         raise OrderNotFound("no order of yours has this tracking number")
     return found

@@ -17,6 +17,9 @@ from api.schemas.common import Answer
 JSON: Final = "application/json"
 CLIENT_OUTPUT: Final = "application/clientOutput+Json"
 
+encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON without a space, as every answer is written."""
+
 Document = Mapping[str, Any] | Answer
 
 
@@ -27,7 +30,7 @@ def answer(
     body = document.wire() if isinstance(document, Answer) else dict(document)
     if code is not None:
         body["status"] = {"messageCode": code}
-    response = Response(json.dumps(body, separators=(",", ":")), status, headers, content_type=_media_type())
+    response = Response(encoded(body), status, headers, content_type=_media_type())
     response.vary.add("Accept")
     return response
 

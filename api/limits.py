@@ -20,7 +20,7 @@ from flask import Flask, Response, current_app, g, request
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api import auth
+from api import auth, handed_on
 from api.buckets import Bucket, Buckets, Quota, Verdict
 from api.errors import NotAuthenticated
 from shared.domain.refusals import RateLimited
@@ -107,7 +107,8 @@ def register(app: Flask, limits: Limits) -> None:
 
     @app.before_request
     def take() -> None:
-        verdict = _verdict(limits)
+        before = handed_on.so_far()
+        verdict = (before and before.verdict) or _verdict(limits)
         if verdict is None:
             return
         if verdict.revoked:
@@ -145,7 +146,7 @@ def polls() -> int | None:
 def forget_polls(redis: Redis, tenant_id: UUID, tracking_number: str) -> None:
     """Begin an order's count again: after a redirect the shopper's wait is a new one (contract section 3)."""
     try:
-        redis.unlink(_counter(tenant_id, tracking_number))
+        redis.unlink(counter(tenant_id, tracking_number))
     except RedisError as error:
         log.warning("polls.not_forgotten", error=type(error).__name__)
 
@@ -153,8 +154,9 @@ def forget_polls(redis: Redis, tenant_id: UUID, tracking_number: str) -> None:
 def _poll_counter() -> str | None:
     """Where this order's polls are counted; None where the path does not name an order we could have minted."""
     number: Any = (request.view_args or {}).get("tracking_number", "")
-    return _counter(auth.caller().tenant_id, number) if len(number) == len("trk_") + 26 else None
+    return counter(auth.caller().tenant_id, number) if len(number) == len("trk_") + 26 else None
 
 
-def _counter(tenant_id: UUID, tracking_number: str) -> str:
+def counter(tenant_id: UUID, tracking_number: str) -> str:
+    """Where the polls of an order are counted."""
     return f"polls:{tenant_id}:{tracking_number}"

@@ -14,6 +14,8 @@ import structlog
 from flask import Flask, Response, g, request
 from ulid import ULID
 
+from api import handed_on
+from api.handed_on import SoFar
 from shared.observe.metrics import request_took
 
 log = structlog.get_logger(__name__)
@@ -28,9 +30,8 @@ def register(app: Flask) -> None:
 
 
 def _begin() -> None:
-    given = request.headers.get("x-request-id", "")
-    g.request_id = given if _ACCEPTED.fullmatch(given) else f"req_{ULID()}"
-    g.began = time.monotonic()
+    before = handed_on.so_far() or SoFar(id_of(request.headers.get("x-request-id", "")))
+    g.request_id, g.began = before.request_id, before.began
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
@@ -39,13 +40,22 @@ def _end(response: Response) -> Response:
     response.headers["x-request-id"] = g.request_id
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    took_s = time.monotonic() - g.began
-    request_took(request.method, request.url_rule.rule if request.url_rule else None, response.status_code, took_s)
-    log.info(
-        "request",
-        method=request.method if request.url_rule else None,  # Of an unknown route it is whatever was sent.
-        route=request.url_rule.rule if request.url_rule else None,
-        status=response.status_code,
-        ms=round(took_s * 1000, 1),
+    note(
+        request.method if request.url_rule else None,  # Of an unknown route it is whatever was sent.
+        request.url_rule.rule if request.url_rule else None,
+        response.status_code,
+        g.began,
     )
     return response
+
+
+def id_of(given: str) -> str:
+    """The id of a request whose caller sent *given* as one."""
+    return given if _ACCEPTED.fullmatch(given) else f"req_{ULID()}"
+
+
+def note(method: str | None, route: str | None, status: int, began: float) -> None:
+    """Count a request, and write the line it leaves behind; *began* by the monotonic clock."""
+    took_s = time.monotonic() - began
+    request_took(method or "", route, status, took_s)
+    log.info("request", method=method, route=route, status=status, ms=round(took_s * 1000, 1))

@@ -1,0 +1,126 @@
+"""What the quick way answers (api/quick.py): an order that is accepted, and where an order stands."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.http import parse_etags
+
+from api import limits, validation
+from api.admission import admit
+from api.checkout import FINAL_LIFE_S, SUBMIT, read_status
+from api.envelope import JSON, encoded
+from api.follow_up import document_of, follow_up_url
+from api.handed_on import SoFar
+from api.limits import Kind, Limits
+from api.parts import Parts
+from api.quick import Environ, Told
+from api.schemas.checkout import CheckoutRequest
+from api.strict_json import MOST_BYTES, parse
+from shared.failpoints import Failpoint, reach
+from shared.observe.traces import tracing
+from shared.store.keys import Caller
+from shared.store.status import Status
+
+_NOTHING: Final[Mapping[str, str]] = {}
+_STATUS: Final = re.compile(r"(/api(?:/v1)?)/c2a/offer/checkout/(trk_[0-9A-Za-z]{26})/status")
+_LENGTH: Final = re.compile(r"[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """POST /c2a/offer/checkout."""
+
+    parts: Parts
+    limits: Limits
+    method: ClassVar[str] = "POST"
+    reads_status: ClassVar[bool] = False
+
+    def named(self, path: str) -> tuple[str, Mapping[str, str]] | None:
+        """Both prefixes."""
+        return (path, _NOTHING) if path in SUBMIT else None
+
+    def answer(self, environ: Environ, caller: Caller, _: Mapping[str, str], so_far: SoFar) -> Told | None:
+        """202 for an order that is accepted, or was before."""
+        began_ns, length = time.time_ns(), environ.get("CONTENT_LENGTH", "")
+        if environ.get("CONTENT_TYPE") != JSON or not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
+            return None
+        document = parse(_body(environ, int(length)))
+        ask = validation.read(CheckoutRequest, document, today=self.parts.clock().date())
+        so_far.verdict = verdict = self.limits.take(caller, Kind.CHANGES)
+        if not verdict.is_plain:
+            return None
+        accepted = admit(self.parts, caller.tenant_id, ask, header_key=environ.get("HTTP_IDEMPOTENCY_KEY"))
+        number = accepted.tracking_number
+        now = read_status(self.parts, caller.tenant_id, number) if accepted.replayed else Status.fresh(number)
+        body, again = _document(self.parts, now, polls=0)
+        url = follow_up_url(self.parts, number)
+        headers = [*_content(body), *again, ("Location", url), ("Link", f'<{url}>; rel="status"'), NO_STORE]
+        if accepted.replayed:
+            headers.append(("Idempotent-Replayed", "true"))
+        else:
+            tracing().admitted(number, str(caller.tenant_id), began_ns=began_ns)
+        reach(Failpoint.ADMISSION_BEFORE_ANSWER)
+        return Told("202 ACCEPTED", headers, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """GET /c2a/offer/checkout/{trackingNumber}/status."""
+
+    parts: Parts
+    limits: Limits
+    method: ClassVar[str] = "GET"
+    reads_status: ClassVar[bool] = True
+
+    def named(self, path: str) -> tuple[str, Mapping[str, str]] | None:
+        """Both prefixes; only numbers we could have minted."""
+        met = _STATUS.fullmatch(path)
+        return met and (f"{met[1]}/c2a/offer/checkout/<tracking_number>/status", {"tracking_number": met[2]})
+
+    def answer(self, environ: Environ, caller: Caller, named: Mapping[str, str], so_far: SoFar) -> Told | None:
+        """200 where an order stands; 304 while it stands there since the caller's ETag."""
+        number = named["tracking_number"]
+        so_far.verdict = verdict = self.limits.take(caller, Kind.STATUS, limits.counter(caller.tenant_id, number))
+        if not verdict.is_plain:
+            return None
+        now = read_status(self.parts, caller.tenant_id, number)
+        body, again = _document(self.parts, now, polls=verdict.count or 0)
+        etag = ("ETag", f'W/"{now.version}"')
+        headers = [etag, ("Cache-Control", f"private, max-age={FINAL_LIFE_S}") if now.is_final else NO_STORE, *again]
+        if _is_known(environ.get("HTTP_IF_NONE_MATCH"), now.version):
+            return Told("304 NOT MODIFIED", headers, b"")
+        return Told("200 OK", [*_content(body), *headers], body)
+
+
+NO_STORE: Final = ("Cache-Control", "no-store")
+
+
+def _body(environ: Environ, length: int) -> bytes:
+    """The body; it can be read once more, by Flask."""
+    raw: bytes = environ["wsgi.input"].read(length)
+    if len(raw) != length:
+        raise ClientDisconnected
+    environ["wsgi.input"] = io.BytesIO(raw)
+    return raw
+
+
+def _document(parts: Parts, now: Status, *, polls: int) -> tuple[bytes, list[tuple[str, str]]]:
+    """The body, and the header that says when to come back, if there is a reason to."""
+    document: dict[str, Any] = document_of(parts, now, polls=polls)
+    seconds = document["followUpInstructions"].get("retryAfterSeconds")
+    return encoded(document).encode(), [] if seconds is None else [("Retry-After", str(seconds))]
+
+
+def _content(body: bytes) -> list[tuple[str, str]]:
+    return [("Content-Type", JSON), ("Content-Length", str(len(body)))]
+
+
+def _is_known(if_none_match: str | None, version: int) -> bool:
+    return if_none_match is not None and parse_etags(if_none_match).contains_weak(str(version))
