@@ -7,14 +7,11 @@ id that was given, an error that was met.
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final, cast
-
-from flask import request
+from typing import Final
 
 from api.buckets import Verdict
-
-_PLACE: Final = "c2a.handed_on"
 
 
 @dataclass(slots=True)
@@ -29,14 +26,17 @@ class SoFar:
     """What stopped it; whoever answers raises it where it would have come up."""
 
 
-def to_flask(environ: dict[str, object], so_far: SoFar) -> None:
-    """Let the request in *environ* go on from *so_far*."""
-    environ[_PLACE] = so_far
+_so_far: Final[ContextVar[SoFar | None]] = ContextVar("c2a_handed_on", default=None)
+
+
+def hand_on(so_far: SoFar | None) -> None:
+    """Let this thread's or greenlet's request go on from *so_far*; None: whatever comes next begins anew."""
+    _so_far.set(so_far)
 
 
 def so_far() -> SoFar | None:
-    """How far the present request of Flask came before; None: it begins here."""
-    return cast("SoFar | None", request.environ.get(_PLACE))
+    """How far the present request came before it was handed on; None: it was not."""
+    return _so_far.get()
 
 
 def raise_what_stopped_it() -> None:

@@ -68,12 +68,26 @@ class Quick:
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Serve one request."""
+        told = self.at_once(environ) if handed_on.so_far() is None else None
+        if told is not None:
+            start_response(told.status, list(told.headers))
+            return [told.body]
+        try:
+            return self.behind(environ, start_response)
+        finally:
+            handed_on.hand_on(None)
+
+    def at_once(self, environ: Environ) -> Told | None:
+        """The answer to a request that is plain; None: Flask must answer, going on from handed_on.so_far().
+
+        Of *environ* it needs the method, the path, the headers and the body alone.
+        """
         for route in self._routes:
             if route.method == environ["REQUEST_METHOD"] and (met := route.named(environ["PATH_INFO"])):
                 caller = self._caller(environ, route)
                 if caller is not None and _is_plain(environ):
-                    return self._serve(environ, start_response, route, caller, *met)
-        return self.behind(environ, start_response)
+                    return self._answer(environ, route, caller, *met)
+        return None
 
     def _caller(self, environ: Environ, route: Route) -> Caller | None:
         """Who calls, if that is remembered and they may."""
@@ -82,15 +96,9 @@ class Quick:
             return None
         return caller if route.reads_status or caller.role is not KeyRole.READ_ONLY else None
 
-    def _serve(
-        self,
-        environ: Environ,
-        start_response: Any,
-        route: Route,
-        caller: Caller,
-        rule: str,
-        named: Mapping[str, str],
-    ) -> Iterable[bytes]:
+    def _answer(
+        self, environ: Environ, route: Route, caller: Caller, rule: str, named: Mapping[str, str]
+    ) -> Told | None:
         so_far = SoFar(request_log.id_of(environ.get("HTTP_X_REQUEST_ID", "")))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(
@@ -104,11 +112,10 @@ class Quick:
         finally:
             tenancy.act_for(None)  # A connection's next request runs in the same greenlet.
         if told is None:
-            handed_on.to_flask(environ, so_far)
-            return self.behind(environ, start_response)
+            handed_on.hand_on(so_far)
+            return None
         request_log.note(route.method, rule, int(told.status[:3]), so_far.began)
-        start_response(told.status, [*told.headers, *_always(so_far)])
-        return [told.body]
+        return Told(told.status, [*told.headers, *_always(so_far)], told.body)
 
 
 def _is_plain(environ: Environ) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
@@ -18,6 +18,7 @@ from api.app import create_app
 from api.metrics_door import MetricsDoor
 from api.parts import Parts
 from api.patience import PatientBodies
+from api.quick import Quick
 from api.server_worker import Worker
 from shared import failpoints, start, vault
 from shared.config import Settings
@@ -77,7 +78,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
             keyring=self._keyring,
             clock=lambda: datetime.now(UTC),
         )
-        served = PatientBodies(create_app(parts))
+        app = create_app(parts)
+        served = PatientBodies(app, quick_way=cast("Quick", app.wsgi_app).at_once)
         return MetricsDoor(served, settings.metrics_port) if settings.metrics_port is not None else served
 
 
