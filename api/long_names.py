@@ -19,37 +19,39 @@ from shared.domain.refusals import InvalidRequest
 
 
 def canonical(model: type[BaseModel], document: Any, path: str = "") -> Any:
-    """*document* under the long names of *model*, without nulls; raises InvalidRequest where two names disagree."""
+    """What *model* knows of *document*, by long names, without nulls; raises InvalidRequest where two disagree."""
     if not isinstance(document, dict):
         return document
-    found: dict[str, Any] = dict(document)
-    for name, alias, inner in _names(model):
-        values = [_inside(inner, document[key], _join(path, name)) for key in (name, alias) if key in document]
-        if len(values) == 2 and not _same(*values):
+    found: dict[str, Any] = {}
+    fields = _fields(model)
+    for key, given in document.items():
+        if key not in fields:
+            continue
+        name, inner = fields[key]
+        value = given if inner is None else _inside(inner, given, _join(path, name))
+        if name in found and not _same(found[name], value):
             raise InvalidRequest(f"{_join(path, name)}: given twice, under its name and its alias, with two values")
-        if alias != name:
-            found.pop(alias, None)
-        if values:
-            found[name] = values[0]
-    # A long name may also be another field's alias at another level, never at the same one: nothing is overwritten.
-    return {key: value for key, value in found.items() if value is not None}
+        found[name] = value
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def _inside(model: type[BaseModel] | None, value: Any, path: str) -> Any:
-    if model is None:
-        return value
+def _inside(model: type[BaseModel], value: Any, path: str) -> Any:
     if isinstance(value, list):
         return [canonical(model, item, f"{path}[{index}]") for index, item in enumerate(value)]
     return canonical(model, value, path)
 
 
 @cache
-def _names(model: type[BaseModel]) -> tuple[tuple[str, str, type[BaseModel] | None], ...]:
-    """Of each field: its long name, its alias (the long name where it has none), the model inside it."""
-    return tuple(
-        (str(field.alias), _alias(field), next(_models(field.annotation), None))
+def _fields(model: type[BaseModel]) -> dict[str, tuple[str, type[BaseModel] | None]]:
+    """Under its long name and under its alias, each field's long name and the model inside it.
+
+    A long name may also be another field's alias at another level, never at the same one.
+    """
+    return {
+        key: (str(field.alias), next(_models(field.annotation), None))
         for field in model.model_fields.values()
-    )
+        for key in (str(field.alias), _alias(field))
+    }
 
 
 def _alias(field: FieldInfo) -> str:

@@ -59,7 +59,9 @@ def parse(raw: bytes) -> Any:
         raise InvalidRequest(f"body: nested deeper than {MOST_DEPTH}") from None
     except ValueError:  # Of the decoder or the parser; its text quotes the body.
         raise BadRequest from None
-    _check(document, MOST_DEPTH)
+    if b"\\u" in raw or raw.count(b"{") + raw.count(b"[") > MOST_DEPTH:
+        # Without an escape no text can be what _check refuses, and with so few brackets nothing is nested deeper.
+        _check(document, MOST_DEPTH)
     return document
 
 

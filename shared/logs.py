@@ -6,12 +6,13 @@ an error and never its values: a driver's message may quote a row, a validator's
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TextIO
 from uuid import UUID
 
 import structlog
@@ -47,9 +48,22 @@ def about_order(tracking_number: str, step: str) -> Iterator[None]:
 CELERYS: Final = ("celery.worker.strategy", "celery.app.trace")
 """Who says that a message came, and that it was dealt with; what went wrong they say as a warning or worse."""
 
+_encoded: Final = json.JSONEncoder(default=repr).encode
+
+
+class _Named(structlog.WriteLogger):
+    """Writes finished lines; knows whose they are."""
+
+    def __init__(self, file: TextIO, name: str) -> None:
+        super().__init__(file)
+        self.name = name
+
 
 def configure(level: str) -> None:
-    """Send every log line of this process, ours and the libraries', to standard error as JSON."""
+    """Send every log line of this process, ours and the libraries', to standard error as JSON.
+
+    Ours do not pass through `logging`: each request writes two, and it takes 15 microseconds more for a line.
+    """
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -57,20 +71,18 @@ def configure(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _place_of_error,
     ]
+    rendered = structlog.processors.JSONRenderer(serializer=lambda event, **_: _encoded(event))
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*before, rendered],
+        logger_factory=lambda *name: _Named(sys.stderr, *name or ("c2a",)),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendered],
         )
     )
     root = logging.getLogger()

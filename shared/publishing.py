@@ -8,13 +8,12 @@ kombu's. The connection is kombu's also then: its address, its options, its pool
 from __future__ import annotations
 
 import json
-import uuid
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from shared.messages import Message
+from shared.messages import Message, new_id
 
 PERSISTENT: Final = 2
 """AMQP's delivery mode: a message outlives its broker."""
@@ -56,7 +55,7 @@ def envelope(one: Message) -> str:
                 "delivery_info": {"exchange": "", "routing_key": one.queue},
                 "priority": 0,
                 "body_encoding": "base64",
-                "delivery_tag": str(uuid.uuid4()),
+                "delivery_tag": new_id(),
             },
         }
     )

@@ -13,6 +13,7 @@ from shared.domain.cards import Card
 
 MOST_ITEMS: Final = 100
 MOST_UNITS: Final = 999
+_AS_IT_IS: Final = frozenset({str, int, bool})
 _NOT_COMPARED: Final = frozenset({"cvc", "storedMethodToken"})
 
 
@@ -70,14 +71,12 @@ class CheckoutRequest(Wire):
 
 
 def _comparable(value: Any, digest: Callable[[str], str]) -> Any:
-    match value:
-        case dict():
-            return {name: _comparable(part, digest) for name, part in value.items() if name not in _NOT_COMPARED}
-        case list():
-            return [_comparable(part, digest) for part in value]
-        case Secret():
-            return digest(value.get_secret_value())
-        case str():
-            return str(value)  # An enumeration's word, plain.
-        case _:
-            return value
+    if value is None or type(value) in _AS_IT_IS:
+        return value
+    if isinstance(value, dict):
+        return {name: _comparable(part, digest) for name, part in value.items() if name not in _NOT_COMPARED}
+    if isinstance(value, list):
+        return [_comparable(part, digest) for part in value]
+    if isinstance(value, Secret):
+        return digest(value.get_secret_value())
+    return str(value) if isinstance(value, str) else value  # An enumeration's word, plain.

@@ -28,7 +28,14 @@ _CVC: Final = re.compile(r"[0-9]{3,4}")
 _YEAR: Final = re.compile(r"[0-9]{4}")
 _MONTH: Final = re.compile(r"0[1-9]|1[0-2]")
 _NAME: Final = re.compile(NAME_PATTERN)
-_FRESH: Final = ("cardHolderName", "cardNumber", "expireYear", "expireMonth", "cvc")
+_FRESH: Final = {
+    "cardHolderName": "card_holder_name",
+    "cardNumber": "card_number",
+    "expireYear": "expire_year",
+    "expireMonth": "expire_month",
+    "cvc": "cvc",
+}
+"""What a card that is typed needs: wire name, attribute."""
 
 
 def _is_name(value: Secret) -> Secret:
@@ -120,8 +127,8 @@ class PaymentMethodDto(Wire):
     def _judge_fresh(self, today: date) -> None:
         if self.credit_card is None:
             raise _refuse("missing", "is required", "creditCard")
-        given = self.credit_card.model_dump(by_alias=True)
-        if missing := [f"creditCard.{name}" for name in _FRESH if given[name] is None]:
+        card = self.credit_card
+        if missing := [f"creditCard.{name}" for name, field in _FRESH.items() if getattr(card, field) is None]:
             raise _refuse("missing", "is required", *missing)
         if wrong := [f"creditCard.{name}" for name in _wrong_card_fields(self.credit_card, today)]:
             raise _refuse("invalid_card", "cannot be right", *wrong)
