@@ -13,6 +13,7 @@ key is then looked up anew, as nobody can say whether it was revoked.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,9 +23,10 @@ from typing import Final, cast
 import structlog
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
+from shared.redis_wire import Wire, raised
 from shared.together import Together
 from shared.vault import closing
 
@@ -83,6 +85,9 @@ return told
 """Takes a token of each bucket for each of some calls, one call after the other, as if each had come alone. Says of
 each call whether it was there, what its count stands at, and of each bucket the tokens left, the wait and the time
 until it is full; nothing at all where the key was revoked."""
+
+_DIGEST: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+"""The script's name in Redis (EVALSHA)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,8 @@ class Buckets:
     """All buckets of one Redis."""
 
     def __init__(self, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
-        self._script = _impatient(redis).register_script(_SCRIPT)
+        self._redis = _impatient(redis)
+        self._wire = Wire(self._redis.connection_pool)
         self._clock = clock
         self._paused_until = 0.0
         self._counter = Together(self._take, at_most=MOST_AT_ONCE)
@@ -171,14 +177,19 @@ class Buckets:
         sizes = [size for bucket in same.buckets for size in _sizes(bucket.quota)]
         marked = int(same.revoked_at is not None)
         try:
-            said = cast(
-                "list[_Said]", self._script(names, [len(same.buckets), len(counts), COUNT_LIFE_S, marked, *sizes])
-            )
+            said = self._run(len(names), *names, len(same.buckets), len(counts), COUNT_LIFE_S, marked, *sizes)
         except RedisError as error:
             self._paused_until = self._clock() + PAUSE_S
             log.error("limits.open", error=type(error).__name__)  # noqa: TRY400  # The alarm; a traceback adds nothing.
             return [_unlimited(same.buckets)] * len(counts)
         return [_judged(same.buckets, *one) for one in said] or [_revoked(same.buckets)] * len(counts)
+
+    def _run(self, *arguments: str | int) -> list[_Said]:
+        """What the script says; a Redis that does not know it is told once."""
+        [said] = self._wire.ask(("EVALSHA", _DIGEST, *arguments))
+        if isinstance(said, NoScriptError):
+            [said] = self._wire.ask(("EVAL", _SCRIPT, *arguments))
+        return cast("list[_Said]", raised(said))
 
 
 def _judged(buckets: Sequence[Bucket], allowed: int, count: int, told: list[tuple[int, int, int]]) -> Verdict:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -17,6 +16,7 @@ import structlog
 from shared import broker, publishing
 from shared.messages import Lane, Message, Step, message
 from shared.observe.metrics import metrics
+from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Doorbell:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._connection: Any = None
-        self._publish: Callable[[Sequence[Message]], None] | None = None
+        self._publisher: Publisher | None = None
 
     def ring(self, step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> None:
         """Ask for *step* of an order; returns at once, promises nothing."""
@@ -96,13 +96,16 @@ class Doorbell:
             self._closing.wait(PAUSE_S)
 
     def _deliver(self, batch: list[Message]) -> None:
-        if self._publish is None:
+        if self._publisher is None:
             producer = broker.producer(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
-            self._connection, self._publish = producer.connection, publishing.to(producer, at_once=BATCH)
-        self._publish(batch)
+            self._connection, self._publisher = producer.connection, publishing.to(producer, at_most=BATCH)
+        self._publisher.publish(batch)
         metrics().rings["sent",].inc(len(batch))
 
     def _hang_up(self) -> None:
-        connection, self._connection, self._publish = self._connection, None, None
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.close()
+        connection, self._connection = self._connection, None
         if connection is not None:
             connection.collect(socket_timeout=SOCKET_TIMEOUT_S)  # Unlike close, it never talks to the broker.

@@ -26,6 +26,7 @@ from redis.retry import Retry
 from shared.domain.cards import Card
 from shared.domain.refusals import Unavailable
 from shared.keyring import Keyring
+from shared.redis_wire import Command, Wire
 from shared.together import Together
 
 log = structlog.get_logger(__name__)
@@ -91,6 +92,10 @@ class Vault:
     ttl_s: int
 
     @cached_property
+    def _wire(self) -> Wire:
+        return Wire(self.redis.connection_pool)
+
+    @cached_property
     def _counter(self) -> Together[None, _Kept, list[int]]:
         """Where cards that come at the same moment are kept in one round trip."""
         return Together(lambda _, cards: self._keep(cards), at_most=MOST_AT_ONCE)
@@ -107,13 +112,12 @@ class Vault:
 
     def _keep(self, cards: Sequence[_Kept]) -> list[list[int]]:
         """Keep them all, or raise VaultAway: one that is full or away takes none."""
+        asked: list[Command] = []
+        for card in cards:
+            asked.append(("SET", card.place, card.sealed, "EX", self.ttl_s))
+            asked += [("SCARD", name) for name in card.sizes_of]
         try:
-            with self.redis.pipeline(transaction=False) as trip:
-                for card in cards:
-                    trip.set(card.place, card.sealed, ex=self.ttl_s)
-                    for name in card.sizes_of:
-                        trip.scard(name)
-                told = iter(trip.execute(raise_on_error=False))  # What it would raise quotes the command.
+            told = iter(self._wire.ask(*asked))
         except RedisError as error:
             raise VaultAway("cards cannot be taken right now; try again") from error
         return [_sizes(next(told), list(islice(told, len(card.sizes_of)))) for card in cards]

@@ -12,7 +12,7 @@ import pytest
 from shared.broker import connect as kombu_connect
 from shared.doorbell import CAPACITY, Doorbell
 from shared.messages import QUEUE_OF, Step, message
-from shared.publishing import _publish, to
+from shared.publishing import OnRedis, ThroughKombu, to
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.psp import until
 
@@ -93,10 +93,13 @@ def test_a_bell_that_nobody_answers_holds_a_bounded_number_of_rings(bell: Doorbe
 def test_on_redis_a_message_is_what_kombu_would_have_put_there(broker: OwnRedis) -> None:
     sent = message(Step.LOCK_OFFER, "trk_01HZ9XPZ3K2A8E0VBVQH7N9XGB")
     with kombu_connect(broker.url, socket_timeout_s=5.0) as connection, broker.client() as client:
-        _publish(connection.Producer(auto_declare=False), sent)
+        ThroughKombu(connection, 1).publish([sent])
         theirs = json.loads(client.rpop(QUEUE))
-        to(connection, at_once=1)([sent])
+        by_hand = to(connection, at_most=1)
+        by_hand.publish([sent])
         ours = json.loads(client.rpop(QUEUE))
+        by_hand.close()
 
+    assert isinstance(by_hand, OnRedis)
     assert theirs["properties"].pop("delivery_tag") != ours["properties"].pop("delivery_tag")
     assert ours == theirs
