@@ -93,9 +93,9 @@ def test_a_bell_that_nobody_answers_holds_a_bounded_number_of_rings(bell: Doorbe
 def test_on_redis_a_message_is_what_kombu_would_have_put_there(broker: OwnRedis) -> None:
     sent = message(Step.LOCK_OFFER, "trk_01HZ9XPZ3K2A8E0VBVQH7N9XGB")
     with kombu_connect(broker.url, socket_timeout_s=5.0) as connection, broker.client() as client:
-        ThroughKombu(connection, 1).publish([sent])
+        ThroughKombu(connection.Producer(auto_declare=False), 1).publish([sent])
         theirs = json.loads(client.rpop(QUEUE))
-        by_hand = to(connection, at_most=1)
+        by_hand = to(connection.Producer(auto_declare=False), at_most=1)
         by_hand.publish([sent])
         ours = json.loads(client.rpop(QUEUE))
         by_hand.close()
