@@ -15,7 +15,7 @@ import structlog
 
 from shared import broker, publishing
 from shared.messages import Lane, Message, Step, message
-from shared.observe.metrics import metrics
+from shared.observe.metrics import rang
 from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ class Doorbell:
         except broker.AWAY as error:
             self._hang_up()
             log.warning("doorbell.broker_away", first=why, error=type(error).__name__, dropped=len(batch))
-            metrics().rings["dropped",].inc(len(batch))
+            rang("dropped", len(batch))
             self._closing.wait(PAUSE_S)
 
     def _deliver(self, batch: list[Message]) -> None:
@@ -100,7 +100,7 @@ class Doorbell:
             producer = broker.producer(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
             self._connection, self._publisher = producer.connection, publishing.to(producer, at_most=BATCH)
         self._publisher.publish(batch)
-        metrics().rings["sent",].inc(len(batch))
+        rang("sent", len(batch))
 
     def _hang_up(self) -> None:
         publisher, self._publisher = self._publisher, None

@@ -22,7 +22,7 @@ from shared.failpoints import Failpoint, reach
 from shared.ids import psp_key, return_state
 from shared.kept import sealed_or_none
 from shared.key_service import KeysAway
-from shared.observe.metrics import metrics
+from shared.observe.metrics import parked
 from shared.patience import CRASHES_TO_PARK, PSP_AWAY, STEP_PATIENCE, away_for
 from shared.psp.port import TOTAL_TIMEOUT_S, ChargeRequest, Psp
 from shared.psp.traffic.lane import LONGEST_WAIT_S, Errand, Later
@@ -136,7 +136,7 @@ def _carry_out(run: Runtime, order: Order, planned: Plan, claim: Claim, *, ends:
         claimed = claim(run, order, planned)
     if claimed is not None and claimed.parked and not order.parked:
         log.error("order.parked", tracking_number=order.tracking_number, crashes=claimed.crashes)
-        metrics().parks[()].inc()
+        parked()
     return None if claimed is None else _charge(run, claimed, planned, claimed_at, ends=ends)
 
 

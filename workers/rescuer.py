@@ -16,7 +16,7 @@ from shared.depth import BrokerAway
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Lane, Step
-from shared.observe.metrics import metrics
+from shared.observe.metrics import rescued
 from shared.store import housekeeping, overdue, refunds
 from shared.store.engine import statements
 from shared.store.overdue import Due
@@ -87,7 +87,7 @@ def _ring_for(run: Runtime, due: Due) -> int:
     for tracking_number, takeovers in late.items():
         lane = _lane(due, takeovers)
         run.doorbell.ring(STEP_FOR[due.state], tracking_number, lane)
-        metrics().rescues[due.state, lane].inc()
+        rescued(due.state, lane)
     return len(late)
 
 
@@ -121,5 +121,5 @@ def _rescue_returns(run: Runtime) -> int:
         returning += refunds.overdue(conn, limit=pace.limit)
     for tracking_number in returning:
         run.doorbell.ring(Step.RETURN_MONEY, tracking_number)
-        metrics().rescues["returning", Lane.TURN].inc()
+        rescued("returning", Lane.TURN)
     return len(returning)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from shared.logs import about_order
 from shared.messages import Step
-from shared.observe.metrics import metrics
+from shared.observe.metrics import step_took
 from shared.observe.traces import tracing
 from workers.runtime import Runtime
 
@@ -27,7 +27,7 @@ def timed(step: Step, work: Work) -> Work:
                 ended = "goes_on" if goes_on else "ends"
                 return goes_on
             finally:
-                metrics().steps[step, ended].observe(time.monotonic() - began)
+                step_took(step, ended, time.monotonic() - began)
                 span.ended(ended)
 
     return took

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import structlog
 
-from shared.observe.metrics import metrics
+from shared.observe.metrics import parked
 from shared.store import moves
 from shared.store.direct import At
 from shared.store.orders import Order
@@ -25,5 +25,5 @@ def begun(at: At, order: Order) -> Order | None:
     again = moves.begin_again(at, order)
     if again is not None and again.parked:
         log.error("order.parked", tracking_number=order.tracking_number, crashes=again.crashes)
-        metrics().parks[()].inc()
+        parked()
     return again

@@ -14,11 +14,14 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from shared.config import Settings
-from shared.observe.slots import Slots
+from shared.observe.slots import NoSlot, Slots
+
+log = structlog.get_logger(__name__)
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client looks for it."""
@@ -27,17 +30,23 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 def share(settings: Settings) -> None:
     """From here on this process and its children count together, if anybody may ask them (C2A_METRICS_PORT).
 
-    Called once, by the door of a program, before it forks and before anything is counted. Raises OSError.
+    Called once, by the door of a program, before it forks and before anything is counted. Where there is no room for
+    it (a full disk) each process counts for itself: no order waits for metrics.
     """
     if settings.metrics_port is None:
         return
-    folder = settings.metrics_dir or _own_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    slots = Slots(folder)
-    slots.sweep()
+    try:
+        folder = settings.metrics_dir or _own_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        slots = Slots(folder)
+        slots.sweep()
+        # The library's own way to say who is who.
+        shared = values.MultiProcessValue(slots.mine)  # type: ignore[no-untyped-call]
+    except (OSError, NoSlot) as error:
+        log.error("metrics.not_shared", error=type(error).__name__)  # noqa: TRY400 - a trace would tell no more.
+        return
     os.environ[_FOLDER] = str(folder)
-    # The library's own way to say who is who.
-    values.ValueClass = values.MultiProcessValue(slots.mine)  # type: ignore[no-untyped-call]
+    values.ValueClass = shared
 
 
 def shared_by_all() -> CollectorRegistry | None:

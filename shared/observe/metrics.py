@@ -7,13 +7,19 @@ so a request costs one update: two writes to mapped memory, 3 to 6 us.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from functools import cache
 from typing import Final, Generic, TypeVar
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from shared.observe import counts
+from shared.observe.slots import NoSlot
+
+log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=MetricWrapperBase)
 
@@ -26,20 +32,30 @@ killed after 60."""
 CALL_S: Final = (0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 15.0)
 """PSPs answer a charge within 0.2 to 2 s; 10 s is the longest wait for an answer, 15 s the end of any call."""
 
+REST_S: Final = 10.0
+"""How long nothing is counted after there was no room for it."""
 PREFIXES: Final = ("/api/v1", "/api")
 """A route is one route under either of them."""
+_rests_until = 0.0
 
 
 class Children(dict[tuple[str, ...], M], Generic[M]):
     """The children of a metric by their labels' values: found in a tenth of the time that `labels` takes."""
 
-    def __init__(self, metric: M) -> None:
+    def __init__(self, metric: M, add: Callable[[M, float], None]) -> None:
         super().__init__()
         self.metric: M = metric
+        self._add = add
+        if not metric._labelnames:
+            self[()] = metric
 
     def __missing__(self, values: tuple[str, ...]) -> M:
         child = self[values] = self.metric.labels(*values)
         return child
+
+    def add(self, values: tuple[str, ...], amount: float) -> None:
+        """Count *amount* for the child with these values of its labels."""
+        self._add(self[values], amount)
 
 
 class Metrics:
@@ -64,14 +80,10 @@ class Metrics:
     def _histogram(
         self, name: str, what: str, labels: tuple[str, ...], buckets: tuple[float, ...]
     ) -> Children[Histogram]:
-        return Children(Histogram(name, what, labels, buckets=buckets, registry=self.own))
+        return Children(Histogram(name, what, labels, buckets=buckets, registry=self.own), Histogram.observe)
 
     def _counter(self, name: str, what: str, labels: tuple[str, ...]) -> Children[Counter]:
-        counter = Counter(name, what, labels, registry=self.own)
-        children = Children(counter)
-        if not labels:
-            children[()] = counter
-        return children
+        return Children(Counter(name, what, labels, registry=self.own), Counter.inc)
 
 
 @cache
@@ -96,5 +108,42 @@ def _labels(method: str, rule: str | None, status: int) -> tuple[str, str, str]:
 
 def request_took(method: str, rule: str | None, status: int, seconds: float) -> None:
     """Count a request of the route *rule* (None: of none) that was answered with *status*."""
-    known = _labels(method if rule else "", rule, status)
-    metrics().requests[known].observe(seconds)
+    _tell("requests", _labels(method if rule else "", rule, status), seconds)
+
+
+def step_took(step: str, ended: str, seconds: float) -> None:
+    """Count a step that took so long; *ended*: goes_on, ends or failed."""
+    _tell("steps", (step, ended), seconds)
+
+
+def call_took(adapter: str, verb: str, ended: str, seconds: float) -> None:
+    """Count a call to a PSP of *adapter*."""
+    _tell("calls", (adapter, verb, ended), seconds)
+
+
+def rang(told: str, messages: int) -> None:
+    """Count messages for the broker: sent or dropped."""
+    _tell("rings", (told,), messages)
+
+
+def rescued(state: str, lane: str) -> None:
+    """Count an order that was overdue in *state* and rung for."""
+    _tell("rescues", (state, lane), 1)
+
+
+def parked() -> None:
+    """Count an order that is parked from now on."""
+    _tell("parks", (), 1)
+
+
+def _tell(what: str, values: tuple[str, ...], amount: float) -> None:
+    """Count, and where there is no room to count in say so, leave it for a while, and stand in nobody's way."""
+    global _rests_until
+    if time.monotonic() < _rests_until:
+        return
+    try:
+        children: Children[Counter] | Children[Histogram] = getattr(metrics(), what)
+        children.add(values, amount)
+    except (OSError, NoSlot) as error:
+        _rests_until = time.monotonic() + REST_S
+        log.error("metrics.not_counted", error=type(error).__name__)  # noqa: TRY400 - a trace would tell no more.

@@ -14,6 +14,11 @@ import os
 from pathlib import Path
 from typing import IO, Final
 
+FILES: Final = {"histogram": 1 << 19, "counter": 1 << 16}
+"""The files a process counts in, by their names' beginning, and the bytes they are given when its number is taken: room
+for some 190 routes by their statuses, of which there are about 60. A page of a mapped file that has no place on a full
+disk ends the process that writes to it (SIGBUS, mmap(2)), and no order may be lost for a count: so the place is there
+before anything is written."""
 MOST: Final = 4_096
 """Processes of one program on one machine; there are a few dozen."""
 
@@ -32,9 +37,16 @@ class Slots:
         os.register_at_fork(after_in_child=self._forget)
 
     def mine(self) -> int:
-        """This process's number, taken when it first asks. Raises NoSlot, or OSError where the folder is gone."""
+        """This process's number, taken when it first asks. Raises NoSlot, or OSError where the disk is full or the
+        folder gone."""
         if self._held is None:
-            self._mine, self._held = self._take()
+            number, held = self._take()
+            try:
+                self._give_room(number)
+            except OSError:
+                held.close()
+                raise
+            self._mine, self._held = number, held
         return self._mine
 
     def sweep(self) -> None:
@@ -50,6 +62,11 @@ class Slots:
             if (held := _locked(self._lock_of(number))) is not None:
                 return number, held
         raise NoSlot(f"{MOST} processes count in {self.folder}")
+
+    def _give_room(self, number: int) -> None:
+        for name, size in FILES.items():
+            with (self.folder / f"{name}_{number}.db").open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
 
     def _lock_of(self, number: int) -> Path:
         return self.folder / f"{number}.lock"

@@ -107,7 +107,7 @@ def test_whichever_process_answers_tells_of_all_and_a_killed_one_takes_nothing_a
     for _ in range(20):
         until(lambda: _answers(api, "/healthz"), "it answers", within_s=STARTS_WITHIN_S)
     assert _seen(api) >= before + 60
-    assert len(list(api.folder.glob("histogram_*.db"))) <= 2
+    assert len(list(api.folder.glob("histogram_*.db"))) <= 3, "the first process's and two, whoever lived before"
 
 
 def test_metrics_are_not_told_at_the_public_port_whatever_host_is_asked_for(api: Program) -> None:

@@ -24,7 +24,7 @@ from shared.domain.outcomes import (
     ReturnOutcome,
     Unanswered,
 )
-from shared.observe.metrics import metrics
+from shared.observe.metrics import call_took
 from shared.observe.traces import tracing
 from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, Psp, PspEvent
 from shared.psp.record import counts_for
@@ -133,7 +133,7 @@ class GuardedPsp:
             took_s = time.monotonic() - began
             end = End.PACED if _is_paced(said) else end_of(said)
             span.ended(end.name.lower())
-        metrics().calls[self.adapter, verb, end.name.lower()].observe(took_s)
+        call_took(self.adapter, verb, end.name.lower(), took_s)
         place = self.turns.ended(self.lane, Ended(end, round(1_000 * took_s), turn.is_probe, _alone_s(said)))
         if end is End.PACED and isinstance(said, NotSent | Unanswered):
             return replace(said, retry_after=place)
