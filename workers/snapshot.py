@@ -21,7 +21,7 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "c2a_orders": ("Live orders by where they stand.", ("kind",)),
     "c2a_orders_oldest_seconds": ("Since the longest unmoved live order moved.", ("kind",)),
     "c2a_orders_parked": ("Live orders that took their workers down and wait for somebody to look.", ()),
-    "c2a_open_money_attempts": ("Attempts that may hold money.", ("outcome", "currency")),
+    "c2a_open_money_attempts": ("Attempts that may hold money, and refunds under way.", ("outcome", "currency")),
     "c2a_open_money_minor": ("What they may hold, in minor units.", ("outcome", "currency")),
     "c2a_open_money_oldest_seconds": ("Since the oldest of them began.", ("outcome", "currency")),
     "c2a_psp_news_parked": ("PSP events that wait for an attempt they belong to.", ()),

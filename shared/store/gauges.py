@@ -39,12 +39,18 @@ _ORDERS: Final = text("""
     GROUP BY kind
 """).bindparams(bindparam("states", type_=ARRAY(Text)))
 
+# What a PSP took in hand it tells of within days (shared/doctor/checks.py): it is not late because it is old.
 _MONEY: Final = text("""
-    SELECT outcome, currency, count(*) AS attempts, sum(amount_minor) AS minor,
-           extract(epoch FROM now() - min(started_at)) AS oldest_s
-    FROM (SELECT outcome, currency, amount_minor, started_at FROM payment_attempts
-          WHERE outcome IN ('open', 'challenged', 'pending', 'returning') LIMIT :most) AS held
-    GROUP BY outcome, currency
+    SELECT CASE WHEN taken THEN 'taken' ELSE outcome END AS outcome, currency, count(*) AS attempts,
+           sum(amount_minor) AS minor, extract(epoch FROM now() - min(since)) AS oldest_s
+    FROM (
+        (SELECT outcome, currency, amount_minor, outcome = 'returning' AND taken_at IS NOT NULL AS taken,
+                CASE outcome WHEN 'returning' THEN coalesce(settled_at, started_at) ELSE started_at END AS since
+         FROM payment_attempts WHERE outcome IN ('open', 'challenged', 'pending', 'returning') LIMIT :most)
+        UNION ALL
+        (SELECT 'refunding', currency, amount_minor, taken_at IS NOT NULL, asked_at
+         FROM refunds WHERE state = 'asked' LIMIT :most)) AS held
+    GROUP BY 1, 2
 """)
 
 _NEWS: Final = text("""
@@ -66,6 +72,10 @@ KINDS: Final = ("pending", "in_row", *(state.value for state in OrderState if st
 """How live orders are told apart here."""
 
 
+HOLDS: Final = ("open", "challenged", "pending", "returning", "refunding", "taken")
+"""How money that is not at rest is told apart: taken is what a PSP took in hand to give back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """Live orders of one kind, and the seconds since the longest unmoved of them moved."""
@@ -78,7 +88,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Attempts of one outcome and currency that may hold money, in minor units; the oldest began so long ago."""
+    """Attempts and refunds of one outcome (HOLDS) and currency, in minor units; how long the oldest stands so."""
 
     outcome: str
     currency: str

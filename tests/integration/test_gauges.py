@@ -166,3 +166,32 @@ def test_more_live_orders_than_are_counted_cost_no_more_and_say_the_most(
 
 def test_a_kind_that_empties_falls_to_zero(empty: EngineRoom) -> None:
     assert timedelta(seconds=looked(empty.run).value("c2a_orders_oldest_seconds", kind="admitted")) == timedelta(0)
+
+
+def test_money_on_its_way_back_is_late_from_when_that_was_decided_and_not_once_its_psp_has_it_in_hand(
+    empty: EngineRoom,
+) -> None:
+    for _ in range(2):
+        empty.dies_while_charging(empty.locked(), after_the_charge=True)
+    one, other = [number for (number,) in empty.sql("SELECT tracking_number FROM payment_attempts")]
+    empty.sql(
+        "UPDATE payment_attempts SET outcome = 'returning', due_at = now(), started_at = now() - interval '1 day',"
+        " settled_at = now() - interval '20 s'"
+    )
+    empty.sql("UPDATE payment_attempts SET taken_at = now() WHERE tracking_number = :n", n=other)
+    scraped = looked(empty.run)
+    assert 20 <= scraped.value("c2a_open_money_oldest_seconds", outcome="returning") < 60
+    assert scraped.value("c2a_open_money_attempts", outcome="taken") == 1
+    assert one != other
+
+
+def test_a_refund_under_way_is_open_money(empty: EngineRoom) -> None:
+    empty.sql(
+        "INSERT INTO refunds (tenant_id, action_id, tracking_number, attempt_no, amount_minor, currency, asked_at)"
+        " VALUES (:tenant, gen_random_uuid(), 'trk_x', 1, 700, 'EUR', now() - interval '5 min')",
+        tenant=empty.seller.shop.tenant_id,
+    )
+    scraped = looked(empty.run)
+    empty.sql("DELETE FROM refunds WHERE tracking_number = 'trk_x'")
+    assert scraped.value("c2a_open_money_minor", outcome="refunding", currency="EUR") == 700
+    assert 300 <= scraped.value("c2a_open_money_oldest_seconds", outcome="refunding") < 330

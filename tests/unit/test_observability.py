@@ -19,8 +19,7 @@ from shared.domain.states import OrderEvent, OrderState
 from shared.messages import Step, queues
 from shared.psp.port import Psp
 from shared.psp.traffic.scripts import End
-from shared.store.attempts import AttemptState
-from shared.store.gauges import KINDS
+from shared.store.gauges import HOLDS, KINDS
 from tests.support.observability import FOLDER, Selector, dashboards, exported, expressions, rules, selectors
 
 RUNBOOK: Final = (FOLDER / "runbook.md").read_text()
@@ -36,8 +35,8 @@ VALUES: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("c2a_order_moves_total", "state"): frozenset(OrderState),
     ("c2a_orders", "kind"): frozenset(KINDS),
     ("c2a_orders_oldest_seconds", "kind"): frozenset(KINDS),
-    ("c2a_open_money_attempts", "outcome"): frozenset(AttemptState),
-    ("c2a_open_money_oldest_seconds", "outcome"): frozenset(AttemptState),
+    ("c2a_open_money_attempts", "outcome"): frozenset(HOLDS),
+    ("c2a_open_money_oldest_seconds", "outcome"): frozenset(HOLDS),
     ("c2a_part_up", "part"): frozenset({"postgres", "broker", "vault", "keys"}),
     ("c2a_findings", "severity"): frozenset(Severity),
     ("c2a_queue_depth", "queue"): frozenset(queues()),
