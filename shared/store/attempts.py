@@ -255,7 +255,7 @@ def settle(
     kept_token: bytes | None = None,
 ) -> None:
     """Write what became of *attempt*; its order's row is locked by the caller, so nobody writes beside it."""
-    _SETTLE.run(conn, values_of(attempt, outcome, reference=reference, reason=reason, kept_token=kept_token))
+    _SETTLE.all(conn, values_of(attempt, outcome, reference=reference, reason=reason, kept_token=kept_token))
 
 
 def values_of(

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
-from shared.store import month_bounds
+from shared.store import month_bounds, one_trip
 from shared.store.fair_pool import FairPool
 
 At: TypeAlias = Engine | Connection
@@ -38,45 +38,33 @@ class Direct:
 
     def one_or_none(self, at: At, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row it answers with *values*, None if it answers none. Raises DBAPIError or the pool's timeout."""
-        given = self._own | dict(values)
-        if isinstance(at, Connection):
-            return cast("tuple[Any, ...] | None", at.exec_driver_sql(self._text_for(given), given).first())
-        with _lent(at) as connection:
-            row: tuple[Any, ...] | None = connection.execute(*_heard(at, self._text_for(given), given)).fetchone()
-        return row
+        return next(iter(self.all(at, values)), None)
 
     def all(self, at: At, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows it answers with *values*. Raises as `one_or_none` does."""
         given = self._own | dict(values)
         if isinstance(at, Connection):
-            return list(at.exec_driver_sql(self._text_for(given), given))
+            result = at.exec_driver_sql(self._text_for(given), given)
+            return list(result) if result.returns_rows else []  # type: ignore[arg-type]
         with _lent(at) as connection:
-            return connection.execute(*_heard(at, self._text_for(given), given)).fetchall()
-
-    def run(self, at: At, values: Mapping[str, Any]) -> None:
-        """Run it for what it does. Raises as `one_or_none` does."""
-        given = self._own | dict(values)
-        if isinstance(at, Connection):
-            at.exec_driver_sql(self._text_for(given), given)
-            return
-        with _lent(at) as connection:
-            connection.execute(*_heard(at, self._text_for(given), given))
+            return one_trip.rows(connection, *_heard(at, self._text_for(given), given))
 
 
 @contextmanager
 def _lent(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of the pool of *engine*, in autocommit; what goes wrong with it is said as the engine would."""
+    """A connection of the pool of *engine*; what goes wrong with it is said as the engine would."""
     try:
         lent = engine.raw_connection()
     except psycopg.Error as error:  # The engine itself would say it in its own words, its raw connections do not.
         raise _engines(error, broken=False) from error
     try:
         connection = cast("psycopg.Connection[Any]", lent.driver_connection)
-        connection.autocommit = True
         try:
             yield connection
         finally:
-            _put_back(connection)
+            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                # Not at rest: a server that goes down says so before the end of its connections can be seen.
+                connection.close()
     except psycopg.Error as error:
         broken = lent.driver_connection is None or bool(lent.driver_connection.closed)
         if broken:
@@ -99,12 +87,3 @@ def _heard(engine: Engine, statement: str, values: Mapping[str, Any]) -> tuple[s
     for listener in engine.dispatch.before_cursor_execute:
         statement, values = listener(None, None, statement, values, None, False)  # noqa: FBT003
     return statement, values
-
-
-def _put_back(connection: psycopg.Connection[Any]) -> None:
-    """As the pool lends it: else `begin()` would begin nothing. One that is not at rest is closed: a server that goes
-    down says so before the end of its connections can be seen."""
-    if connection.pgconn.transaction_status == TransactionStatus.IDLE:
-        connection.autocommit = False
-    else:
-        connection.close()

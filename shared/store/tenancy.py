@@ -19,7 +19,8 @@ from uuid import UUID
 import psycopg
 from psycopg.abc import Params
 
-_SET: Final = b"SELECT set_config('c2a.tenant', $1, true)"
+SET: Final = b"SELECT set_config('c2a.tenant', $1, true)"
+"""The statement that goes before every other: $1 is `present()`."""
 _acting_for: Final[ContextVar[UUID | None]] = ContextVar("c2a_tenant", default=None)
 
 
@@ -38,6 +39,12 @@ def acting_for(tenant_id: UUID) -> Iterator[None]:
         _acting_for.reset(before)
 
 
+def present() -> bytes:
+    """The tenant this piece of work acts for, as SET takes it."""
+    tenant_id = _acting_for.get()
+    return b"" if tenant_id is None else str(tenant_id).encode()
+
+
 class TenantCursor(psycopg.Cursor[Any]):
     """A cursor whose every statement runs for the tenant this piece of work acts for."""
 
@@ -54,10 +61,8 @@ class TenantCursor(psycopg.Cursor[Any]):
 
     @contextmanager
     def _tenant_first(self) -> Iterator[None]:
-        tenant_id = _acting_for.get()
-        value = b"" if tenant_id is None else str(tenant_id).encode()
         with self.connection.pipeline() as pipeline:
             # As Pipeline itself queues a Sync: sent with what follows, and its result only checked for an error.
-            pipeline.command_queue.append(partial(self._pgconn.send_query_params, _SET, [value]))
+            pipeline.command_queue.append(partial(self._pgconn.send_query_params, SET, [present()]))
             pipeline.result_queue.append(None)
             yield

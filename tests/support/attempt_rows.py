@@ -25,7 +25,7 @@ def write_ahead(at: At, attempt: Attempt, *, route: Mapping[str, Any] | None = N
     """Write *attempt* down as the payment step does before its call. Raises KeyTaken."""
     with a_key_of_its_own(attempt):
         whose = {"tenant": attempt.tenant_id, "number": attempt.tracking_number}
-        _WRITE.run(at, whose | values_ahead(attempt, route))
+        _WRITE.all(at, whose | values_ahead(attempt, route))
 
 
 def first_attempt(order: Order) -> Attempt:
