@@ -45,7 +45,7 @@ class Direct:
         given = self._own | dict(values)
         if isinstance(at, Connection):
             result = at.exec_driver_sql(self._text_for(given), given)
-            return list(result) if result.returns_rows else []  # type: ignore[arg-type]
+            return list(result) if result.returns_rows else []
         with _lent(at) as connection:
             return one_trip.rows(connection, *_heard(at, self._text_for(given), given))
 
