@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     orders_kept_months: int = Field(default=18, ge=0, le=1_200)
     """How long after the end of its month an order is kept; 0: for ever. A direct debit may be taken back for 13
     months, and whoever disputes it comes later still. A month goes as a whole, unless something in it is not at its
-    end."""
+    end. `c2a doctor --window` must not look back further: what it holds PSPs' books against is gone then."""
     psp_events_kept_days: int = Field(default=90, ge=0)
     """How long an event of a PSP is known after it had its effect; 0: for ever. PSPs repeat one for some days; Adyen's
     may be sent again by hand for longer. One that comes again after that meets an order that is at its end."""

@@ -1,4 +1,4 @@
-"""The ledger of what we asked of PSPs: written ahead, settled once, never deleted.
+"""The ledger of what we asked of PSPs: written ahead, settled once, there for as long as its order and its money are.
 
 An attempt is committed before its PSP is called, so that a worker that dies in the call leaves a trace of it.
 `psp_key` and the merchant reference can be derived again from the order, so that even a lost row meets the PSP's

@@ -1,6 +1,7 @@
 """Who may see which rows: the roles, and what the database does about a statement that forgot its tenant.
 
 Every table that holds rows of tenants has row-level security, forced, so that it binds the table's owner as well.
+A partition has the same for itself, and is granted to nobody: rows are reached by the name of its table alone.
 Whoever is not of the engine room sees the rows of the tenant that is set (tenancy.py), and no row while none is.
 The engine room works across tenants: it looks for what is overdue. It gets there by a policy and not by BYPASSRLS,
 which only a superuser can grant (no managed PostgreSQL does) and which no catalogue lists table by table.

@@ -1,7 +1,8 @@
 """Orders and their events are to lie in partitions by month, step 2 of 3: proves what step 1 says.
 
 PostgreSQL reads both tables for it, for as long as that takes, under a lock that keeps nobody from reading or writing
-(SHARE UPDATE EXCLUSIVE); so it is a transaction of its own, which holds no other.
+(SHARE UPDATE EXCLUSIVE); so it is a transaction of its own, which holds no other. Nobody who orders waits behind it,
+either, so it may wait longer than other changes: an autovacuum gives way to who has waited for a second.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ END $$
 
 def upgrade() -> None:
     """Bring the schema to this revision."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute(PROVE)
 
 
