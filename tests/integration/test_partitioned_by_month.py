@@ -143,9 +143,21 @@ def test_whole_tables_become_partitioned_while_orders_flow_and_no_row_is_read_un
         [whole] = [name for name in partitions(earlier.engine, table) if "_before_" in name]
         assert f'partition constraint for table "{whole}" is implied by existing constraints' in earlier.notices
         assert f'verifying table "{whole}"' not in earlier.notices
+        assert not [told for told in earlier.notices if "building index" in told and f'on table "{whole}"' in told]
+        assert [told for told in earlier.notices if "building index" in told and f'on table "{table}_' in told]
         with statements(earlier.engine) as conn:
             rows = conn.execute(text(f"SELECT count(*) FROM {whole}")).scalar_one()
         assert rows >= len(took)
+
+
+@pytest.mark.parametrize("cut_short_after", ["0008", "0009"])
+def test_an_upgrade_that_was_cut_short_stops_no_order_and_goes_on_where_it_stopped(
+    earlier: EarlierSchema, cut_short_after: str
+) -> None:
+    earlier.bring_to(cut_short_after)
+    order = moved(earlier.engine, an_order(earlier.engine, OrderState.ADMITTED))
+    migrate.upgrade(earlier.engine)
+    assert again(earlier.engine, order.tracking_number).version == order.version
 
 
 def test_orders_of_a_clock_that_was_ahead_are_carried_over_as_well(earlier: EarlierSchema) -> None:
