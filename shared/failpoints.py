@@ -87,6 +87,9 @@ class Failpoint(StrEnum):
     REFUND_BEFORE_COMMIT = "give_refund.before_commit"
     REFUND_AFTER_COMMIT = "give_refund.after_commit"
 
+    ACTION_BEFORE_COMMIT = "operator_action.before_commit"
+    ACTION_AFTER_COMMIT = "operator_action.after_commit"
+
     TOKENIZE_BEFORE_END = "tokenize.before_end"
     TOKENIZE_AFTER_END = "tokenize.after_end"
     TOKENIZE_BEFORE_CALL = "tokenize.before_call"

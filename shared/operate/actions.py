@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from shared.call_off import call_off
 from shared.doorbell import Doorbell
+from shared.failpoints import Failpoint, reach
 from shared.keyring import Keyring
 from shared.messages import FRONT_OF, STEP_FOR, Lane, Step
 from shared.operate.asking import Asked
@@ -120,6 +121,8 @@ def act(desk: Desk, which: tuple[UUID, str], asked: Asked, action: Action, what:
         if acted is None:
             raise OtherAction("this id was used a moment ago for another order")
         now = orders.lock(conn, tenant_id, number)
+        reach(Failpoint.ACTION_BEFORE_COMMIT)
+    reach(Failpoint.ACTION_AFTER_COMMIT)
     assert now is not None, "it was there"
     log.info("operator.acted", tracking_number=number, action=action, outcome=did.outcome, who=asked.who)
     go_on(desk, now, did.rings)

@@ -27,9 +27,10 @@ from shared.psp.factory import psp_for
 from shared.psp.port import Channel, ChargeRequest
 from shared.store import attempts
 from shared.store.engine import statements
+from shared.store.operator_actions import Outcome
 from tests.support import lanes
 from tests.support.crash_case import Case
-from tests.support.operating import desk_beside
+from tests.support.desks import desk_beside
 from tests.support.wire import GOOD_CARD, Document, fresh_card
 
 Scenario = Callable[[Case, Failpoint], int]
@@ -229,6 +230,17 @@ def refunded(case: Case, point: Failpoint) -> int:
     asked = Asked("Ana", "withdrawn", uuid4())
     actions.refund(desk_beside(case.floor.run), case.seller.shop.tenant_id, number, asked, None)
     return case.working(Step.RETURN_MONEY, number, point).ended()
+
+
+def operating(case: Case, point: Failpoint) -> int:
+    """The operator's own process dies over a refund, and is asked again under the same id."""
+    number, action_id = captured(case), uuid4()
+    case.step(Step.TOKENIZE, number)
+    code = case.refunding(number, point, action_id=action_id, amount_minor=500).ended()
+    again = case.refunding(number, "", action_id=action_id, amount_minor=500)
+    assert again.ended() == 0
+    assert again.answer() == Outcome.BEGUN
+    return code
 
 
 def ending(case: Case, point: Failpoint) -> int:

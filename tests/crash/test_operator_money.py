@@ -22,7 +22,8 @@ from tests.crash.scenarios import captured
 from tests.support import commit_cutter
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case
-from tests.support.operating import c2a, desk_beside, said
+from tests.support.desks import desk_beside
+from tests.support.operating import c2a, said
 
 POINTS = (
     P.RETURN_BEFORE_CALL,

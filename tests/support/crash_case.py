@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from flask import Flask
 from redis import Redis
@@ -172,6 +173,11 @@ class Case:
     def walking(self, number: str, failpoints: str) -> Child:
         """A worker process with *failpoints* that serves every queue, and takes an admitted order to its end."""
         return self._start(crash_jobs.walk_to_the_end, self._armed(failpoints), Step.LOCK_OFFER, number)
+
+    def refunding(self, number: str, failpoints: str, *, action_id: UUID, amount_minor: int) -> Child:
+        """An operator's process with *failpoints* that refunds *amount_minor* of a done order."""
+        asked = (self.seller.shop.tenant_id, number, action_id, amount_minor)
+        return self._start(crash_jobs.refund, self._armed(failpoints), *asked)
 
     def rescuing(self, failpoints: str) -> Child:
         """An upkeep process with *failpoints* that looks once."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from werkzeug.test import TestResponse
 
@@ -16,8 +17,11 @@ from shared import failpoints, keyrings, vault
 from shared.config import Settings
 from shared.doctor.examination import Scope
 from shared.messages import CHAIN_FROM, Step, queues
+from shared.operate import actions
+from shared.operate.asking import Asked
 from shared.store.engine import create_engine
 from shared.store.row_security import Role
+from tests.support.desks import desk_beside
 from tests.support.wire import Document
 from workers import examiner, rescuer, runtime
 from workers import release as early_news
@@ -68,6 +72,15 @@ def walk_to_the_end(settings: Settings, step: Step, tracking_number: str) -> boo
     left = walk(run, step, tracking_number, later, queues())
     run.doorbell.close()
     return not left
+
+
+def refund(settings: Settings, tenant_id: UUID, tracking_number: str, action_id: UUID, amount_minor: int) -> str:
+    """An operator's refund of a done order; what it came to."""
+    run = runtime.build(settings)
+    by = Asked("Ana", "withdrawn", action_id)
+    acted = actions.refund(desk_beside(run), tenant_id, tracking_number, by, amount_minor)
+    run.doorbell.close()
+    return acted.outcome.value
 
 
 def release(settings: Settings) -> int:

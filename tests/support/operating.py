@@ -14,18 +14,13 @@ from click.testing import CliRunner, Result
 from shared import keyring
 from shared.cli.main import main
 from shared.operate.actions import Desk
+from tests.support.desks import desk_beside
 from tests.support.engine_room import EngineRoom
-from workers.runtime import Runtime
 
 
 def a_desk(room: EngineRoom) -> Desk:
     """What actions are done with, beside *room*."""
     return desk_beside(room.run)
-
-
-def desk_beside(run: Runtime) -> Desk:
-    """What actions are done with, beside the engine room of *run*."""
-    return Desk(run.engine, run.keyring, run.doorbell, run.vault, run.terms, run.lease.limit)
 
 
 @contextmanager
