@@ -1,7 +1,9 @@
 """How a command reaches the database: one transaction, and a plain sentence when there is none.
 
 A command touches no broker and no vault: they are none of its business. (`c2a keys revoke` alone tells the vault's
-Redis, after its transaction, `c2a doctor` takes its turns at PSPs there, and `c2a psps explain` reads how they did.)
+Redis, after its transaction, `c2a doctor` takes its turns at PSPs there, and `c2a psps explain` reads how they did.
+What `c2a orders` and `c2a events` change is rung for at the broker after the commit, may let go of a card, and is done
+where neither answers. `c2a queues` asks the broker how much waits.)
 """
 
 from __future__ import annotations

@@ -149,8 +149,11 @@ def _print(lines: list[dict[str, Any]], more: str | None, *, as_json: bool) -> N
     if as_json:
         click.echo(json.dumps({"events": lines, "next": more}))
         return
-    show_table([{name: None if value is None else plain(str(value)) for name, value in one.items()} for one in lines])
-    if not lines:
+    if lines:
+        show_table(
+            [{name: None if value is None else plain(str(value)) for name, value in one.items()} for one in lines]
+        )
+    else:
         click.echo("No such event.")
     if more is not None:
         click.echo(f'More: add --after "{plain(more)}"')

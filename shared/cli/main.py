@@ -17,7 +17,7 @@ from shared.cli import catalogue, doctor, events, keyring, keys, offers, orders,
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="c2a-checkout", prog_name="c2a")
 def main() -> None:
-    """Run a C2A checkout: its tenants, keys, catalogues, offers and PSPs.
+    """Run a C2A checkout: its orders and queues, its tenants, keys, catalogues, offers and PSPs.
 
     The database is the one DATABASE_URL names.
     """

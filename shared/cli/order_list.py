@@ -13,6 +13,7 @@ from shared.cli.show import json_option, show_table
 from shared.domain.states import OrderState
 from shared.operate import document
 from shared.operate.search import MOST, WINDOW, Page, search
+from shared.plain import plain
 from shared.store.engine import statements
 from shared.store.order_search import Found, Wanted
 
@@ -78,8 +79,9 @@ def list_orders(
 
 
 def _print(page: Page) -> None:
-    show_table([_line(one) for one in page.orders])
-    if not page.orders:
+    if page.orders:
+        show_table([_line(one) for one in page.orders])
+    else:
         where = (
             f" in the last {WINDOW.total_seconds() / 3600:g} hours (--since looks further back)" if page.since else ""
         )
@@ -94,8 +96,8 @@ def _line(one: Found) -> dict[str, object]:
         "order": one.tracking_number,
         "state": f"{one.state}, parked" if one.parked and one.due_at else one.state,
         "amount": amount,
-        "customer": one.customer_urn,
-        "correlation": one.correlation_id,
+        "customer": plain(one.customer_urn),
+        "correlation": None if one.correlation_id is None else plain(one.correlation_id),
         "admitted": f"{one.admitted_at:%Y-%m-%d %H:%M:%S}",
         "due": "" if one.due_at is None else f"{one.due_at:%Y-%m-%d %H:%M:%S}",
         "why": one.failure or (f"in the row of {one.waits_for}" if one.waits_for else ""),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import click
 from rich.console import Console
@@ -46,19 +48,37 @@ def show_order(number: str, as_json: bool) -> None:
         click.echo(json.dumps(document.of_story(found)))
         return
     told = document.of_story(found)
-    lists = {name: told.pop(name) for name in ("moves", "attempts", "webhooks", "refunds", "actions", "allowed")}
-    show({name: _flat(value) for name, value in told.items() if value is not None}, as_json=False)
+    lists = {name: told.pop(name) for name in (*AS_RECORDS, *AS_TABLES)}
+    _print_record(told)
     for name, rows in lists.items():
         click.echo(f"\n{name}" if rows else f"\nno {name}")
-        show_table([{key: _flat(value) for key, value in row.items() if key != "route"} for row in rows])
+        if name in AS_TABLES and rows:
+            show_table([{key: _flat(value) for key, value in row.items()} for row in rows])
+        for row in rows if name in AS_RECORDS else ():
+            _print_record(row)
+
+
+AS_RECORDS: Final = ("attempts", "webhooks", "refunds", "actions")
+"""Few, and of many fields each."""
+AS_TABLES: Final = ("moves", "allowed")
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+LEFT_OUT: Final = frozenset({"route"})
+"""`c2a psps explain` shows it as the table it is."""
+
+
+def _print_record(record: Mapping[str, object]) -> None:
+    shown = {name: _flat(value) for name, value in record.items() if value is not None and name not in LEFT_OUT}
+    show(shown, as_json=False)
 
 
 def _flat(value: object) -> str | None:
+    """*value* on one line; a time to the second, in UTC."""
     if value is None:
         return None
     if isinstance(value, dict):
-        return ", ".join(f"{name} {plain(str(part))}" for name, part in value.items())
-    return plain(str(value))
+        return ", ".join(f"{name} {_flat(part)}" for name, part in value.items())
+    text = plain(str(value))
+    return text[:19].replace("T", " ") if TIME.match(text) else text
 
 
 @click.command(

@@ -17,6 +17,7 @@ from shared.cli.database import installation, keyring_of, records_of
 from shared.cli.show import json_option
 from shared.domain.states import OrderState
 from shared.keyring import CannotOpen, Keyring
+from shared.plain import plain
 from shared.psp.factory import psp_for
 from shared.psp.record import Records
 from shared.psp.router import choose
@@ -124,14 +125,14 @@ def _head(order: Order) -> Iterator[Text]:
     failure = f" ({order.failure})" if order.failure else ""
     yield Text(f"{order.tracking_number}: {order.state}{failure}, {order.channel}{amount}", style="bold")
     if order.forced_provider:
-        yield Text(f"The storefront asked for {_plain(order.forced_provider)}: nobody else is asked.")
+        yield Text(f"The storefront asked for {plain(order.forced_provider)}: nobody else is asked.")
     if order.stored_method_urn:
         yield Text("It is paid with a stored method: only the PSP that keeps it is asked.")
 
 
 def _told(one: AttemptStory) -> Text:
     said = f": {one.reason}" if one.reason else ""
-    reference = f", their {_plain(one.psp_reference)}" if one.psp_reference else ""
+    reference = f", their {plain(one.psp_reference)}" if one.psp_reference else ""
     ended = f", settled {_at(one.settled_at)}" if one.settled_at else ""
     again = f", last asked {_at(one.asked_at)}" if one.asked_at != one.started_at else ""
     when = f"asked {_at(one.started_at)}{again}{ended}"
@@ -162,8 +163,3 @@ def _table(ranked: list[Mapping[str, Any]]) -> Table:
 
 def _at(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _plain(text: str) -> str:
-    """Foreign text: shown, but never as control characters."""
-    return "".join(char if char.isprintable() else "?" for char in text)
