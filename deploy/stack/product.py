@@ -99,8 +99,9 @@ class Wiring:
 
 
 def metrics_ports(home: Home) -> dict[str, int]:
-    """Where each process of ours tells its metrics, by its name."""
-    return {name: ports.kept(home, f"metrics-{name}") for name in ("api", *(which.name for which in WORKERS))}
+    """Where each process of ours tells its metrics, by its name, whichever of the pools are run."""
+    names = ["api", *dict.fromkeys(which.name for which in (*WORKERS, *ONE_POOL))]
+    return {name: ports.kept(home, f"metrics-{name}") for name in names}
 
 
 def _metrics(name: str, home: Home, wiring: Wiring) -> dict[str, str]:
