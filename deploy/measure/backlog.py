@@ -20,7 +20,7 @@ from deploy.measure.database import Connection
 from deploy.measure.goods import CARD
 from deploy.measure.stand import Stand
 from deploy.measure.traffic import Invalid
-from deploy.stack import signals
+from deploy.stack import product, signals
 from shared import keyring, vault
 from shared.doorbell import BATCH, Doorbell
 from shared.messages import QUEUE_OF, Step
@@ -30,6 +30,7 @@ PATIENCE_S: Final = 60.0
 """100,000 messages are published in a few seconds."""
 FULL: Final = 20 * BATCH
 """Rings that may gather here before we wait for the broker: well below what the bell holds."""
+READERS: Final = sum("offer-lock" in (which.queue, *which.also) for which in product.ONE_POOL)
 VAULT_TTL_S: Final = 3_600
 """As long as a run that drains 100,000 may take; the product's default is shorter than their wait."""
 
@@ -71,9 +72,9 @@ def _ring(stand: Stand, numbers: list[str]) -> None:
 
 
 def _check(stand: Stand, count: int) -> None:
-    """Every order has its message; one may be in the hands of a worker that was about to read."""
+    """Every order has its message; one may be in the hands of each worker that was about to read."""
     with redis.Redis.from_url(stand.wiring.broker_url) as broker:
-        _until(lambda: depth(broker, QUEUE_OF[Step.LOCK_OFFER]) >= count - 1)
+        _until(lambda: depth(broker, QUEUE_OF[Step.LOCK_OFFER]) >= count - READERS)
 
 
 def depth(broker: redis.Redis, queue: str) -> int:
