@@ -38,19 +38,11 @@ def blueprint(parts: Parts) -> Blueprint:
         raise_what_stopped_it()
         began_ns = time.time_ns()
         ask = body(CheckoutRequest)
-        accepted = admit(parts, caller().tenant_id, ask, header_key=request.headers.get("Idempotency-Key"))
-        number = accepted.tracking_number
-        now = read_status(parts, caller().tenant_id, number) if accepted.replayed else Status.fresh(number)
-        url = follow_up_url(parts, accepted.tracking_number)
+        key = request.headers.get("Idempotency-Key")
+        now, headers = accept(parts, caller().tenant_id, ask, header_key=key, began_ns=began_ns)
         result = result_of(parts, now, polls=0)
-        headers = {"Location": url, "Link": f'<{url}>; rel="status"'}
         if result.follow_up_instructions.retry_after_seconds is not None:
             headers["Retry-After"] = str(result.follow_up_instructions.retry_after_seconds)
-        if accepted.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        else:
-            tracing().admitted(accepted.tracking_number, str(caller().tenant_id), began_ns=began_ns)
-        reach(Failpoint.ADMISSION_BEFORE_ANSWER)
         return answer(result, status=HTTPStatus.ACCEPTED, headers=headers)
 
     @routes.get("/c2a/offer/checkout/<tracking_number>/status")
@@ -60,6 +52,27 @@ def blueprint(parts: Parts) -> Blueprint:
         return _told(parts, read_status(parts, caller().tenant_id, tracking_number))
 
     return routes
+
+
+def accept(
+    parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: str | None, began_ns: int
+) -> tuple[Status, dict[str, str]]:
+    """Admit an order; where it stands, and the headers that say where to ask. Raises what admission does.
+
+    *began_ns*: when its request was begun to be served, for its trace.
+    """
+    accepted = admit(parts, tenant_id, ask, header_key=header_key)
+    number = accepted.tracking_number
+    url = follow_up_url(parts, number)
+    headers = {"Location": url, "Link": f'<{url}>; rel="status"'}
+    if accepted.replayed:
+        now = read_status(parts, tenant_id, number)
+        headers["Idempotent-Replayed"] = "true"
+    else:
+        now = Status.fresh(number)
+        tracing().admitted(number, str(tenant_id), began_ns=began_ns)
+    reach(Failpoint.ADMISSION_BEFORE_ANSWER)
+    return now, headers
 
 
 def read_status(parts: Parts, tenant_id: UUID, tracking_number: str) -> Status:

@@ -13,18 +13,15 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_etags
 
 from api import limits, validation
-from api.admission import admit
-from api.checkout import FINAL_LIFE_S, SUBMIT, read_status
+from api.checkout import FINAL_LIFE_S, SUBMIT, accept, read_status
 from api.envelope import JSON, encoded
-from api.follow_up import document_of, follow_up_url
+from api.follow_up import document_of
 from api.handed_on import SoFar
 from api.limits import Kind, Limits
 from api.parts import Parts
 from api.quick import Environ, Told
 from api.schemas.checkout import CheckoutRequest
 from api.strict_json import MOST_BYTES, parse
-from shared.failpoints import Failpoint, reach
-from shared.observe.traces import tracing
 from shared.store.keys import Caller
 from shared.store.status import Status
 
@@ -56,17 +53,10 @@ class Submit:
         so_far.verdict = verdict = self.limits.take(caller, Kind.CHANGES)
         if not verdict.is_plain:
             return None
-        accepted = admit(self.parts, caller.tenant_id, ask, header_key=environ.get("HTTP_IDEMPOTENCY_KEY"))
-        number = accepted.tracking_number
-        now = read_status(self.parts, caller.tenant_id, number) if accepted.replayed else Status.fresh(number)
+        key = environ.get("HTTP_IDEMPOTENCY_KEY")
+        now, where = accept(self.parts, caller.tenant_id, ask, header_key=key, began_ns=began_ns)
         body, again = _document(self.parts, now, polls=0)
-        url = follow_up_url(self.parts, number)
-        headers = [*_content(body), *again, ("Location", url), ("Link", f'<{url}>; rel="status"'), NO_STORE]
-        if accepted.replayed:
-            headers.append(("Idempotent-Replayed", "true"))
-        else:
-            tracing().admitted(number, str(caller.tenant_id), began_ns=began_ns)
-        reach(Failpoint.ADMISSION_BEFORE_ANSWER)
+        headers = [*_content(body), *again, *where.items(), NO_STORE]
         return Told("202 ACCEPTED", headers, body)
 
 

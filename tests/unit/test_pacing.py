@@ -34,10 +34,10 @@ def test_what_comes_due_by_its_own_clock_only_tops_its_queue_up(depth: int, limi
     assert for_clock(depth=depth) == Pace(limit)
 
 
-def test_a_queue_drains_by_the_moves_that_only_its_own_step_makes() -> None:
+def test_a_queue_drains_by_the_moves_that_lead_out_of_its_state_alone() -> None:
     assert dict(LEAVING) == {
         OrderState.ADMITTED: {OrderEvent.OFFER_HELD, OrderEvent.OFFER_REFUSED},
         OrderState.OFFER_LOCKED: {OrderEvent.PAYMENT_STARTED, OrderEvent.NOTHING_TO_PAY},
-        OrderState.CAPTURED: {OrderEvent.METHOD_STORED, OrderEvent.STORING_SKIPPED},
+        OrderState.CAPTURED: {OrderEvent.METHOD_STORED, OrderEvent.STORING_SKIPPED, OrderEvent.CALLED_OFF},
     }
     assert set(LEAVING) == TURN_WAITERS
