@@ -120,6 +120,12 @@ class Failpoint(StrEnum):
     RECONCILE_BEFORE_COMMIT = "reconcile.before_commit"
     RECONCILE_AFTER_COMMIT = "reconcile.after_commit"
 
+    TELLING_BEFORE_READING = "telling.before_reading"  # What happened is committed; nobody is told.
+    TELLING_AFTER_READING = "telling.after_reading"  # Deliveries are made.
+    TELLING_AFTER_CLAIM = "telling.after_claim"
+    TELLING_AFTER_CALL = "telling.after_call"  # The receiver has it; our row does not say so.
+    TELLING_AFTER_RECORD = "telling.after_record"
+
     KEEPING_BEFORE_CALL = "keeping.before_call"
     KEEPING_AFTER_CALL = "keeping.after_call"
     KEEPING_BEFORE_COMMIT = "keeping.before_commit"

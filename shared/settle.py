@@ -54,6 +54,7 @@ from shared.store import orders as order_store
 from shared.store import refunds as refund_store
 from shared.store.attempts import CALLED_OFF, NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
 from shared.store.orders import Order
+from shared.store.returned_events import tell_returned
 
 log = structlog.get_logger(__name__)
 
@@ -336,12 +337,26 @@ def _returned(case: _Case, outcome: Returned) -> Order:
         log.warning("payment.partly_returned", tracking_number=case.order.tracking_number)
         return case.order  # What is left still has to go back.
     case.mark(AttemptState.RETURNED, reference=outcome.reference)
+    _tell_returned(case, outcome)
     if any(one.outcome in MAY_HOLD_MONEY for one in case.every if one is not case.attempt):
         return case.order  # Another attempt decides.
     was_called_off = case.attempt.reason == CALLED_OFF or case.order.is_pending
     was_challenge = case.attempt.outcome in GIVEN_UP and not was_called_off
     failure = "CHALLENGE_EXPIRED" if was_challenge else "CANCELLED"
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)
+
+
+def _tell_returned(case: _Case, outcome: Returned) -> None:
+    """Where nobody says how it went back, what was never settled here was voided."""
+    attempt = case.attempt
+    tell_returned(
+        case.conn,
+        attempt.tenant_id,
+        attempt.tracking_number,
+        money=attempt.money,
+        refunded=attempt.outcome is AttemptState.RETURNING if outcome.refunded is None else outcome.refunded,
+        name=f"returned_{attempt.attempt_no}_{attempt.refusals}",
+    )
 
 
 def _still_held(case: _Case) -> Order:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
 
-from workers import examiner, keeper, rescuer
+from workers import examiner, keeper, rescuer, telling
 from workers.gauges import PERIOD_S, Look
 from workers.keeper import Keeper
 from workers.loop import Loop
+from workers.runtime import Runtime
 from workers.snapshot import snapshot
+from workers.telling import Teller
 
 
 class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -20,6 +23,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def __init__(self, _worker: Any, **_: Any) -> None:
         self._loops: list[Loop] = []
+        self._teller: Teller | None = None
 
     def start(self, worker: Any) -> None:
         """Begin, if this is the upkeep worker."""
@@ -31,6 +35,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
             Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number)),
             Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run())),
             Loop("keeper", keeper.PERIOD_S, lambda number: keeping.look(run(), number)),
+            Loop("tenant-events", telling.PERIOD_S, lambda number: self._tell(run, number)),
         ]
         if run().settings.metrics_port is not None:
             look = Look(run(), snapshot())
@@ -38,7 +43,15 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
         for loop in self._loops:
             loop.start()
 
+    def _tell(self, run: Callable[[], Runtime], number: int) -> None:
+        """A round for the tenants' events, by the one teller of this process."""
+        if self._teller is None:
+            self._teller = Teller(run())
+        self._teller.round(number)
+
     def stop(self, _worker: Any) -> None:
         """End with the worker."""
         for loop in self._loops:
             loop.stop()
+        if self._teller is not None:
+            self._teller.close()

@@ -8,6 +8,8 @@ did, it is asked anew, for a void and for a refund in turn.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from shared.domain.outcomes import Absent, Captured, Declined, Pending, Returned, ReturnOutcome, Unanswered
@@ -71,10 +73,13 @@ def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
     if attempt.refusals % 2:
         return _refund(psp, attempt, attempt.psp_reference)
     voided = psp.void(attempt.psp_reference, psp_key=attempt.return_key("void"))
-    return _refund(psp, attempt, attempt.psp_reference) if isinstance(voided, Captured) else voided
+    if isinstance(voided, Captured):
+        return _refund(psp, attempt, attempt.psp_reference)
+    return replace(voided, refunded=False) if isinstance(voided, Returned) else voided
 
 
 def _refund(psp: Psp, attempt: Attempt, reference: str) -> ReturnOutcome:
     """For what it is too late to void."""
     reach(Failpoint.RETURN_BEFORE_REFUND)
-    return psp.refund(reference, attempt.money, psp_key=attempt.return_key("refund"))
+    refunded = psp.refund(reference, attempt.money, psp_key=attempt.return_key("refund"))
+    return replace(refunded, refunded=True) if isinstance(refunded, Returned) else refunded

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 import click
 
 from shared import logs
-from shared.cli import catalogue, doctor, events, keyring, keys, offers, orders, plan, psps, queues, tenants
+from shared.cli import catalogue, doctor, endpoints, events, keyring, keys, offers, orders, plan, psps, queues, tenants
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -31,6 +31,7 @@ def run() -> None:
 
 main.add_command(catalogue.group)
 main.add_command(doctor.doctor)
+main.add_command(endpoints.group)
 main.add_command(events.group)
 main.add_command(keyring.group)
 main.add_command(keys.group)

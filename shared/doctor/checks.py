@@ -219,6 +219,42 @@ DISPUTED: Final = Check(
         FROM psp_events
         WHERE kind = 'disputed' AND received_at >= :moment""",
 )
+ENDPOINT_SILENT: Final = Check(
+    name="endpoint-takes-no-events",
+    promise="Every endpoint of a tenant takes its events, unless an operator paused it.",
+    severity=Severity.ALARM,
+    next_step="See `c2a endpoints deliveries` for what it answers and tell the tenant. A paused one is sent nothing "
+    "until `c2a endpoints resume`; what was not taken is kept for 31 days (`c2a endpoints replay`).",
+    statement="""
+        SELECT tenant_id, endpoint_id AS subject,
+               format('%s, %s tries in vain since %s', coalesce('paused: ' || paused_why, state), failures,
+                      failing_since) AS detail
+        FROM event_endpoints
+        WHERE state = 'paused' AND paused_why <> 'operator'
+           OR state = 'active' AND failures >= 5 AND failing_since < now() - interval '15 min'""",
+)
+EVENTS_LATE: Final = Check(
+    name="events-are-sent",
+    promise="An event that waits for nothing but being sent is sent within 15 minutes.",
+    severity=Severity.ALARM,
+    next_step="See that an upkeep worker runs; more of them send more.",
+    statement="""
+        SELECT tenant_id, endpoint_id AS subject,
+               (SELECT 'event ' || event_id || ', due since ' || due_at FROM event_deliveries AS late
+                WHERE late.tenant_id = endpoint.tenant_id AND late.endpoint_id = endpoint.endpoint_id
+                  AND late.state = 'waiting' AND late.due_at < now() - interval '15 min'
+                ORDER BY due_at LIMIT 1) AS detail
+        FROM event_endpoints AS endpoint
+        WHERE state = 'active' AND failures < 5 AND EXISTS (
+            SELECT FROM event_deliveries AS late
+            WHERE late.tenant_id = endpoint.tenant_id AND late.endpoint_id = endpoint.endpoint_id
+              AND late.state = 'waiting' AND late.due_at < now() - interval '15 min'
+              AND NOT EXISTS (
+                  SELECT FROM event_deliveries AS earlier
+                  WHERE earlier.tenant_id = late.tenant_id AND earlier.endpoint_id = late.endpoint_id
+                    AND earlier.subject = late.subject AND earlier.state = 'waiting'
+                    AND (earlier.place, earlier.at, earlier.event_id) < (late.place, late.at, late.event_id)))""",
+)
 
 CHECKS: Final = (
     ONE_CAPTURE,
@@ -236,4 +272,6 @@ CHECKS: Final = (
     REFUND_TOO_LONG,
     NEWS_OF_NOBODY,
     DISPUTED,
+    ENDPOINT_SILENT,
+    EVENTS_LATE,
 )

@@ -128,6 +128,8 @@ class Returned:
 
     reference: str
     money: Money | None = None
+    refunded: bool | None = None
+    """Whether it was refunded or, False, voided, where whoever tells it knows."""
 
 
 @dataclass(frozen=True, slots=True)

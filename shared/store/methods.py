@@ -6,6 +6,7 @@ transaction, so that two adds at once make two names. The token is sealed to its
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -15,10 +16,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from shared.domain.outcomes import KeptMethod
+from shared.domain.tenant_events import EventKind, TenantEvent, body_of
 from shared.keyring import Keyring
 from shared.psp.port import Channel
 from shared.store import customers
 from shared.store.tables import stored_methods as kept_methods
+from shared.store.telling import tell
 
 MOST_LISTED: Final = 100
 """The newest methods of a customer that a list shows; nobody chooses among more."""
@@ -91,8 +94,9 @@ def store(
     conn.execute(customers.knowing(tenant_id, customer_urn))
     number = _next_number(conn, tenant_id, stem)
     method_urn = f"{stem}{number}"
-    conn.execute(
-        insert(kept_methods).values(
+    stored_at = conn.execute(
+        insert(kept_methods)
+        .values(
             tenant_id=tenant_id,
             method_urn=method_urn,
             customer_urn=customer_urn,
@@ -107,8 +111,21 @@ def store(
             alias=alias,
             tracking_number=tracking_number,
         )
-    )
+        .returning(kept_methods.c.stored_at)
+    ).scalar_one()
+    if tracking_number is None:  # Else the order's move tells.
+        _tell_stored(conn, tenant_id, method_urn, customer_urn, channel, stored_at)
     return method_urn
+
+
+def _tell_stored(
+    conn: Connection, tenant_id: uuid.UUID, method_urn: str, customer_urn: str, channel: Channel, at: datetime
+) -> None:
+    kind = EventKind.METHOD_STORED
+    named = {"payment_method_urn": method_urn, "customer_urn": customer_urn, "payment_channel": channel.value}
+    # No full stop may be in an id, and a URN is full of them.
+    event_id = f"evt_{hashlib.sha256(f'{tenant_id}:{method_urn}'.encode()).hexdigest()[:32]}"
+    tell(conn, TenantEvent(tenant_id, event_id, kind, method_urn, 1, body_of(kind, at, **named)))
 
 
 def get(conn: Connection, tenant_id: uuid.UUID, method_urn: str) -> StoredMethod | None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Interval, func, insert, literal, select, text
 
 from shared.domain.money import Money
 from shared.store.attempts import Attempt
+from shared.store.returned_events import tell_returned
 from shared.store.tables import payment_attempts, refunds
 
 MOST: Final = 200
@@ -117,7 +118,16 @@ def write_ahead(conn: Connection, attempt: Attempt, *, action_id: UUID, amount_m
 
 def given(conn: Connection, refund: Refund) -> bool:
     """Its PSP proved that the money went back; whether this was news."""
-    return _settled(conn, refund, RefundState.GIVEN)
+    if not _settled(conn, refund, RefundState.GIVEN):
+        return False
+    _tell(conn, refund)
+    return True
+
+
+def _tell(conn: Connection, refund: Refund) -> None:
+    """Its tenant hears of it; anew if it failed after it was told of as given, and was asked for again."""
+    name = f"refund_{refund.action_id.hex}_{refund.refusals}"
+    tell_returned(conn, refund.tenant_id, refund.tracking_number, money=refund.money, refunded=True, name=name)
 
 
 def refused(conn: Connection, refund: Refund) -> bool:
@@ -175,6 +185,7 @@ def _given_after_all(conn: Connection, attempt: Attempt, money: Money | None) ->
         return
     _reserve(conn, last.tenant_id, last.tracking_number, last.attempt_no, last.amount_minor)
     conn.execute(update(refunds).where(*_stands(last, RefundState.REFUSED)).values(state=RefundState.GIVEN))
+    _tell(conn, last)
 
 
 def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ...]) -> None:

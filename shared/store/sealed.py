@@ -15,8 +15,8 @@ from sqlalchemy import Column, Connection, literal, select, tuple_, update
 
 from shared import brought, kept, told
 from shared.keyring import sealed_under
-from shared.store import accounts, methods
-from shared.store.tables import payment_attempts, psp_accounts, psp_events, stored_methods
+from shared.store import accounts, endpoints, methods
+from shared.store.tables import event_endpoints, payment_attempts, psp_accounts, psp_events, stored_methods
 
 PAGE: Final = 500
 """Values a statement: some 100 kB."""
@@ -48,6 +48,8 @@ COLUMNS: Final = (
     SealedColumn(payment_attempts.c.kept_token, kept.bound_to),
     SealedColumn(payment_attempts.c.brought, brought.bound_to),
     SealedColumn(psp_events.c.outcome, lambda tenant_id, _provider, event_id: told.bound_to(tenant_id, event_id)),
+    SealedColumn(event_endpoints.c.secret, endpoints.bound_to),
+    SealedColumn(event_endpoints.c.secret_before, endpoints.bound_to),
 )
 
 

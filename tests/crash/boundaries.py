@@ -37,6 +37,7 @@ from tests.crash.scenarios import (
     returning,
     storing,
     storing_unanswered,
+    telling,
     unanswered,
     vault_away,
     walking,
@@ -116,6 +117,14 @@ SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
     ),
     **_each(early_news, P.RELEASE_BEFORE_COMMIT, P.RELEASE_AFTER_COMMIT, P.RELEASE_AFTER_RING),
     **_each(reconciled, P.RECONCILE_BEFORE_COMMIT, P.RECONCILE_AFTER_COMMIT),
+    **_each(
+        telling,
+        P.TELLING_BEFORE_READING,
+        P.TELLING_AFTER_READING,
+        P.TELLING_AFTER_CLAIM,
+        P.TELLING_AFTER_CALL,
+        P.TELLING_AFTER_RECORD,
+    ),
     **_each(keeping, P.KEEPING_BEFORE_CALL, P.KEEPING_AFTER_CALL, P.KEEPING_BEFORE_COMMIT, P.KEEPING_AFTER_COMMIT),
     **_each(deletion, P.DELETION_BEFORE_CALL, P.DELETION_AFTER_CALL, P.DELETION_AFTER_STATEMENT),
 }

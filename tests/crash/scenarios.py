@@ -26,11 +26,13 @@ from shared.operate.asking import Asked
 from shared.psp.factory import psp_for
 from shared.psp.port import Channel, ChargeRequest
 from shared.store import attempts
+from shared.store.deliveries import CLAIMED_FOR
 from shared.store.engine import statements
 from shared.store.operator_actions import Outcome
-from tests.support import lanes
+from tests.support import event_receiver, lanes
 from tests.support.crash_case import Case
 from tests.support.desks import desk_beside
+from tests.support.listening import listens, teller, until_heard
 from tests.support.wire import GOOD_CARD, Document, fresh_card
 
 Scenario = Callable[[Case, Failpoint], int]
@@ -303,6 +305,25 @@ def early_news(case: Case, point: Failpoint) -> int:
     assert case.tell_here(hook) == 200
     _change(case, "UPDATE payment_attempts SET psp_key = substr(psp_key, 2) WHERE tracking_number = :number", number)
     return case.releasing(point).ended()
+
+
+def telling(case: Case, point: Failpoint) -> int:
+    """The upkeep process dies while it tells the storefront; another tells it, in order, what it heard under its id."""
+    number, floor = captured(case), case.floor
+    with event_receiver.running() as process:
+        tenant_id = case.seller.shop.tenant_id
+        listener = listens(floor.run.engine, floor.parts.keyring, tenant_id, process.storefront())
+        case.step(Step.TOKENIZE, number)
+        code = case.telling(point).ended()
+        assert len(listener.at.heard) == (point in (P.TELLING_AFTER_CALL, P.TELLING_AFTER_RECORD))
+        listener.let_pass(CLAIMED_FOR)
+        with teller(floor.run) as other:
+            heard = until_heard(other, listener, 3 if point is P.TELLING_AFTER_CALL else 2)
+    told = [each.event["type"] for each in heard]
+    assert told[-2:] == ["checkout.done", "payment_method.stored"]
+    assert told[:-2] == (["checkout.done"] if point is P.TELLING_AFTER_CALL else [])
+    assert len({each.id for each in heard}) == 2, "the same event has the same id"
+    return code
 
 
 def keeping(case: Case, point: Failpoint) -> int:

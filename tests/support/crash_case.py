@@ -187,6 +187,10 @@ class Case:
         """An upkeep process with *failpoints* that settles news that came early."""
         return self._start(crash_jobs.release, self._armed(failpoints))
 
+    def telling(self, failpoints: str) -> Child:
+        """An upkeep process with *failpoints* that tells tenants what happened."""
+        return self._start(crash_jobs.tell, self._armed(failpoints))
+
     def reconciling(self, failpoints: str) -> Child:
         """An upkeep process with *failpoints* that examines this tenant once."""
         return self._start(crash_jobs.reconcile, self._armed(failpoints), self._scope)

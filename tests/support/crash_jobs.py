@@ -25,6 +25,7 @@ from tests.support.desks import desk_beside
 from tests.support.wire import Document
 from workers import examiner, rescuer, runtime
 from workers import release as early_news
+from workers.telling import Teller
 from workers.walk import STEPS, walk
 
 Heard = tuple[int, Document | None, dict[str, str]]
@@ -89,6 +90,15 @@ def release(settings: Settings) -> int:
     released = early_news.release(run)
     run.doorbell.close()
     return released
+
+
+def tell(settings: Settings) -> None:
+    """One round of telling tenants what happened, to its end."""
+    run = runtime.build(settings)
+    teller = Teller(run)
+    teller.round(1)
+    teller.close()
+    run.doorbell.close()
 
 
 def reconcile(settings: Settings, scope: Scope) -> bool:

@@ -8,15 +8,16 @@ import uuid
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, func, insert
 
 from api.parts import Parts
 from shared.domain.offers import Offer
 from shared.domain.outcomes import KeptMethod
 from shared.domain.states import OrderState
+from shared.domain.tenant_events import EventKind, TenantEvent
 from shared.ids import new_tracking_number
 from shared.psp.port import Account, Channel
-from shared.store import accounts, catalogue, methods, tables
+from shared.store import accounts, catalogue, endpoints, methods, tables, telling
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.catalogue_documents import MODEL_OF
 from tests.support.attempt_rows import write_ahead
@@ -169,6 +170,15 @@ def _keep_the_rest(conn: Connection, parts: Parts, tenant_id: uuid.UUID, ids: Id
     refund = {"action_id": uuid.uuid4(), "attempt_no": 1, "amount_minor": 1, "currency": "EUR"}
     conn.execute(insert(tables.refunds).values(tenant_id=tenant_id, tracking_number=ids.number, **refund))
     conn.execute(insert(tables.operator_actions).values(tenant_id=tenant_id, **acted, **by))
+    listening, _ = endpoints.add(conn, parts.keyring, tenant_id, "https://hooks.shop.example/", EventKind)
+    event = TenantEvent(tenant_id, f"evt_{ids.psp_key}", EventKind.VOIDED, ids.number, 1, "{}")
+    telling.tell(conn, event)
+    sent = {"endpoint_id": listening.endpoint_id, "event_id": event.event_id, "kind": event.kind, "body": event.body}
+    conn.execute(
+        insert(tables.event_deliveries).values(
+            sent | {"tenant_id": tenant_id, "subject": event.subject, "place": 1, "at": func.now()}
+        )
+    )
 
 
 def _keep_method(conn: Connection, parts: Parts, tenant_id: uuid.UUID, customer: str) -> str:

@@ -1,0 +1,151 @@
+"""A tenant hears of what no move tells: money that went back, and a method that was stored without an order."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from shared.domain.outcomes import Captured, Declined, DeclineReason
+from shared.domain.states import OrderState
+from shared.operate import actions
+from shared.operate.asking import Asked
+from shared.psp.port import Channel, ChargeRequest
+from shared.store import methods
+from shared.store.attempts import Attempt
+from shared.store.operator_actions import Outcome
+from tests.support import event_receiver
+from tests.support.engine_room import EngineRoom
+from tests.support.event_receiver import Heard, Receivers
+from tests.support.listening import Listener, listens, teller, until_heard
+from tests.support.operating import a_desk
+from tests.support.psp import Sandbox
+from tests.support.wire import GOOD_CARD, fresh_card
+from workers.pay import pay
+from workers.return_money import return_money
+from workers.telling import Teller
+from workers.tokenize import tokenize
+
+
+@pytest.fixture(scope="module")
+def receivers() -> Iterator[Receivers]:
+    with event_receiver.running() as process:
+        yield process
+
+
+@pytest.fixture
+def listener(room: EngineRoom, receivers: Receivers) -> Iterator[Listener]:
+    made = listens(room.owner, room.run.keyring, room.seller.shop.tenant_id, receivers.storefront())
+    yield made
+    made.sql("UPDATE event_endpoints SET state = 'removed', secret = NULL WHERE tenant_id = :tenant")
+
+
+@pytest.fixture
+def one(room: EngineRoom) -> Iterator[Teller]:
+    with teller(room.run) as made:
+        yield made
+
+
+def charge_at_psp(room: EngineRoom, attempt: Attempt) -> Captured:
+    """A real capture under this attempt's key."""
+    made = room.psp.charge(
+        ChargeRequest(
+            psp_key=attempt.psp_key,
+            merchant_reference=attempt.merchant_reference,
+            money=attempt.money,
+            channel=Channel.CREDIT_CARD,
+            customer_urn="cu.00.482",
+            return_url="http://127.0.0.1/return",
+            card=room.run.vault.get(attempt.tenant_id, attempt.tracking_number),
+        )
+    )
+    assert isinstance(made, Captured)
+    return made
+
+
+def told(one: Teller, listener: Listener, count: int) -> list[Heard]:
+    heard = until_heard(one, listener, count)
+    assert all(each.verified_by == [0] for each in heard)
+    assert len({each.id for each in heard}) == len(heard) == count
+    return heard
+
+
+@pytest.mark.parametrize(("window_s", "kind"), [(86_400, "payment.voided"), (0, "payment.refunded")])
+def test_money_that_had_no_right_to_stay_is_told_of_after_its_orders_end(
+    room: EngineRoom, listener: Listener, one: Teller, shared_psp: Sandbox, window_s: int, kind: str
+) -> None:
+    number = room.locked(correlationId=f"co-{uuid.uuid4()}")
+    room.dies_while_charging(number, after_the_charge=False)
+    attempt = room.attempt(number)
+    proof = charge_at_psp(room, attempt)
+    room.tell(attempt, Declined(DeclineReason.GENERIC))
+    shared_psp.set_faults(voidWindowSeconds=window_s)
+    room.tell(attempt, proof, actor="webhook")
+    for _ in range(2):
+        return_money(room.run, number)
+    assert room.state(number) is OrderState.FAILED
+
+    failed, returned = told(one, listener, 2)
+
+    assert (failed.event["type"], returned.event["type"]) == ("checkout.failed", kind)
+    assert returned.event["data"] == {
+        "trackingNumber": number,
+        "correlationId": room.order(number).correlation_id,
+        "customerUrn": "cu.00.482",
+        "amountMilpieces": 1499,
+        "currency": "EUR",
+    }
+
+
+def test_each_part_of_a_done_order_that_an_operator_gives_back_is_told_of(
+    room: EngineRoom, listener: Listener, one: Teller
+) -> None:
+    number = room.locked()
+    assert pay(room.run, number)
+    tokenize(room.run, number)
+    for part in (500, 999):
+        by = Asked("Ana", "withdrawn", uuid.uuid4())
+        assert actions.refund(a_desk(room), room.seller.shop.tenant_id, number, by, part).outcome is Outcome.BEGUN
+        return_money(room.run, number)
+
+    done, *parts = told(one, listener, 3)
+
+    assert done.event["type"] == "checkout.done"
+    assert [(each.event["type"], each.event["data"]["amountMilpieces"]) for each in parts] == [
+        ("payment.refunded", 500),
+        ("payment.refunded", 999),
+    ]
+
+
+@pytest.mark.parametrize("by_order", [True, False], ids=["with an order", "without one"])
+def test_a_stored_method_is_told_of_without_its_token_or_number(
+    room: EngineRoom, listener: Listener, one: Teller, by_order: bool
+) -> None:
+    if by_order:
+        number = room.locked(fresh_card(storeMethodSuccessPayment="always"))
+        assert pay(room.run, number)
+        tokenize(room.run, number)
+    else:
+        room.a_stored_card()
+
+    *_, stored = told(one, listener, 2 if by_order else 1)
+
+    [(urn,)] = listener.sql(
+        "SELECT method_urn FROM stored_methods WHERE tenant_id = :tenant ORDER BY stored_at DESC LIMIT 1"
+    )
+    with listener.owner.begin() as conn:
+        token = methods.token_of(conn, room.run.keyring, listener.tenant_id, urn)
+    assert stored.event["type"] == "payment_method.stored"
+    assert stored.event["data"]["paymentMethodUrn"] == urn
+    assert "." not in stored.id
+    assert token is not None
+    for secret in (token.token, "411111", GOOD_CARD[-4:] + '"'):
+        assert secret not in json.dumps(stored.event)
+
+
+def test_what_happens_where_nobody_listens_leaves_nothing_behind(room: EngineRoom) -> None:
+    room.a_stored_card()
+
+    assert room.sql("SELECT 1 FROM tenant_events WHERE tenant_id = :t", t=room.seller.shop.tenant_id) == []

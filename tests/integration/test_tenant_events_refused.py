@@ -1,0 +1,239 @@
+"""What is not taken is sent again, ever more slowly and not for ever; a dead endpoint is nobody else's trouble."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from statistics import quantiles
+from typing import Final
+
+import pytest
+
+from shared.config import Settings
+from shared.doctor import checks
+from shared.doctor.examination import Scope, examine
+from shared.domain.tenant_events import HOLDS, PAUSED_AFTER, RETRIES, SUSPECT_AFTER
+from shared.store import deliveries, endpoints
+from tests.support import event_receiver
+from tests.support.event_receiver import Receivers
+from tests.support.listening import Listener, a_tenant, goes_on, listens, teller, until_heard, until_tried
+from tests.support.psp import until
+from workers import runtime
+from workers.runtime import Runtime
+from workers.telling import Teller
+
+A_DAY: Final = timedelta(days=1, minutes=1)
+"""Longer than the longest pause."""
+
+
+@pytest.fixture(scope="module")
+def receivers() -> Iterator[Receivers]:
+    with event_receiver.running() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def run(settings: Settings) -> Iterator[Runtime]:
+    made = runtime.build(settings)
+    yield made
+    made.doorbell.close()
+    made.engine.dispose()
+
+
+@pytest.fixture
+def one(run: Runtime) -> Iterator[Teller]:
+    with teller(run) as made:
+        yield made
+
+
+@pytest.fixture
+def listener(run: Runtime, receivers: Receivers) -> Listener:
+    return listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront())
+
+
+def due_in(listener: Listener) -> float:
+    [(left,)] = listener.sql(
+        "SELECT extract(epoch FROM due_at - clock_timestamp()) FROM event_deliveries WHERE tenant_id = :tenant"
+    )
+    return float(left)
+
+
+def hears(listener: Listener, one: Teller, count: int) -> bool:
+    return goes_on(one) and len(listener.at.heard) >= count
+
+
+def found(run: Runtime, listener: Listener) -> list[str]:
+    report = examine(run.engine, run.keyring, run.psp_for, Scope(A_DAY, 10.0, listener.tenant_id))
+    return [one.subject for one in report.of(checks.ENDPOINT_SILENT)]
+
+
+def test_an_event_is_sent_again_on_the_schedule_under_one_id_then_parked_and_taken_when_replayed(
+    listener: Listener, one: Teller
+) -> None:
+    listener.at.answers(always=500)
+    listener.done()
+    pauses = []
+    for tries in range(1, len(RETRIES) + 1):
+        until_tried(one, listener, tries)
+        pauses.append(due_in(listener))
+        listener.let_pass(A_DAY / len(RETRIES))  # No wait is long enough to have the endpoint paused.
+        listener.sql("UPDATE event_deliveries SET due_at = now() WHERE tenant_id = :tenant")
+        listener.sql("UPDATE event_endpoints SET held_until = NULL WHERE tenant_id = :tenant")
+    until_tried(one, listener, len(RETRIES) + 1)
+
+    assert pauses == [pytest.approx(pause.total_seconds(), abs=5) for pause in RETRIES]
+    [parked] = listener.log()
+    assert (parked.state, parked.tries, parked.answer) == ("parked", len(RETRIES) + 1, "500")
+    listener.at.answers(always=204)
+    with listener.owner.begin() as conn:
+        assert deliveries.replay(conn, listener.tenant_id, listener.endpoint_id, parked=True) == 1
+    listener.let_pass(A_DAY)
+    heard = until_heard(one, listener, len(RETRIES) + 2)
+
+    assert {each.id for each in heard} == {parked.event_id}
+    assert all(each.verified_by == [0] for each in heard)
+    assert [log.state for log in listener.log()] == ["delivered"]
+
+
+def test_the_next_event_of_an_order_waits_for_the_one_before_it_and_other_orders_do_not(
+    listener: Listener, one: Teller
+) -> None:
+    listener.at.answers(statuses=[503])
+    first = listener.done()
+    until_tried(one, listener, 1)
+    listener.sql(
+        "INSERT INTO order_events (tenant_id, tracking_number, version, event, state, actor)"
+        " VALUES (:tenant, :n, 3, 'method_stored', 'done', 'test')",
+        n=first,
+    )
+    other = listener.done()
+    until_tried(one, listener, 2)
+    assert [heard.about for heard in listener.at.heard] == [first, other]
+    listener.let_pass(RETRIES[0])
+
+    heard = until_heard(one, listener, 4)
+
+    assert [each.id[-2:] for each in heard if each.about == first] == ["_2", "_2", "_3"]
+
+
+def test_a_dead_endpoint_is_left_alone_ever_longer_then_paused_with_an_alarm_and_resumed_by_an_operator(
+    listener: Listener, one: Teller, run: Runtime
+) -> None:
+    listener.at.answers(always=500)
+    for _ in range(SUSPECT_AFTER):
+        listener.done()
+    until_tried(one, listener, SUSPECT_AFTER)
+    row = listener.endpoint()
+    assert (row.failures, row.holds, row.state) == (SUSPECT_AFTER, 1, "active")
+    assert row.held_until - row.failing_since < HOLDS[0] + timedelta(seconds=10)
+    assert found(run, listener) == [], "not yet: a restart takes minutes"
+
+    listener.let_pass(timedelta(minutes=16))
+    tried = len(listener.at.heard)
+    until_tried(one, listener, tried + 1)
+    assert len(listener.at.heard) == tried + 1, "one event at a time"
+    assert found(run, listener) == [listener.endpoint_id]
+
+    listener.let_pass(PAUSED_AFTER)
+    until_tried(one, listener, tried + 2)
+    assert (listener.endpoint().state, listener.endpoint().paused_why) == ("paused", "failing")
+    assert found(run, listener) == [listener.endpoint_id]
+    listener.done()
+    for _ in range(3):
+        one.round(1)
+    assert len(listener.at.heard) == tried + 2
+
+    listener.at.answers(always=204)
+    with listener.owner.begin() as conn:
+        assert endpoints.resume(conn, listener.tenant_id, listener.endpoint_id)
+    until_heard(one, listener, tried + 2 + SUSPECT_AFTER + 1)
+    assert {log.state for log in listener.log()} == {"delivered"}
+    assert (listener.endpoint().failures, found(run, listener)) == (0, [])
+
+
+def test_an_endpoint_that_says_it_is_gone_is_paused_at_once(listener: Listener, one: Teller) -> None:
+    listener.at.answers(always=410)
+    listener.done()
+
+    until_tried(one, listener, 1)
+
+    assert (listener.endpoint().state, listener.endpoint().paused_why) == ("paused", "gone")
+
+
+def test_a_receiver_that_names_its_own_pause_is_given_it(
+    run: Runtime, receivers: Receivers, listener: Listener, one: Teller
+) -> None:
+    listener.at.answers(statuses=[429], retry_after=120)
+    listener.done()
+
+    until_tried(one, listener, 1)
+
+    assert due_in(listener) == pytest.approx(120, abs=5)
+
+
+def test_endpoints_that_hang_do_not_slow_down_the_others(
+    run: Runtime, receivers: Receivers, one: Teller, say: Callable[[str], None]
+) -> None:
+    """Two dead endpoints with forty events each, and a good one whose events come while they hang."""
+    good, *dead = (listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront()) for _ in range(3))
+    for each in dead:
+        each.at.answers(always=0)
+        for _ in range(40):
+            each.done()
+    until(lambda: goes_on(one) and all(each.at.heard for each in dead))
+    took = []
+    for count in range(1, 41):
+        began = time.monotonic()
+        good.done()
+        until(partial(hears, good, one, count))
+        took.append(time.monotonic() - began)
+
+    for each in dead:
+        each.at.answers(always=204)
+
+    p99 = quantiles(took, n=100)[-1]
+    say(f"an event of a good endpoint beside two that hang: p50 {quantiles(took, n=2)[0]:.3f} s, p99 {p99:.3f} s")
+    assert p99 < 2.0
+
+
+def test_a_rotated_secret_signs_beside_the_one_before_it_until_the_overlap_ends(
+    listener: Listener, run: Runtime, one: Teller
+) -> None:
+    with listener.owner.begin() as conn:
+        secret = endpoints.rotate(
+            conn, run.keyring, listener.tenant_id, listener.endpoint_id, overlap=timedelta(hours=1)
+        )
+    listener.at.answers(secrets=[listener.secret, secret])
+    listener.done()
+    until_heard(one, listener, 1)
+    listener.sql("UPDATE event_endpoints SET secret_before_until = now() WHERE tenant_id = :tenant")
+    listener.done()
+
+    first, second = until_heard(one, listener, 2)
+
+    assert (first.verified_by, second.verified_by) == ([0, 1], [1])
+
+
+def test_the_log_is_forgotten_in_time_and_what_was_not_taken_is_kept_longer(listener: Listener, one: Teller) -> None:
+    listener.done()
+    until_heard(one, listener, 1)
+    with listener.owner.begin() as conn:
+        endpoints.pause(conn, listener.tenant_id, listener.endpoint_id)
+    listener.done()
+    one.round(1)
+
+    def left_after(days: int) -> list[str]:
+        listener.sql(
+            "UPDATE event_deliveries SET created_at = now() - make_interval(days => :days, hours => 1)"
+            " WHERE tenant_id = :tenant",
+            days=days,
+        )
+        with listener.owner.begin() as conn:
+            deliveries.forget_old(conn)
+        return sorted(log.state for log in listener.log())
+
+    assert left_after(6) == ["delivered", "waiting"]
+    assert left_after(7) == ["waiting"]
+    assert left_after(31) == []
