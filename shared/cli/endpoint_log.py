@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -11,11 +13,22 @@ import click
 
 from shared.cli.database import need_tenant, transaction
 from shared.cli.show import json_option, show, show_table, tenant_option
-from shared.store import deliveries
+from shared.store import deliveries, endpoints
 from shared.store.deliveries import KEPT_DAYS, Logged
 
 SHOWN: Final = 50
 MOST_SHOWN: Final = 10_000
+
+
+@contextmanager
+def known() -> Iterator[None]:
+    """Exits 1 where an endpoint that is asked for within is not there."""
+    try:
+        yield
+    except endpoints.NoSuchEndpoint:
+        raise click.ClickException(
+            "ENDPOINT_ID: this tenant has no such endpoint; `c2a endpoints list` shows them"
+        ) from None
 
 
 @click.command("deliveries")
@@ -28,6 +41,8 @@ def list_deliveries(endpoint_id: str, tenant_id: uuid.UUID, state: str | None, l
     """List what was sent, or is to be sent, to ENDPOINT_ID, the newest first."""
     with transaction() as conn:
         need_tenant(conn, tenant_id)
+        with known():
+            endpoints.need(conn, tenant_id, endpoint_id)
         found = [_record(one) for one in deliveries.logged(conn, tenant_id, endpoint_id, state=state, limit=limit)]
     if as_json:
         click.echo(json.dumps({"deliveries": found}))
@@ -63,6 +78,8 @@ def replay(
     since = None if last_hours is None else timedelta(hours=last_hours)
     with transaction() as conn:
         need_tenant(conn, tenant_id)
+        with known():
+            endpoints.need(conn, tenant_id, endpoint_id)
         count = deliveries.replay(conn, tenant_id, endpoint_id, events=event_ids, since=since, parked=parked)
     show({"endpointId": endpoint_id, "tenant": str(tenant_id), "sentAgain": count}, as_json=as_json)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from shared import urls as safe
 from shared.cli import endpoint_log
 from shared.cli.database import installation, keyring_of, need_tenant, transaction
+from shared.cli.endpoint_log import known
 from shared.cli.show import json_option, show, show_table, tenant_option
 from shared.domain.tenant_events import EventKind
 from shared.store import endpoints
@@ -95,9 +96,9 @@ def rotate(endpoint_id: str, tenant_id: uuid.UUID, overlap_hours: int, as_json: 
         ring = keyring_of(settings)
         with engine.begin() as conn:
             need_tenant(conn, tenant_id)
-            overlap = timedelta(hours=overlap_hours)
-            secret = endpoints.rotate(conn, ring, tenant_id, endpoint_id, overlap=overlap)
-            _need(secret is not None)
+            with known():
+                overlap = timedelta(hours=overlap_hours)
+                secret = endpoints.rotate(conn, ring, tenant_id, endpoint_id, overlap=overlap)
     show({"endpointId": endpoint_id, "tenant": str(tenant_id), "secret": secret}, as_json=as_json)
 
 
@@ -129,7 +130,7 @@ def remove(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
 
 
 def _set(
-    change: Callable[[Connection, uuid.UUID, str], bool],
+    change: Callable[[Connection, uuid.UUID, str], None],
     tenant_id: uuid.UUID,
     endpoint_id: str,
     state: str,
@@ -138,13 +139,9 @@ def _set(
 ) -> None:
     with transaction() as conn:
         need_tenant(conn, tenant_id)
-        _need(change(conn, tenant_id, endpoint_id))
+        with known():
+            change(conn, tenant_id, endpoint_id)
     show({"endpointId": endpoint_id, "tenant": str(tenant_id), "state": state}, as_json=as_json)
-
-
-def _need(found: bool) -> None:
-    if not found:
-        raise click.ClickException("ENDPOINT_ID: this tenant has no such endpoint; `c2a endpoints list` shows them")
 
 
 def _record(one: Endpoint) -> dict[str, object]:

@@ -24,6 +24,10 @@ MOST: Final = 16
 _column: Final = event_endpoints.c
 
 
+class NoSuchEndpoint(LookupError):
+    """The tenant has no endpoint of this id."""
+
+
 class TooMany(ValueError):
     """The tenant has as many endpoints as one may have."""
 
@@ -79,25 +83,31 @@ def listed(conn: Connection, tenant_id: UUID) -> list[Endpoint]:
     return [Endpoint(*row) for row in rows]
 
 
-def rotate(conn: Connection, keyring: Keyring, tenant_id: UUID, endpoint_id: str, *, overlap: timedelta) -> str | None:
-    """A new secret, shown this once; the one before signs beside it for *overlap*. None if there is no such
-    endpoint."""
+def need(conn: Connection, tenant_id: UUID, endpoint_id: str) -> None:
+    """Raises NoSuchEndpoint if the tenant has none of this id, or it was removed."""
+    if all(one.endpoint_id != endpoint_id for one in listed(conn, tenant_id)):
+        raise NoSuchEndpoint
+
+
+def rotate(conn: Connection, keyring: Keyring, tenant_id: UUID, endpoint_id: str, *, overlap: timedelta) -> str:
+    """A new secret, shown this once; the one before signs beside it for *overlap*. Raises NoSuchEndpoint."""
     secret = _new_secret()
     values = {
         "secret": keyring.seal(secret.encode(), bound_to=bound_to(tenant_id, endpoint_id)),
         "secret_before": _column.secret,
         "secret_before_until": func.now() + literal(overlap, Interval),
     }
-    return secret if _change(conn, tenant_id, endpoint_id, values) else None
+    _change(conn, tenant_id, endpoint_id, values)
+    return secret
 
 
-def pause(conn: Connection, tenant_id: UUID, endpoint_id: str) -> bool:
-    """Send it nothing until it is resumed; its events wait. False if there is no such endpoint."""
-    return _change(conn, tenant_id, endpoint_id, {"state": "paused", "paused_why": "operator"})
+def pause(conn: Connection, tenant_id: UUID, endpoint_id: str) -> None:
+    """Send it nothing until it is resumed; its events wait. Raises NoSuchEndpoint."""
+    _change(conn, tenant_id, endpoint_id, {"state": "paused", "paused_why": "operator"})
 
 
-def resume(conn: Connection, tenant_id: UUID, endpoint_id: str) -> bool:
-    """Send it what waits, one event first: it may still be dead. False if there is no such endpoint."""
+def resume(conn: Connection, tenant_id: UUID, endpoint_id: str) -> None:
+    """Send it what waits, one event first: it may still be dead. Raises NoSuchEndpoint."""
     values = {
         "state": "active",
         "paused_why": null(),
@@ -106,24 +116,23 @@ def resume(conn: Connection, tenant_id: UUID, endpoint_id: str) -> bool:
         "failing_since": null(),
         "held_until": null(),
     }
-    if not _change(conn, tenant_id, endpoint_id, values):
-        return False
+    _change(conn, tenant_id, endpoint_id, values)
     column = event_deliveries.c
     mine = (column.tenant_id == tenant_id) & (column.endpoint_id == endpoint_id) & (column.state == "waiting")
     conn.execute(update(event_deliveries).where(mine, column.due_at > func.now()).values(due_at=func.now()))
-    return True
 
 
-def remove(conn: Connection, tenant_id: UUID, endpoint_id: str) -> bool:
-    """Forget its secrets and tell it nothing more; False if there is no such endpoint."""
+def remove(conn: Connection, tenant_id: UUID, endpoint_id: str) -> None:
+    """Forget its secrets and tell it nothing more. Raises NoSuchEndpoint."""
     values = {"state": "removed", "secret": null(), "secret_before": null(), "secret_before_until": null()}
-    return _change(conn, tenant_id, endpoint_id, values)
+    _change(conn, tenant_id, endpoint_id, values)
 
 
-def _change(conn: Connection, tenant_id: UUID, endpoint_id: str, values: dict[str, Any]) -> bool:
+def _change(conn: Connection, tenant_id: UUID, endpoint_id: str, values: dict[str, Any]) -> None:
     mine = (_column.tenant_id == tenant_id) & (_column.endpoint_id == endpoint_id) & (_column.state != "removed")
     changed = update(event_endpoints).where(mine).values(values).returning(_column.endpoint_id)
-    return conn.execute(changed).one_or_none() is not None
+    if conn.execute(changed).one_or_none() is None:
+        raise NoSuchEndpoint
 
 
 def _new_secret() -> str:

@@ -147,7 +147,7 @@ def test_a_dead_endpoint_is_left_alone_ever_longer_then_paused_with_an_alarm_and
 
     listener.at.answers(always=204)
     with listener.owner.begin() as conn:
-        assert endpoints.resume(conn, listener.tenant_id, listener.endpoint_id)
+        endpoints.resume(conn, listener.tenant_id, listener.endpoint_id)
     until_heard(one, listener, tried + 2 + SUSPECT_AFTER + 1)
     assert {log.state for log in listener.log()} == {"delivered"}
     assert (listener.endpoint().failures, found(run, listener)) == (0, [])
