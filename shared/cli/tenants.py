@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import click
@@ -13,6 +11,7 @@ import click
 from shared import urls as safe
 from shared.cli.database import installation, need_tenant, transaction
 from shared.cli.show import json_option, show, tenant_option
+from shared.config import Mode
 from shared.store import tenants
 from shared.store.tenants import MOST_PER_MINUTE, Tenant, TenantSettings
 
@@ -22,7 +21,7 @@ STATUS_TIMES: Final = 30
 
 @click.group("tenants")
 def group() -> None:
-    """Create tenants and say where their shoppers and events go."""
+    """Create tenants and say where their shoppers go."""
 
 
 @group.command(
@@ -47,45 +46,40 @@ def create(name: str, tenant_id: uuid.UUID | None, limit: int | None, as_json: b
 
 @group.command(
     epilog="""\b
-Examples:
-  c2a tenants urls --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --return-url https://shop.example/thanks
-  c2a tenants urls --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --webhook-url https://hooks.shop.example/c2a"""
+Example:
+  c2a tenants urls --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --return-url https://shop.example/thanks"""
 )
 @tenant_option
-@click.option("--return-url", help="Where shoppers go after a challenge; an empty text: our own plain page.")
-@click.option("--webhook-url", help="Where events go; an empty text: nowhere.")
+@click.option(
+    "--return-url", required=True, help="Where shoppers go after a challenge; an empty text: our own plain page."
+)
 @json_option
-def urls(tenant_id: uuid.UUID, return_url: str | None, webhook_url: str | None, as_json: bool) -> None:
-    """Set where a tenant's shoppers and events go; both must be https, and events go to the public internet only."""
+def urls(tenant_id: uuid.UUID, return_url: str, as_json: bool) -> None:
+    """Set where a tenant's shoppers go, which must be https. (Where its events go: `c2a endpoints`.)"""
     with installation() as (settings, engine):
-        given = {
-            "return_url": _judged("--return-url", return_url, partial(safe.return_url, mode=settings.mode)),
-            "webhook_url": _judged("--webhook-url", webhook_url, partial(safe.webhook_url, mode=settings.mode)),
-        }
+        judged = _judged("--return-url", return_url, settings.mode)
         with engine.begin() as conn:
             tenant = need_tenant(conn, tenant_id)
-            changed = tenant.settings.model_copy(update={name: url for name, url in given.items() if url is not None})
+            changed = tenant.settings.model_copy(update={"return_url": judged})
             tenants.save(conn, replace(tenant, settings=changed))
-    shown = {"tenant": str(tenant_id), "returnUrl": changed.return_url, "webhookUrl": changed.webhook_url}
-    show(shown, as_json=as_json)
+    show({"tenant": str(tenant_id), "returnUrl": changed.return_url}, as_json=as_json)
 
 
-def _judged(option: str, url: str | None, judge: Callable[[str], str]) -> str | None:
+def _judged(option: str, url: str, mode: Mode) -> str:
     """*url* if it may be kept; exits 1 with the reason, which does not repeat it."""
     if not url:
         return url
     try:
-        return judge(url)
+        return safe.return_url(url, mode)
     except safe.UnsafeUrl as error:
         raise click.ClickException(f"{option}: {error}") from None
 
 
-def _urls_of(tenant: Tenant | None) -> dict[str, str | None]:
+def _urls_of(tenant: Tenant | None) -> dict[str, str]:
     """What a new name and limit leave as it was."""
-    if tenant is None:
+    if tenant is None or tenant.settings.return_url is None:
         return {}
-    kept = {"return_url": tenant.settings.return_url, "webhook_url": tenant.settings.webhook_url}
-    return {name: url for name, url in kept.items() if url is not None}
+    return {"return_url": tenant.settings.return_url}
 
 
 def _limited(limit: int | None) -> TenantSettings:

@@ -34,8 +34,6 @@ class TenantSettings(BaseModel):
     status_burst: int | None = Field(default=None, ge=1, le=30 * MOST_PER_MINUTE)
     return_url: str | None = Field(default=None, max_length=2_048)
     """Where a shopper goes after a challenge (contract section 6): there exactly, whatever their request says."""
-    webhook_url: str | None = Field(default=None, max_length=2_048)
-    """Where events go (contract section 7); judged by shared/urls.py when it is saved and again when it is called."""
     default_storefront: str | None = Field(default=None, max_length=255)
     """The storefront of a request that names none, where the tenant has several."""
 
