@@ -45,21 +45,45 @@ ALONE_OF: Final[Mapping[Step, str]] = {Step.PAY: "payment-alone"}
 """Where a step is rung for that was dropped twice or more: read only by workers whose pool is processes, one order in
 each, so that an order which takes its worker down takes no other order's worker down."""
 
+CROWD_OF: Final[Mapping[Step, str]] = {
+    Step.LOCK_OFFER: "offer-lock-crowd",
+    Step.PAY: "payment-crowd",
+    Step.TOKENIZE: "tokenization-crowd",
+}
+"""Where the orders of a tenant wait that sends far more than the others (shared/crowds.py). It is read in turn with the
+step's own queue, so that a crowd has every second place at most, and who is no crowd waits for one step under way."""
+
 
 class Lane(StrEnum):
     """How a step is asked for."""
 
     TURN = "turn"  # Behind those who came before.
+    CROWD = "crowd"  # Behind those who came before, of the tenants that send most.
     FRONT = "front"  # Somebody had claimed it and let go of it.
     ALONE = "alone"  # That happened before: its order may be what takes workers down.
 
 
-_QUEUES: Final[Mapping[Lane, Mapping[Step, str]]] = {Lane.FRONT: FRONT_OF, Lane.ALONE: ALONE_OF}
+_QUEUES: Final[Mapping[Lane, Mapping[Step, str]]] = {
+    Lane.TURN: QUEUE_OF,
+    Lane.CROWD: CROWD_OF,
+    Lane.FRONT: FRONT_OF,
+    Lane.ALONE: ALONE_OF,
+}
 
 
 def queues() -> list[str]:
     """Every queue there is."""
-    return sorted({*QUEUE_OF.values(), *FRONT_OF.values(), *ALONE_OF.values()})
+    return sorted({queue for steps in _QUEUES.values() for queue in steps.values()})
+
+
+def queue_of(step: Step, lane: Lane) -> str:
+    """The queue for *step* in *lane*: the step's own where that lane has none."""
+    return _QUEUES[lane].get(step, QUEUE_OF[step])
+
+
+def queues_in_turn(step: Step) -> tuple[str, ...]:
+    """Where orders wait that were rung for when they got to *step*."""
+    return tuple(dict.fromkeys(queue_of(step, lane) for lane in (Lane.TURN, Lane.CROWD)))
 
 
 CHAIN_FROM: Final[Mapping[Step, tuple[Step, ...]]] = {
@@ -97,22 +121,25 @@ class Message:
 
 
 def message(step: Step, tracking_number: str, lane: Lane = Lane.TURN) -> Message:
-    """The message that asks for *step* of an order, and for the steps after it when the row agrees."""
+    """The message that asks for *step* of an order, and for the steps after it when the row agrees.
+
+    A crowd's later steps say their queue, so that it stays in its lane; all else goes where its step's name leads.
+    """
     task_id = new_id()
     ids = {str(later): new_id() for later in CHAIN_FROM[step][1:]}
-    body = _BODIES[step] % (ids | {"number": json.dumps(tracking_number)[1:-1]})
+    body = _BODIES[step, lane is Lane.CROWD] % (ids | {"number": json.dumps(tracking_number)[1:-1]})
     headers = {**_HEADERS[step], "id": task_id, "root_id": task_id, "argsrepr": tracking_number}
-    return Message(_QUEUES.get(lane, QUEUE_OF)[step], body, headers, task_id)
+    return Message(queue_of(step, lane), body, headers, task_id)
 
 
-def _body_of(step: Step) -> str:
+def _body_of(step: Step, *, of_crowd: bool) -> str:
     """The body of a message, wanting the order's number and, by its name, the id of each step to come."""
     later = [
         {
             "task": str(name),
             "args": ["%(number)s"],
             "kwargs": {},
-            "options": {"task_id": f"%({name})s"},
+            "options": {"task_id": f"%({name})s"} | ({"queue": CROWD_OF[name]} if of_crowd else {}),
             "subtask_type": None,
             "immutable": True,
         }
@@ -122,7 +149,9 @@ def _body_of(step: Step) -> str:
     return json.dumps([["%(number)s"], {}, embed])
 
 
-_BODIES: Final[Mapping[Step, str]] = {step: _body_of(step) for step in Step}
+_BODIES: Final[Mapping[tuple[Step, bool], str]] = {
+    (step, of_crowd): _body_of(step, of_crowd=of_crowd) for step in Step for of_crowd in (False, True)
+}
 """Put together once: every order that is admitted pays for a message."""
 
 _HEADERS: Final[Mapping[Step, Mapping[str, Any]]] = {

@@ -16,7 +16,7 @@ from celery import Celery, concurrency, signals
 
 from shared import broker, logs, start
 from shared.config import Settings
-from shared.messages import ALONE_OF, FRONT_OF, QUEUE_OF, queues
+from shared.messages import ALONE_OF, CROWD_OF, FRONT_OF, QUEUE_OF, queues
 from shared.observe import counts, traces
 from shared.psp import factory
 from shared.psp.port import Account, Psp
@@ -77,12 +77,15 @@ def create(settings: Settings, psp_for: Callable[[Account], Psp] = factory.psp_f
 
 
 def read_side_queues(app: Celery, in_processes: bool) -> None:
-    """Whoever reads a step's queue also reads the one for dropped work of that step, whatever -Q said; and, if its
-    work is done *in_processes*, the one for orders that may have taken a worker down."""
+    """Whoever reads a step's queue also reads the ones for dropped work of that step and for a crowd's, whatever -Q
+    said; and, if its work is done *in_processes*, the one for orders that may have taken a worker down.
+
+    In turn: kombu asks Redis last for the queue that it had a message from; RabbitMQ hands on from each as it is asked.
+    """
     queues = app.amqp.queues
     for step, queue in QUEUE_OF.items():
         if queue in queues.consume_from:
-            sides = [FRONT_OF.get(step), ALONE_OF.get(step) if in_processes else None]
+            sides = [FRONT_OF.get(step), CROWD_OF.get(step), ALONE_OF.get(step) if in_processes else None]
             for side in filter(None, sides):
                 queues.select_add(queues[side])
 

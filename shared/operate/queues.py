@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection
 
 from shared.depth import BrokerAway, Depth, Depths
-from shared.messages import ALONE_OF, FRONT_OF, QUEUE_OF, STEP_FOR, Step, queues
+from shared.messages import ALONE_OF, CROWD_OF, FRONT_OF, QUEUE_OF, STEP_FOR, Step, queues
 from shared.store import waiting_rows
 from shared.store.waiting_rows import Waiting
+
+_SIDES: Final = (
+    (FRONT_OF, "dropped, goes first"),
+    (CROWD_OF, "of tenants that send most, in turn with all others"),
+    (ALONE_OF, "dropped twice, alone in a process"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ def _kinds(conn: Connection) -> Iterator[Kind]:
 
 def steps_of(queue: str) -> str:
     """What a queue is for, in words."""
-    for steps, words in ((FRONT_OF, "dropped, goes first"), (ALONE_OF, "dropped twice, alone in a process")):
+    for steps, words in _SIDES:
         for step, side in steps.items():
             if side == queue:
                 return f"{_short(step)}: {words}"

@@ -77,12 +77,13 @@ def test_a_loop_outlives_a_bug_in_one_of_its_rounds() -> None:
 @pytest.mark.parametrize(
     ("asked", "pool", "reads"),
     [
-        (Step.PAY, "prefork", ["payment", "payment-alone", "payment-resumed"]),
-        (Step.PAY, "threads", ["payment", "payment-resumed"]),
-        (Step.TOKENIZE, "prefork", ["tokenization"]),
+        (Step.PAY, "prefork", ["payment", "payment-alone", "payment-crowd", "payment-resumed"]),
+        (Step.PAY, "threads", ["payment", "payment-crowd", "payment-resumed"]),
+        (Step.TOKENIZE, "prefork", ["tokenization", "tokenization-crowd"]),
+        (Step.LOOK_UP, "threads", ["upkeep"]),
     ],
 )
-def test_a_payment_worker_reads_dropped_payments_too_and_those_that_may_kill_it_in_processes_alone(
+def test_a_worker_reads_dropped_work_and_a_crowds_too_and_what_may_kill_it_in_processes_alone(
     settings: Settings, asked: Step, pool: str, reads: list[str]
 ) -> None:
     app: Celery = main.create(settings)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from shared.messages import FRONT_OF, QUEUE_OF, Step
+from shared.messages import CROWD_OF, FRONT_OF, QUEUE_OF, Step
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import until
 from workers import rescuer
@@ -25,7 +25,7 @@ from workers.loop import Loop
 from workers.runtime import Runtime
 from workers.walk import STEPS
 
-QUEUES: Final = sorted({*QUEUE_OF.values(), *FRONT_OF.values()})
+QUEUES: Final = sorted({*QUEUE_OF.values(), *FRONT_OF.values(), *CROWD_OF.values()})
 STOP_WITHIN_S: Final = 30.0
 """A step may wait for its PSP (15 s)."""
 

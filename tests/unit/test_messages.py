@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from shared.messages import CHAIN_FROM, QUEUE_OF, Step, is_ours, message
+from shared.domain.states import OrderState
+from shared.messages import (
+    CHAIN_FROM,
+    CROWD_OF,
+    QUEUE_OF,
+    STEP_FOR,
+    Lane,
+    Step,
+    is_ours,
+    message,
+    queues,
+    queues_in_turn,
+)
 
 NUMBER = "trk_01HZ9XPZ3K2A8E0VBVQH7N9XGB"
 
@@ -50,6 +62,46 @@ def test_the_headers_name_the_same_task_in_the_same_protocol(step: Step) -> None
     assert ours.keys() <= theirs.keys()
     same = ("lang", "task", "group", "retries", "eta", "expires", "timelimit", "kwargsrepr", "ignore_result")
     assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+
+
+def celerys_options(step: Step, queue: str) -> dict[str, Any]:
+    """What Celery makes of a later step whose queue is said."""
+    app = Celery("mirror", set_as_current=False)
+    later = app.task(a_step, name=str(step), shared=False, ignore_result=True).si(NUMBER)
+    return dict(json.loads(json.dumps(later.set(task_id="id", queue=queue)))["options"])
+
+
+@pytest.mark.parametrize("step", CROWD_OF)
+def test_a_crowds_order_stays_in_its_lane_to_its_end_as_celery_itself_would_say_it(step: Step) -> None:
+    one = message(step, NUMBER, Lane.CROWD)
+    later = json.loads(one.body)[2]["chain"] or []
+
+    assert one.queue == CROWD_OF[step]
+    assert [each["options"] | {"task_id": "id"} for each in later] == [
+        celerys_options(Step(each["task"]), CROWD_OF[Step(each["task"])]) for each in later
+    ]
+    assert is_ours("application/json", one.headers, one.body)
+
+
+@pytest.mark.parametrize("lane", set(Lane) - {Lane.CROWD})
+def test_whoever_is_no_crowd_goes_on_where_the_steps_name_leads(lane: Lane) -> None:
+    assert all(
+        each["options"].keys() == {"task_id"} for each in json.loads(message(Step.PAY, NUMBER, lane).body)[2]["chain"]
+    )
+
+
+@pytest.mark.parametrize("lane", Lane)
+@pytest.mark.parametrize("step", Step)
+def test_every_step_can_be_asked_for_in_every_lane(step: Step, lane: Lane) -> None:
+    assert message(step, NUMBER, lane).queue in queues()
+
+
+def test_orders_that_wait_for_their_turn_do_so_in_the_steps_queue_or_beside_it() -> None:
+    assert queues_in_turn(Step.PAY) == ("payment", "payment-crowd")
+    assert queues_in_turn(Step.LOOK_UP) == ("upkeep",)
+    assert set(CROWD_OF) == {
+        STEP_FOR[state] for state in (OrderState.ADMITTED, OrderState.OFFER_LOCKED, OrderState.CAPTURED)
+    }
 
 
 def test_a_message_says_nothing_but_a_step_and_a_tracking_number() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shared.messages import ALONE_OF, FRONT_OF, Lane, Message, Step, is_ours, message, queues
+from shared.messages import ALONE_OF, CROWD_OF, FRONT_OF, Lane, Message, Step, is_ours, message, queues
 from tests.support.published import NUMBER, Published, messages
 
 
@@ -24,9 +24,10 @@ def test_what_this_version_publishes_is_written_down() -> None:
 
 
 def _ours() -> list[Message]:
-    lanes = {Lane.TURN: Step, Lane.FRONT: FRONT_OF, Lane.ALONE: ALONE_OF}
+    lanes = {Lane.TURN: Step, Lane.FRONT: FRONT_OF, Lane.ALONE: ALONE_OF, Lane.CROWD: CROWD_OF}
     return [message(step, NUMBER, lane) for lane, steps in lanes.items() for step in steps]
 
 
-def _chain(body: str) -> tuple[str, ...]:
-    return tuple(later["task"] for later in json.loads(body)[2]["chain"] or [])
+def _chain(body: str) -> tuple[tuple[str, str | None], ...]:
+    """The steps to come, and in which queue where it is said."""
+    return tuple((later["task"], later["options"].get("queue")) for later in json.loads(body)[2]["chain"] or [])
