@@ -27,7 +27,7 @@ from shared.domain.offers import CartLine
 from shared.domain.refusals import IdempotencyConflict, InvalidRequest, RateLimited, Refusal, Unavailable
 from shared.failpoints import Failpoint, reach
 from shared.ids import new_tracking_number
-from shared.messages import Step
+from shared.messages import Lane, Step
 from shared.store import admission, orders
 from shared.store.admission import Candidate, Holder, NotTogether
 from shared.store.engine import statements
@@ -65,7 +65,7 @@ def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: st
         raise
     if holder.tracking_number == candidate.tracking_number:
         reach(Failpoint.ADMISSION_AFTER_STATEMENT)
-        parts.doorbell.ring(Step.LOCK_OFFER, candidate.tracking_number)
+        parts.doorbell.ring(Step.LOCK_OFFER, candidate.tracking_number, _lane(parts, tenant_id))
         reach(Failpoint.ADMISSION_AFTER_RING)
         # The one line that joins the caller's own records to ours (contract section 2: correlationId).
         joins = None if candidate.correlation_id is None else may_show(candidate.correlation_id)
@@ -76,6 +76,11 @@ def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: st
     if holder.digest != candidate.digest:
         raise IdempotencyConflict(_differences(parts, tenant_id, holder, candidate))
     return Accepted(holder.tracking_number, replayed=True)
+
+
+def _lane(parts: Parts, tenant_id: UUID) -> Lane:
+    """Where an order of this tenant waits: beside the others, if it sends so many that they would wait behind it."""
+    return Lane.CROWD if parts.crowds.sends(tenant_id, time.monotonic()) else Lane.TURN
 
 
 def _keep_card(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> RateLimited | None:

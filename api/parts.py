@@ -13,6 +13,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from shared.config import Settings
+from shared.crowds import Crowds
 from shared.doorbell import Doorbell
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
@@ -78,6 +79,11 @@ class Parts:
     def statuses(self) -> Together[UUID, str, Status | None]:
         """Where the polls of a tenant that come at the same moment are answered from one statement."""
         return Together(lambda tenant, numbers: status.read(self.engine, tenant, numbers), at_most=MOST_AT_ONCE)
+
+    @cached_property
+    def crowds(self) -> Crowds:
+        """Which tenants send far more than others, as this process sees it."""
+        return Crowds(least=self.settings.crowd_orders)
 
     @cached_property
     def terms(self) -> Terms:

@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     longer than a PSP is away and not so long that a charge would be a surprise. Then it is cancelled."""
     challenge_life_s: int = 900
     """How long a shopper may take over a challenge; then the PSP is asked, told to cancel, and only then we fail it."""
+    crowd_orders: int = Field(default=20, ge=0)
+    """More orders of one tenant than that within some 10 s, as one process sees them, and five times what is usual
+    among the others, wait in queues of their own (shared/crowds.py); 0: all wait in the same. A worker of 16 processes
+    has gone through so few in the time of two payments: who stands behind them hardly feels it."""
     declines_per_customer: int = 10
     """Declined cards after which a customer may try no further one (card testing): a shopper has a few cards and
     mistypes a few times; who tests stolen ones has hundreds."""

@@ -37,16 +37,17 @@ class Depths:
         self._url = url
         self._connection: Any = None
         self._channel: Any = None
-        self._told: dict[str, tuple[float, int]] = {}
+        self._told: dict[tuple[str, ...], tuple[float, int]] = {}
 
-    def of_and_fall(self, queue: str) -> tuple[int, float]:
-        """The depth, and how many messages a second fewer there are than when it was last asked for, at least 0.
+    def of_and_fall(self, *queues: str) -> tuple[int, float]:
+        """The depth of *queues* together, and how many messages a second fewer there are than when they were last
+        asked for, at least 0.
 
         Raises BrokerAway.
         """
-        depth, now = self.of(queue), time.monotonic()
-        at, before = self._told.get(queue, (now, depth))
-        self._told[queue] = (now, depth)
+        depth, now = sum(map(self.of, queues)), time.monotonic()
+        at, before = self._told.get(queues, (now, depth))
+        self._told[queues] = (now, depth)
         return depth, max(0.0, (before - depth) / (now - at)) if now > at else 0.0
 
     def of(self, queue: str) -> int:

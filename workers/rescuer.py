@@ -8,18 +8,21 @@ off: the rows stay due, and the first look after its return finds them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
+from uuid import UUID
 
 import structlog
 
+from shared.crowds import crowds_among
 from shared.depth import BrokerAway
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
-from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Lane, Step
+from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR, Lane, Step, queues_in_turn
 from shared.observe.metrics import rescued
 from shared.store import housekeeping, overdue, refunds
 from shared.store.engine import statements
-from shared.store.overdue import Due
+from shared.store.overdue import Due, Late
 from workers import pacing, spent_cards
 from workers.pacing import LEAVING, TURN_WAITERS, Pace
 from workers.release import release
@@ -84,18 +87,22 @@ def _ring_for(run: Runtime, due: Due) -> int:
     with statements(run.engine) as conn:
         late = overdue.put_off(conn, due.state, limit=pace.limit, late_s=pace.late_s, in_row=due.in_row)
     reach(Failpoint.RESCUER_BEFORE_RINGING)
-    for tracking_number, takeovers in late.items():
-        lane = _lane(due, takeovers)
+    crowds = crowds_among((one.tenant_id for one in late.values()), run.settings.crowd_orders)
+    for tracking_number, one in late.items():
+        lane = _lane(due, one, crowds)
         run.doorbell.ring(STEP_FOR[due.state], tracking_number, lane)
         rescued(due.state, lane)
     return len(late)
 
 
-def _lane(due: Due, takeovers: int) -> Lane:
-    """An order that was taken over before and dropped again may be what takes its workers down."""
-    if due.state is OrderState.PAYING and takeovers:
+def _lane(due: Due, late: Late, crowds: Collection[UUID]) -> Lane:
+    """An order that was taken over before and dropped again may be what takes its workers down; and whom a crowd's
+    orders would be rung for ahead of, oldest first, is not to wait for all of them."""
+    if due.state is OrderState.PAYING and late.takeovers:
         return Lane.ALONE
-    return Lane.FRONT if _goes_first(due) else Lane.TURN
+    if _goes_first(due):
+        return Lane.FRONT
+    return Lane.CROWD if late.tenant_id in crowds else Lane.TURN
 
 
 def _pace(run: Runtime, due: Due) -> Pace:
@@ -108,7 +115,7 @@ def _pace(run: Runtime, due: Due) -> Pace:
     with statements(run.engine) as conn:
         waiting = overdue.waiting(conn, state)
         moves_per_s = overdue.moves_per_s(conn, LEAVING[state])
-    depth, fall_per_s = run.depths.of_and_fall(QUEUE_OF[step])
+    depth, fall_per_s = run.depths.of_and_fall(*queues_in_turn(step))
     # Messages nobody needs any more move no order, but they drain, too. Moves are counted over longer, so they are
     # believed first: one look may see a queue fall by a leap.
     return pacing.for_turn(waiting=waiting, depth=depth, drained_per_s=moves_per_s or fall_per_s)

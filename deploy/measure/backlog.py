@@ -23,7 +23,7 @@ from deploy.measure.traffic import Invalid
 from deploy.stack import product, signals
 from shared import keyring, vault
 from shared.doorbell import BATCH, Doorbell
-from shared.messages import QUEUE_OF, Step
+from shared.messages import QUEUE_OF, Step, queues
 from shared.vault import Vault
 
 PATIENCE_S: Final = 60.0
@@ -42,8 +42,7 @@ def lay_out(stand: Stand, conn: Connection, count: int, provider: str) -> None:
     """
     database.empty_orders(conn)
     with redis.Redis.from_url(stand.wiring.broker_url) as broker:
-        for queue in set(QUEUE_OF.values()):
-            broker.delete(queue)
+        broker.delete(*queues())
     [template] = Crowd(stand.submit_url, stand.headers, stand.offer, provider).submit(1)
     for _ in copies.copy(conn, template, count - 1, run=token_hex(4)):
         pass
@@ -77,10 +76,10 @@ def _check(stand: Stand, count: int) -> None:
         _until(lambda: depth(broker, QUEUE_OF[Step.LOCK_OFFER]) >= count - READERS)
 
 
-def depth(broker: redis.Redis, queue: str) -> int:
-    """Messages that wait in *queue*."""
-    waiting: Any = broker.llen(queue)
-    return int(waiting)
+def depth(broker: redis.Redis, *queues: str) -> int:
+    """Messages that wait in *queues* together."""
+    waiting: list[Any] = [broker.llen(queue) for queue in queues]
+    return sum(map(int, waiting))
 
 
 def _until(holds: Callable[[], bool]) -> None:

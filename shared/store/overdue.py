@@ -59,7 +59,7 @@ _PUT_OFF: Final = text(f"""
     SET rings = rings + 1,
         due_at = now() + make_interval(secs => least(:longest, :first * power(2, least(rings, 10))))
     FROM late WHERE {_THOSE.format(these="late")}
-    RETURNING orders.tracking_number, crashes
+    RETURNING orders.tracking_number, orders.tenant_id, crashes
 """)  # noqa: S608 - our own text; every value is bound
 
 # Money in doubt first, then payments in the order of their places; nobody is made to wait longer than before.
@@ -100,6 +100,14 @@ class Due:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Whose an order is that is rung for now, and how many takeovers it has behind it."""
+
+    tenant_id: UUID
+    takeovers: int
+
+
 def due(conn: Connection) -> list[Due]:
     """How many orders are due, kind by kind; kinds without any are left out."""
     live = [state.value for state in OrderState]
@@ -119,15 +127,15 @@ def moves_per_s(conn: Connection, events: Iterable[OrderEvent]) -> float:
 
 def put_off(
     conn: Connection, state: OrderState, *, limit: int, late_s: float = 0.0, in_row: bool = False
-) -> dict[str, int]:
-    """At most *limit* orders that have been due in *state* for *late_s*, each put off until its ring had its chance;
-    and how many takeovers each has behind it.
+) -> dict[str, Late]:
+    """At most *limit* orders that have been due in *state* for *late_s*, by number, each put off until its ring had its
+    chance.
 
     *in_row*: of those that may be paid, the ones that stood in a PSP's row, or the others.
     """
     values = {"state": state, "limit": limit, "late": late_s, "in_row": in_row}
     rung = conn.execute(_PUT_OFF, values | {"first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S})
-    return {row.tracking_number: row.crashes for row in rung}
+    return {row.tracking_number: Late(row.tenant_id, row.crashes) for row in rung}
 
 
 def move_up(conn: Connection, tenant_id: UUID, provider: str, *, apart: timedelta, limit: int) -> int:

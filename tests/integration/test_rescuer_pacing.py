@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import pytest
 import redis
@@ -18,7 +19,7 @@ from sqlalchemy import Engine, text
 
 from shared.config import Settings
 from shared.domain.states import OrderState
-from shared.messages import FRONT_OF, QUEUE_OF, Step
+from shared.messages import CROWD_OF, FRONT_OF, QUEUE_OF, Step
 from shared.store import overdue
 from shared.store.engine import statements
 from tests.support.order_crowds import a_crowd, nobody, work_off
@@ -33,6 +34,7 @@ BACKLOG: Final = 50_000
 PUBLISHED_WITHIN_S: Final = 30.0
 """A batch is on its way for half a second on a machine that has nothing else to do."""
 LOCK_QUEUE: Final = QUEUE_OF[Step.LOCK_OFFER]
+CROWD_QUEUE: Final = CROWD_OF[Step.LOCK_OFFER]
 DROPPED: Final = FRONT_OF[Step.PAY]
 
 
@@ -156,6 +158,27 @@ def test_after_a_flush_everybody_is_rung_for_once_and_paced(run: Runtime, engine
     assert told == [BATCH] * (5_000 // BATCH)
     assert rescue(run) == 0
     assert set(Counter(rung_for(broker, LOCK_QUEUE)).values()) == {1}
+
+
+def test_after_a_flush_nobody_is_rung_for_behind_a_tenant_that_has_most_of_what_waits(
+    run: Runtime, engine: Engine, broker: redis.Redis
+) -> None:
+    a_crowd(engine, OrderState.ADMITTED, 800, age_s=20, tenant=uuid4())
+    a_crowd(engine, OrderState.ADMITTED, 5, age_s=15, prefix="trk_other_")
+
+    assert rescue(run) == 805
+
+    until(lambda: broker.llen(CROWD_QUEUE) == 800, seconds=PUBLISHED_WITHIN_S)
+    until(lambda: broker.llen(LOCK_QUEUE) == 5, seconds=PUBLISHED_WITHIN_S)
+    assert all(number.startswith("trk_other_") for number in rung_for(broker, LOCK_QUEUE))
+
+
+def test_a_crowd_that_waits_in_its_own_queue_is_not_taken_for_a_flushed_one(
+    run: Runtime, engine: Engine, broker: redis.Redis
+) -> None:
+    a_crowd(engine, OrderState.ADMITTED, 3_000, age_s=15, tenant=uuid4())
+    broker.lpush(CROWD_QUEUE, *([b"a message"] * 3_000))
+    assert rescue(run) == 0
 
 
 def test_work_that_was_claimed_and_dropped_passes_any_backlog(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from sqlalchemy import Connection, Engine, text
 
 from shared.domain.states import OrderState
@@ -9,8 +11,8 @@ from shared.domain.states import OrderState
 _MANY = text("""
     INSERT INTO orders (tenant_id, tracking_number, state, offer_identifier, customer_urn, channel, carries_card,
                         keeps_method, request, amount_minor, currency, due_at, admitted_at, changed_at)
-    SELECT gen_random_uuid(), :prefix || lpad(n::text, 8, '0'), :state, 'of_test', 'cu.00.482', 'CreditCard', false,
-           false, '{}', 1499, 'EUR', sent + interval '10 s', sent, sent
+    SELECT coalesce(CAST(:tenant AS uuid), gen_random_uuid()), :prefix || lpad(n::text, 8, '0'), :state, 'of_test',
+           'cu.00.482', 'CreditCard', false, false, '{}', 1499, 'EUR', sent + interval '10 s', sent, sent
     FROM generate_series(1, :count) AS n,
          LATERAL (SELECT now() - make_interval(secs => :age_s) + n * interval '10 microseconds' AS sent) AS when_sent
 """)
@@ -27,11 +29,20 @@ _WORKED_OFF = text("""
 """)
 
 
-def a_crowd(engine: Engine, state: OrderState, count: int, *, age_s: float, prefix: str = "trk_crowd_") -> None:
-    """*count* orders whose message was sent *age_s* seconds ago, oldest first by number."""
+def a_crowd(
+    engine: Engine,
+    state: OrderState,
+    count: int,
+    *,
+    age_s: float,
+    prefix: str = "trk_crowd_",
+    tenant: UUID | None = None,
+) -> None:
+    """*count* orders whose message was sent *age_s* seconds ago, oldest first by number; of *tenant*, or each of one
+    of its own."""
     with engine.begin() as conn:
         conn.execute(text("SET LOCAL statement_timeout = 0"))  # No product writes so many at once.
-        conn.execute(_MANY, {"state": state, "count": count, "age_s": age_s, "prefix": prefix})
+        conn.execute(_MANY, {"state": state, "count": count, "age_s": age_s, "prefix": prefix, "tenant": tenant})
         conn.execute(text("ANALYZE orders"))
 
 

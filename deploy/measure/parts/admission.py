@@ -31,7 +31,7 @@ from deploy.measure.stand import SUBMIT, Stand
 from deploy.measure.traffic import NUMBER, Invalid, Kind
 from deploy.measure.turns import in_turn
 from deploy.stack import product
-from shared.messages import QUEUE_OF, Step
+from shared.messages import Step, queues_in_turn
 
 PUBLISHED_WITHIN_S: Final = 5.0
 """Our rings are published beside the answers: what waits when load ends takes a fraction of a second."""
@@ -49,7 +49,8 @@ class Way:
     server: psutil.Process
     count: LiteralString
     """The statement that counts its rows."""
-    queue: str | None
+    queues: tuple[str, ...]
+    """Where its messages wait; none, if it sends none."""
 
 
 def measure(stand: Stand, plan: Plan) -> Outcome:
@@ -90,17 +91,17 @@ def _ways(stand: Stand, up: dict[str, psutil.Process]) -> list[Way]:
         submitting(stand, stand.wiring.api_port),
         up["api"],
         "SELECT count(*) FROM orders",
-        QUEUE_OF[Step.LOCK_OFFER],
+        queues_in_turn(Step.LOCK_OFFER),
     )
     body, headers = _body(stand.offer), {"content-type": "application/json"}
 
-    def rival(name: str, count: LiteralString, queue: str | None) -> Way:
+    def rival(name: str, count: LiteralString, *queues: str) -> Way:
         kind = Kind(programs.port_of(name, stand.home), "POST", ["/orders"], headers, body)
-        return Way(name, kind, up[name], count, queue)
+        return Way(name, kind, up[name], count, queues)
 
     return [
         ours,
-        rival(programs.FLOOR, "SELECT count(*) FROM rivals.floor_orders", None),
+        rival(programs.FLOOR, "SELECT count(*) FROM rivals.floor_orders"),
         rival(programs.NAIVE, "SELECT count(*) FROM rivals.naive_orders", naive_tasks.QUEUES["lock"]),
     ]
 
@@ -112,12 +113,12 @@ def _body(offer: str) -> str:
 def _window(stand: Stand, conn: Connection, way: Way, seconds: float) -> Window:
     before = _rows(conn, way)
     with redis.Redis.from_url(stand.wiring.broker_url) as broker:
-        if way.queue:
-            broker.delete(way.queue)
+        if way.queues:
+            broker.delete(*way.queues)
         seen = served.window(stand, way.kind, way.server, seconds=seconds)
         rows = _written(conn, way, before, seen.load.requests)
-        if way.queue:
-            _published(broker, way.queue, rows)
+        if way.queues:
+            _published(broker, way.queues, rows)
     return seen
 
 
@@ -132,9 +133,9 @@ def _written(conn: Connection, way: Way, before: int, answers: int) -> int:
     return rows
 
 
-def _published(broker: redis.Redis, queue: str, rows: int) -> None:
+def _published(broker: redis.Redis, queues: tuple[str, ...], rows: int) -> None:
     ends_at = time.monotonic() + PUBLISHED_WITHIN_S
-    while (waiting := depth(broker, queue)) < rows:
+    while (waiting := depth(broker, *queues)) < rows:
         if time.monotonic() > ends_at:
             raise Invalid(f"{rows} orders and {waiting} messages")
         time.sleep(0.05)

@@ -21,7 +21,7 @@ from deploy.measure.stand import Stand
 from deploy.measure.traffic import Invalid
 from deploy.stack import product
 from deploy.stack.waiting import until
-from shared.messages import QUEUE_OF, Step
+from shared.messages import Step, queues_in_turn
 from shared.planning.bench_report import CARD, DISK, MESSAGE
 
 DONE_WITHIN_S: Final = 120.0
@@ -57,13 +57,13 @@ def _live_bytes(conn: Connection) -> float:
 
 
 def _message(broker: redis.Redis, count: int) -> float:
-    queue = QUEUE_OF[Step.LOCK_OFFER]
+    queues = queues_in_turn(Step.LOCK_OFFER)
     # A held worker may have one in its hands; the others wait.
-    until(lambda: backlog.depth(broker, queue) >= count - 1, "rings are not published", within_s=RUNG_WITHIN_S)
-    used: Any = broker.memory_usage(queue, samples=0)
-    if not used:
-        raise Invalid(f"{queue} holds nothing while its workers are held")
-    return float(used / backlog.depth(broker, queue))
+    until(lambda: backlog.depth(broker, *queues) >= count - 1, "rings are not published", within_s=RUNG_WITHIN_S)
+    used: list[Any] = [broker.memory_usage(queue, samples=0) for queue in queues]
+    if not any(used):
+        raise Invalid(f"{queues[0]} holds nothing while its workers are held")
+    return float(sum(filter(None, used)) / backlog.depth(broker, *queues))
 
 
 def _card(vault: redis.Redis) -> float:
