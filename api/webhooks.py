@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from shared.domain.refusals import InvalidRequest
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.logs import about
-from shared.messages import STEP_FOR
+from shared.messages import STEP_FOR, Lane
 from shared.psp.factory import psp_for
 from shared.psp.port import BadSignature, PspEvent
 from shared.settle import News, settle
@@ -98,7 +99,8 @@ def _go_on(parts: Parts, before: Order, after: Order) -> None:
     if before.state is OrderState.CHALLENGE:
         forget_polls(parts.redis, after.tenant_id, after.tracking_number)
     if before.state in NOBODY_WALKS and after.state is not before.state and not after.is_finished:
-        parts.doorbell.ring(STEP_FOR[after.state], after.tracking_number)
+        lane = Lane.CROWD if parts.crowds.is_one(after.tenant_id, time.monotonic()) else Lane.TURN
+        parts.doorbell.ring(STEP_FOR[after.state], after.tracking_number, lane)
         reach(Failpoint.WEBHOOK_AFTER_RING)
     if after.carries_card and after.needs_no_card:
         parts.vault.forget(after.tenant_id, after.tracking_number)

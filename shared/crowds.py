@@ -59,17 +59,22 @@ class Crowds:
 
     def sends(self, tenant: Hashable, now: float) -> bool:
         """Count an order of *tenant*; whether it is a crowd's."""
-        if self._least <= 0:
-            return False
         with self._lock:
-            if now - self._looked_at >= LOOK_EVERY_S:
-                self._look(now)
+            self._look(now)
             count = self._counts[tenant] = self._counts.get(tenant, 0.0) + 1.0
             if len(self._counts) > MOST_TENANTS:
                 self._counts = dict(sorted(self._counts.items(), key=lambda one: -one[1])[: MOST_TENANTS // 2])
             return is_crowd(count, self._others, self._least)
 
+    def is_one(self, tenant: Hashable, now: float) -> bool:
+        """Whether *tenant* is a crowd, as its orders so far tell."""
+        with self._lock:
+            self._look(now)
+            return is_crowd(self._counts.get(tenant, 0.0), self._others, self._least)
+
     def _look(self, now: float) -> None:
+        if now - self._looked_at < LOOK_EVERY_S:
+            return
         left = math.exp((self._looked_at - now) / FADES_IN_S)
         self._counts = {one: kept for one, count in self._counts.items() if (kept := count * left) > FORGOTTEN}
         self._others = usual(self._counts.values())

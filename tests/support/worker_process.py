@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -18,15 +18,33 @@ ROOT: Final = Path(__file__).parents[2]
 READY_WITHIN_S: Final = 60.0
 """A start takes two seconds; on a machine with seven times as much to do as it has cores, ten."""
 ENDS_WITHIN_S: Final = 20.0
+PLACES: Final = 4
+"""Orders it works on at once."""
+EVERY_QUEUE: Final = tuple(sorted(set(QUEUE_OF.values())))
 QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
 
 
 @contextmanager
-def running(settings: Settings, folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that reads every queue, with the upkeep's loops; stopped at the end. Its log is in *folder*."""
+def running(
+    settings: Settings, folder: Path, environment: Mapping[str, str], *, queues: Collection[str] = EVERY_QUEUE
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of *queues*, as it comes of every one, with the upkeep's loops; stopped at the end. Its log is in
+    *folder*."""
     heartbeat = folder / "worker.heartbeat"
-    queues = ",".join(sorted(set(QUEUE_OF.values())))
-    argv = ("-m", "celery", "-A", "workers.main", "worker", "-Q", queues, "-P", "threads", "-c", "4", *QUIET)
+    argv = (
+        "-m",
+        "celery",
+        "-A",
+        "workers.main",
+        "worker",
+        "-Q",
+        ",".join(queues),
+        "-P",
+        "threads",
+        "-c",
+        str(PLACES),
+        *QUIET,
+    )
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *argv],

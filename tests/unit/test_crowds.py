@@ -51,11 +51,14 @@ def test_of_a_burst_the_first_few_are_no_crowds_and_all_the_others_are() -> None
     crowds.sends("other", 0.0)
     assert [crowds.sends("burst", 0.5) for _ in range(500)] == [False] * LEAST + [True] * (500 - LEAST)
     assert not crowds.sends("other", 0.5)
+    assert [crowds.is_one(who, 0.5) for who in ("burst", "other", "nobody")] == [True, False, False]
 
 
 def test_a_crowd_that_has_gone_is_none_when_it_comes_back() -> None:
     crowds = Crowds(least=LEAST)
-    assert any(crowds.sends("a", 0.0) for _ in range(60))
+    assert [crowds.sends("a", 0.0) for _ in range(60)][-1]
+    assert crowds.is_one("a", FADES_IN_S)
+    assert not crowds.is_one("a", 2 * FADES_IN_S)
     assert not crowds.sends("a", 2 * FADES_IN_S)
 
 

@@ -1,0 +1,58 @@
+"""A tenant with a crowd of orders keeps nobody waiting: who comes after five hundred is served within two steps.
+
+Real orders, admitted by the front door, rung for through a real Redis, worked on by a real worker. What counts is the
+order of service: the database says who was taken up before whom, so no clock of this machine has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+from sqlalchemy import Engine
+
+from shared.config import Settings
+from tests.support import brokers, two_crowds
+from tests.support.psp import Sandbox, until
+from tests.support.two_crowds import Waiting
+from tests.support.worker_process import PLACES
+
+CROWD: Final = 500
+FIRST: Final = 1
+"""How many orders of a crowd are in front of everybody: it is known for one after so many."""
+WITHIN: Final = 2 * PLACES
+"""Two steps of a worker with so many places."""
+
+Crowding = Callable[..., Waiting]
+
+
+@pytest.fixture
+def waiting(settings: Settings, engine: Engine, shared_psp: Sandbox, tmp_path: Path) -> Crowding:
+    """Lets a crowd of orders and another tenant's one wait, and nothing else."""
+    brokers.forget(settings.broker_url.get_secret_value())
+    return partial(two_crowds.waiting, settings, engine, shared_psp, tmp_path)
+
+
+def test_who_comes_after_a_crowd_of_five_hundred_is_served_within_two_steps(waiting: Crowding) -> None:
+    orders = waiting(crowd=CROWD, crowd_orders=FIRST)
+    with orders.at_work():
+        assert orders.served_before_the_other() <= WITHIN
+
+
+def test_without_a_lane_of_its_own_the_crowd_is_served_first(waiting: Crowding) -> None:
+    """What the promise above is worth: without it everybody waits for all of them."""
+    orders = waiting(crowd=5 * WITHIN, crowd_orders=0)
+    with orders.at_work():
+        assert orders.served_before_the_other() > 5 * WITHIN - PLACES
+
+
+def test_a_crowds_orders_stay_in_their_lane_from_step_to_step(waiting: Crowding) -> None:
+    orders = waiting(crowd=20, crowd_orders=FIRST)
+    assert orders.depth_of("offer-lock", "offer-lock-crowd") == [FIRST + 1, 20 - FIRST]
+
+    with orders.at_work("offer-lock"):
+        orders.until_all_hold_their_offers()
+        until(lambda: orders.depth_of("payment", "payment-crowd") == [FIRST + 1, 20 - FIRST], seconds=10)
