@@ -155,7 +155,7 @@ _TOOK_NOT: Final = Direct(
 
 def took(at: Engine, claimed: Claimed, answer: str) -> None:
     """Its receiver took it."""
-    _TOOK.run(at, _named(claimed) | {"answer": answer})
+    _TOOK.all(at, _named(claimed) | {"answer": answer})
 
 
 @dataclass(frozen=True, slots=True)
