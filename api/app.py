@@ -25,6 +25,7 @@ from api import (
     request_log,
 )
 from api.openapi import page
+from api.ops import console
 from api.parts import Parts
 from api.strict_json import MOST_BYTES
 
@@ -47,7 +48,7 @@ def create_app(parts: Parts, *extra: Blueprint) -> Flask:
     for routes in _rooms(parts):
         for prefix in PREFIXES:
             app.register_blueprint(routes, url_prefix=prefix, name=f"{routes.name}{prefix.replace('/', '-')}")
-    for served_as_is in (health.blueprint(parts), *extra):
+    for served_as_is in (health.blueprint(parts), console.blueprint(parts), *extra):
         app.register_blueprint(served_as_is)
     app.wsgi_app = quick.Quick(  # type: ignore[method-assign]  # As Flask says middleware is to be put before it.
         app.wsgi_app,

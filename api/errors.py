@@ -81,7 +81,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(r.Refusal, _refused)
     app.register_error_handler(NotAuthenticated, _not_authenticated)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(Exception, unexpected)
 
 
 def _refused(refusal: r.Refusal) -> Response:
@@ -109,7 +109,8 @@ def _http_error(error: HTTPException) -> Response:
     return _refuse(code, CODE_OF.get(code) or HTTPStatus(code).name, "", headers)
 
 
-def _unexpected(error: Exception) -> Response:
+def unexpected(error: Exception) -> Response:
+    """The answer to what no route expected, logged: 503 where something is away, else 500."""
     if away := _away(error):
         log.warning("request.unavailable", away=away, error=type(getattr(error, "orig", None) or error).__name__)
         return _refused(r.Unavailable("try again"))

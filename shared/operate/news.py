@@ -24,6 +24,7 @@ from shared.store import inbox, inbox_search, operator_actions, orders
 from shared.store.attempts import Attempt
 from shared.store.inbox_search import Event
 from shared.store.operator_actions import Acted, Outcome
+from shared.store.order_stories import Told
 from shared.store.orders import Order
 from shared.told import UnreadableTold, open_told
 
@@ -96,8 +97,8 @@ def replay(desk: Desk, name: inbox.EventName, asked: Asked, meant: Meant | None 
 
 def _settled(desk: Desk, conn: Connection, event: Event, meant: Meant | None) -> _Moved:
     """Settle *event*, whose row is locked. Raises _Refused."""
-    if event.settled_at is not None:
-        raise _Refused("it was settled and had its effect; retry the order to ask its PSP")
+    if (no := why_not(event)) is not None:
+        raise _Refused(no)
     outcome = _opened(desk, event)
     attempt = _of_meant(conn, event, meant) if meant is not None else _of_names(conn, event)
     before = orders.lock(conn, attempt.tenant_id, attempt.tracking_number)
@@ -107,9 +108,15 @@ def _settled(desk: Desk, conn: Connection, event: Event, meant: Meant | None) ->
     return _Moved(before, after)
 
 
+def why_not(event: Event | Told) -> str | None:
+    """Why *event* is not told again, as far as its row says; None if it may be."""
+    if event.settled_at is not None:
+        return "it was settled and had its effect; retry the order to ask its PSP"
+    return _NOTHING if event.outcome is None else None
+
+
 def _opened(desk: Desk, event: Event) -> LookUpOutcome:
-    if event.outcome is None:
-        raise _Refused(_NOTHING)
+    assert event.outcome is not None, "it was judged"
     try:
         return open_told(desk.keyring, event.tenant_id, event.event_id, event.outcome)
     except UnreadableTold:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from shared.depth import BrokerAway, Depth, Depths
+from shared.domain.states import OrderState
 from shared.messages import ALONE_OF, CROWD_OF, FRONT_OF, QUEUE_OF, STEP_FOR, Step, queues
 from shared.store import waiting_rows
 from shared.store.waiting_rows import Waiting
@@ -34,6 +35,13 @@ class Kind:
     step: Step | None
     queue: str | None
     rows: Waiting
+    state: OrderState | None = None
+    """The state of the orders that wait; None: it is not orders that wait."""
+
+    @property
+    def is_order(self) -> bool:
+        """Whether it is orders that wait, and not money or news."""
+        return self.state is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ class Queues:
 
 def look(conn: Connection, depths: Depths) -> Queues:
     """What waits now; a broker that is away is told of and keeps nobody from the rows."""
-    kinds = tuple(_kinds(conn))
+    kinds = tuple(kinds_of(conn))
     now = waiting_rows.clock(conn)
     try:
         return Queues(kinds, {queue: depths.told_of(queue) for queue in queues()}, "reached", now)
@@ -58,10 +66,11 @@ def look(conn: Connection, depths: Depths) -> Queues:
         return Queues(kinds, {}, f"away ({error})", now)
 
 
-def _kinds(conn: Connection) -> Iterator[Kind]:
+def kinds_of(conn: Connection) -> Iterator[Kind]:
+    """What waits for each step as the rows say, where they may be seen: of a tenant, or of all."""
     found = waiting_rows.of_orders(conn)
     for state, step in STEP_FOR.items():
-        yield Kind(state.value, step, QUEUE_OF[step], found.get(state, Waiting(0)))
+        yield Kind(state.value, step, QUEUE_OF[step], found.get(state, Waiting(0)), state)
     returning = Step.RETURN_MONEY
     yield Kind("money going back", returning, QUEUE_OF[returning], waiting_rows.of_returns(conn))
     yield Kind("parked webhooks", None, None, waiting_rows.of_news(conn))

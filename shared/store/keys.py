@@ -79,7 +79,7 @@ def create(
     conn.execute(
         insert(api_keys).values(
             tenant_id=tenant_id,
-            key_hash=_digest(key),
+            key_hash=digest_of(key),
             prefix=key[:PREFIX_LENGTH],
             role=role.value,
             expires_at=expires_at,
@@ -93,11 +93,17 @@ def find(conn: Connection, key: str) -> Caller | None:
 
     It names no tenant: it is how we learn the tenant, by a function of the database (migration 0004).
     """
-    row = conn.execute(_CALLER, {"digest": _digest(key)}).one_or_none()
+    return find_by_digest(conn, digest_of(key))
+
+
+def find_by_digest(conn: Connection, digest: bytes) -> Caller | None:
+    """Whose key has this digest (`digest_of`), as `find` tells: for who remembers that a key was shown, not the key."""
+    row = conn.execute(_CALLER, {"digest": digest}).one_or_none()
     if row is None:
         return None
     settings = TenantSettings.model_validate(row.settings)
-    return Caller(row.tenant_id, KeyRole(row.role), "_live_" in row.prefix, settings, key_id_of(key), row.good_for_s)
+    key_id = digest.hex()[:KEY_ID_LENGTH]
+    return Caller(row.tenant_id, KeyRole(row.role), "_live_" in row.prefix, settings, key_id, row.good_for_s)
 
 
 def list_of(conn: Connection, tenant_id: uuid.UUID) -> list[KnownKey]:
@@ -126,13 +132,14 @@ def revoke(conn: Connection, tenant_id: uuid.UUID, key_id: str) -> bool:
 
 def key_id_of(key: str) -> str:
     """The name of *key* for logs and limits: 16 hexadecimal digits of its digest."""
-    return _digest(key).hex()[:KEY_ID_LENGTH]
+    return digest_of(key).hex()[:KEY_ID_LENGTH]
 
 
 def _key_id() -> Label[str]:
     return func.left(func.encode(api_keys.c.key_hash, "hex"), KEY_ID_LENGTH).label("key_id")
 
 
-def _digest(key: str) -> bytes:
+def digest_of(key: str) -> bytes:
+    """What is kept of *key*, and found by: its SHA-256."""
     # Surrogates and other oddities a header may carry must be an unknown key, not an error.
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

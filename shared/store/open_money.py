@@ -36,6 +36,32 @@ _OPEN: Final = text("""
     ORDER BY started_at LIMIT :shown
 """).bindparams(bindparam("tenant", type_=Uuid), bindparam("since", type_=Text))
 
+# Of what is captured, only that of orders on their way: what a failed one holds is for c2a doctor to find.
+_SUMS: Final = text("""
+    SELECT outcome, currency, count(*) AS attempts, sum(amount_minor)::bigint AS amount_minor, min(started_at) AS oldest
+    FROM (
+        SELECT outcome, currency, amount_minor, started_at FROM payment_attempts
+        WHERE tenant_id = :tenant AND outcome IN ('open', 'challenged', 'pending', 'returning')
+        UNION ALL
+        SELECT attempt.outcome, attempt.currency, attempt.amount_minor, attempt.started_at FROM orders
+        JOIN payment_attempts AS attempt USING (tracking_number, tenant_id)
+        WHERE orders.state = 'captured' AND orders.due_at IS NOT NULL AND tenant_id = :tenant
+          AND attempt.outcome = 'captured'
+    ) AS held
+    GROUP BY outcome, currency ORDER BY outcome, currency
+""").bindparams(bindparam("tenant", type_=Uuid))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSum:
+    """How much money of one currency stands open in one way, and since when the oldest of it does."""
+
+    outcome: AttemptState
+    currency: str
+    attempts: int
+    amount_minor: int
+    oldest: datetime
+
 
 @dataclass(frozen=True, slots=True)
 class OpenMoney:
@@ -64,3 +90,9 @@ def open_money(conn: Connection, *, tenant_id: UUID | None = None, since: str = 
         OpenMoney(**(dict(row._mapping) | {"outcome": AttemptState(row.outcome), "state": OrderState(row.state)}))
         for row in rows
     ]
+
+
+def sums(conn: Connection, tenant_id: UUID) -> list[OpenSum]:
+    """The open money of a tenant, added up: read by indexes that hold nothing but what is open."""
+    rows = conn.execute(_SUMS, {"tenant": tenant_id})
+    return [OpenSum(**(dict(row._mapping) | {"outcome": AttemptState(row.outcome)})) for row in rows]

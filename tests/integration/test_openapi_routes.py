@@ -28,10 +28,11 @@ def app(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Flask]:
 
 
 def served(app: Flask) -> set[tuple[str, str]]:
-    """Every method and path of *app*, in OpenAPI's spelling and the contract's names."""
+    """Every method and path of *app*, in OpenAPI's spelling and the contract's names; but the console's."""
     return {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", lambda name: f"{{{to_camel(name[1])}}}", rule.rule))
         for rule in app.url_map.iter_rules()
+        if not rule.endpoint.startswith("ops.")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 

@@ -29,7 +29,8 @@ from tests.support.statements import counting
 from tests.support.tenant_matrix import NAMES_NOTHING, PREFIX, ROWS, Row, hear
 from tests.support.two_tenants import OneOfTwo, a_tenant, nobodys
 
-NEEDS_A_KEY = sorted({row.route for row in ROWS if "/return" not in row.route and "/psp/" not in row.route})
+NEEDS_A_KEY = sorted({row.route for row in ROWS if not re.search("/return|/psp/| /ops/", row.route)})
+"""The rest is for shoppers, PSPs, and operators with a session (test_console_sessions.py)."""
 BY_NAME = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 

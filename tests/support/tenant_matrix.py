@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from typing import Any, Final
 from standardwebhooks import Webhook
 from werkzeug.test import TestResponse
 
+from api.ops import sessions
 from shared.ids import return_state
 from tests.support.statements import counting
 from tests.support.two_tenants import SECRET, Ids, OneOfTwo
@@ -33,6 +35,13 @@ NAMES_NOTHING: Final = {
     "GET /c2a/openapi.json": "a document",
     "GET /healthz": "up or not",
     "GET /readyz": "up or not",
+    "GET /ops": "the console's overview, of the session's tenant",
+    "GET /ops/live": "the same, as one document",
+    "GET /ops/webhooks": "what waits in the inbox of the session's tenant",
+    "GET /ops/login": "a form",
+    "POST /ops/login": "takes a key, which names its tenant itself",
+    "POST /ops/logout": "ends the session that asks",
+    "GET /ops/files/<file>": "the console's files, from a list",
 }
 """Routes that take no identifier of a tenant's, and what they are."""
 
@@ -67,7 +76,8 @@ def hear(asker: OneOfTwo, row: Row, ids: Ids) -> Heard:
     own = asker.seller
     method, _, path = row.route.partition(" ")
     with counting(own.parts.engine) as sent:
-        answer = own.app.test_client().open(method=method, **{"path": PREFIX + path, **row.ask(asker, ids)})
+        client = own.app.test_client(use_cookies=False)  # With a jar it would send no others than its own.
+        answer = client.open(method=method, **{"path": PREFIX + path, **row.ask(asker, ids)})
     return Heard(answer.status_code, _told(answer, ids), tuple(sorted(_headers(answer, ids))), tuple(sent))
 
 
@@ -84,10 +94,18 @@ def _headers(answer: TestResponse, ids: Ids) -> list[tuple[str, str]]:
 
 
 def _without_what_is_new(text: str, ids: Ids) -> str:
-    for kind in ("method", "customer", "storefront", "promotion", "account"):  # What was asked may be said again.
+    for kind in (
+        "method",
+        "customer",
+        "storefront",
+        "promotion",
+        "account",
+        "correlation",
+    ):  # What was asked may be said again.
         text = text.replace(getattr(ids, kind), kind)
     text = re.sub(r"trk_[0-9A-Z]{26}", "trk_", text)
     text = re.sub(r"\b(of|sh)_[\w-]{20,}", r"\1_", text)
+    text = re.sub(r'name="(form_token|action_id)" value="[^"]+"', r"\1", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "then", text)
 
 
@@ -151,9 +169,42 @@ def _foreign_address(asker: OneOfTwo, ids: Ids) -> Mapping[str, Any]:
     return {"path": f"{PREFIX}/c2a/psp/{ids.provider}/{ids.account}/webhook", "data": b"{}"}
 
 
+def _logged_in(asker: OneOfTwo) -> tuple[str, str]:
+    """The cookie of a new session at the console, and the token of its forms."""
+    parts = asker.seller.parts
+    token = sessions.begin(parts.redis, asker.operator_key, "Ana", parts.clock())
+    session = sessions.find(parts.redis, token, parts.clock(), renew=False)
+    assert session is not None
+    return f"c2a_ops={token}", session.form_token
+
+
+def _console(path: Callable[[Ids], str], **query: str) -> Ask:
+    """A page of the console; *query*: fields of a search, by the kind of identifier they take."""
+
+    def ask(asker: OneOfTwo, ids: Ids) -> Mapping[str, Any]:
+        named = {field: getattr(ids, kind) for field, kind in query.items()}
+        return {"path": path(ids), "query_string": named, "headers": {"Cookie": _logged_in(asker)[0]}}
+
+    return ask
+
+
+def _form(path: Callable[[Ids], str], **fields: Callable[[Ids], str]) -> Ask:
+    """A form of the console, as its page would send it."""
+
+    def ask(asker: OneOfTwo, ids: Ids) -> Mapping[str, Any]:
+        cookie, token = _logged_in(asker)
+        form = {"form_token": token, "action_id": str(uuid.uuid4()), "why": "a reason"}
+        named = {name: value(ids) for name, value in fields.items()}
+        return {"path": path(ids), "data": form | named, "headers": {"Cookie": cookie}}
+
+    return ask
+
+
 CHECKOUT: Final = "POST /c2a/offer/checkout"
 STATUS: Final = "GET /c2a/offer/checkout/<tracking_number>/status"
 RETURN: Final = "/c2a/offer/checkout/<tracking_number>/return"
+ORDER_PAGE: Final = "GET /ops/orders/<number>"
+ORDER_FORM: Final = "POST /ops/orders/<number>/<action>"
 WEBHOOK: Final = "POST /c2a/psp/<provider>/<account_id>/webhook"
 
 
@@ -185,4 +236,10 @@ ROWS: Final = (
     Row(f"POST {RETURN}", "number", _return),
     Row(WEBHOOK, "psp_key", _webhook, same_if_own=True),  # A PSP hears the same whatever it tells.
     Row(WEBHOOK, "account", _foreign_address, same_if_own=True),
+    Row("GET /ops/orders", "number", _console(lambda _: "/ops/orders", number="number")),
+    Row("GET /ops/orders", "correlation", _console(lambda _: "/ops/orders", correlation="correlation")),
+    Row("GET /ops/orders", "customer", _console(lambda _: "/ops/orders", customer="customer")),
+    Row(ORDER_PAGE, "number", _console(lambda ids: f"/ops/orders/{ids.number}")),
+    Row(ORDER_FORM, "number", _form(lambda ids: f"/ops/orders/{ids.number}/retry")),
+    Row("POST /ops/webhooks", "number", _form(lambda _: "/ops/webhooks", number=lambda ids: ids.number)),
 )

@@ -17,9 +17,10 @@ from shared.domain.states import OrderState
 from shared.domain.tenant_events import EventKind, TenantEvent
 from shared.ids import new_tracking_number
 from shared.psp.port import Account, Channel
-from shared.store import accounts, catalogue, endpoints, methods, tables, telling
+from shared.store import accounts, catalogue, endpoints, keys, methods, tables, telling
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.catalogue_documents import MODEL_OF
+from shared.store.keys import KeyRole
 from tests.support.attempt_rows import write_ahead
 from tests.support.catalogue import bundle_line, promotion_line
 from tests.support.order_rows import an_order
@@ -62,6 +63,7 @@ class OneOfTwo:
     seller: Seller
     ids: Ids
     offer: Offer
+    operator_key: str
 
     def own(self, kind: str) -> Ids:
         """Its identifiers; a correlation or a customer is one that nobody else has used yet, for that makes it theirs,
@@ -84,7 +86,7 @@ def nobodys() -> Ids:
         storefront=f"st.{word}",
         promotion=f"P{word}",
         provider=f"psp-{word}",
-        correlation=f"co-{word}",
+        correlation=new_correlation(),
         psp_key=secrets.token_hex(20),
         account=f"acc_{secrets.token_hex(12)}",
     )
@@ -105,7 +107,8 @@ def a_tenant(parts: Parts, rows: Engine) -> OneOfTwo:
         accounts.save(conn, parts.keyring, _second_account(seller, ids))
         catalogue.replace(conn, seller.shop.tenant_id, [[_document(line) for line in _goods(ids)]])
         _keep_the_rest(conn, parts, seller.shop.tenant_id, ids)
-    return OneOfTwo(seller, replace(ids, correlation=_ordered_under(seller, offer)), offer)
+        operator_key = keys.create(conn, seller.shop.tenant_id, KeyRole.OPERATOR, live=False)
+    return OneOfTwo(seller, replace(ids, correlation=_ordered_under(seller, offer)), offer, operator_key)
 
 
 def _ordered_under(seller: Seller, offer: Offer) -> str:

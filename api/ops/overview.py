@@ -1,0 +1,85 @@
+"""The first page: how the shop stands now.
+
+Its panels are asked for again every few seconds, all in one document, as the HTML that the page itself is made of: so
+that what is drawn is drawn in one place.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy import Engine
+
+from api.ops import charts
+from api.ops.guard import behind_login, operator, unattended
+from api.ops.pages import HEADERS, fragment, page
+from api.parts import Parts
+from shared.domain.states import OrderState
+from shared.operate import overview
+from shared.operate.overview import Overview
+from shared.psp.traffic.records import Records
+from shared.psp.traffic.terms import terms_of
+from shared.store.engine import statements
+
+PANELS: Final = ("orders", "waiting", "times", "psps", "money", "stuck")
+BELIEVED_S: Final = 2.0
+"""How long a look is shown to others of the same tenant: many open pages cost what one does."""
+MOST_KEPT: Final = 100
+STATES: Final = {
+    OrderState.ADMITTED: "Accepted, until the offer is held",
+    OrderState.OFFER_LOCKED: "Until a PSP is asked",
+    OrderState.PAYING: "Until the PSP answers",
+    OrderState.CONFIRMING: "Unclear, until it is known",
+    OrderState.CHALLENGE: "With the shopper",
+    OrderState.CAPTURED: "Paid, until it is done",
+}
+"""What orders stand in a state for, as a panel calls it."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """The looks that this process took of late, by tenant."""
+
+    engine: Engine
+    records: Records
+    _taken: dict[UUID, tuple[float, Overview]] = field(default_factory=dict)
+
+    def of(self, tenant_id: UUID) -> Overview:
+        """How the tenant's shop stands, at most BELIEVED_S ago; the caller acts for that tenant."""
+        until, look = self._taken.get(tenant_id, (0.0, None))
+        if look is not None and time.monotonic() < until:
+            return look
+        with statements(self.engine) as conn:
+            look = overview.look(conn, tenant_id, self.records)
+        if len(self._taken) >= MOST_KEPT:
+            self._taken.clear()
+        self._taken[tenant_id] = (time.monotonic() + BELIEVED_S, look)
+        return look
+
+
+def add(routes: Blueprint, parts: Parts) -> None:
+    """The routes."""
+    looks = Looks(parts.engine, Records(parts.redis, terms_of(parts.settings)))
+
+    @routes.get("/ops")
+    @behind_login
+    def home() -> Response:
+        return page("overview", panels=PANELS, **_shown(looks.of(operator().caller.tenant_id)))
+
+    @routes.get("/ops/live")
+    @unattended
+    def live() -> Response:
+        look = looks.of(operator().caller.tenant_id)
+        panels = {name: fragment(f"panels/{name}", **_shown(look)) for name in PANELS}
+        response = jsonify({"at": f"{look.now:%H:%M:%S}", "panels": panels})
+        response.headers.update(HEADERS)
+        return response
+
+
+def _shown(look: Overview) -> dict[str, Any]:
+    """What the panels' templates need."""
+    return {"look": look, "charts": charts, "states": STATES, "bars": charts.stacked(look.slots)}
