@@ -25,7 +25,7 @@ from shared.psp.traffic.records import Records
 from shared.psp.traffic.terms import terms_of
 from shared.store.engine import statements
 
-PANELS: Final = ("orders", "waiting", "times", "psps", "money", "stuck")
+PANELS: Final = ("orders", "stuck", "money", "psps", "waiting", "times")
 BELIEVED_S: Final = 2.0
 """How long a look is shown to others of the same tenant: many open pages cost what one does."""
 MOST_KEPT: Final = 100
