@@ -32,6 +32,16 @@ _NAMED: Final = re.compile(r"%\((\w+)\)s")
 
 def rows(connection: psycopg.Connection[Any], statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """What *statement* answers with *values*, in a transaction of its own. Raises psycopg.Error."""
+    try:
+        return _rows(connection, statement, values)
+    except errors.InvalidSqlStatementName:
+        # After a rollback psycopg forgets what it prepared, and makes the server forget everything, ours as well.
+        # Nothing has run: the statement was not found, and the tenant went with its transaction.
+        _prepared.pop(connection, None)
+        return _rows(connection, statement, values)
+
+
+def _rows(connection: psycopg.Connection[Any], statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     query, names = _numbered(statement)
     adapters = Transformer(connection)
     dumped = adapters.dump_sequence([values[name] for name in names], [PyFormat.AUTO] * len(names))

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from shared.config import Settings
 from shared.store.direct import Direct
 from shared.store.engine import create_engine
+from shared.store.one_trip import MOST_PREPARED
 
 ADDED: Final = Direct(text("INSERT INTO kept VALUES (:n) RETURNING n"))
 ASKED: Final = Direct(text("SELECT pg_backend_pid(), :word").bindparams(bindparam("word")))
@@ -123,3 +124,23 @@ def test_no_row_is_none(pool: Engine) -> None:
 def test_values_the_statement_has_itself_need_not_be_given(pool: Engine) -> None:
     two = Direct(select(literal(2) + bindparam("n", type_=Integer)))
     assert two.one_or_none(pool, {"n": 3}) == (5,)
+
+
+def test_what_was_prepared_and_forgotten_by_the_server_is_prepared_again(pool: Engine) -> None:
+    """psycopg has a server forget all that was prepared, after a rollback or a change of a table."""
+    assert ASKED.one_or_none(pool, {"word": "one"}) is not None
+    with pool.begin() as conn:
+        conn.execute(text("DEALLOCATE ALL"))
+
+    told = ASKED.one_or_none(pool, {"word": "two"})
+    assert told is not None
+    assert told[1] == "two"
+    assert ASKED.one_or_none(pool, {"word": "three"}) is not None
+
+
+def test_a_crowd_of_statements_leaves_a_bounded_number_prepared(pool: Engine) -> None:
+    for number in range(MOST_PREPARED + 20):
+        assert Direct(text(f"SELECT {number}")).one_or_none(pool, {}) == (number,)
+    with pool.connect() as conn:
+        prepared = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'c2a%'"
+        assert conn.execute(text(prepared)).scalar_one() == MOST_PREPARED
