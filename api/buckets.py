@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, cast
 
 import structlog
@@ -141,13 +142,23 @@ class Verdict:
         return policy | {"RateLimit": f'"{self.quota.kind}";r={self.remaining};t={self.reset_s}'}
 
 
-@dataclass(frozen=True, slots=True)
-class _Same:
-    """What calls have in common that take their tokens together."""
+@dataclass(frozen=True, eq=False)
+class Same:
+    """What calls have in common that take their tokens together; each is equal to itself alone."""
 
     buckets: tuple[Bucket, ...]
     revoked_at: str | None
     are_counted: bool
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Where the buckets and the mark of a revoked key stand."""
+        return [*(bucket.name for bucket in self.buckets), *([self.revoked_at] if self.revoked_at else [])]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """The sizes of the buckets as the script wants them."""
+        return [size for bucket in self.buckets for size in _sizes(bucket.quota)]
 
 
 class Buckets:
@@ -165,19 +176,21 @@ class Buckets:
     ) -> Verdict:
         """Take one token of each of *buckets*, or none; with *also_count*, count under that name if all had one.
 
-        *revoked_at*: where the mark of the caller's key would stand; where it does, no token is taken. Calls of the
-        same buckets that come at the same moment share the round trip.
+        *revoked_at*: where the mark of the caller's key would stand; where it does, no token is taken.
         """
-        if self._clock() < self._paused_until:
-            return _unlimited(buckets)
-        return self._counter.ask(_Same(tuple(buckets), revoked_at, also_count is not None), also_count)
+        return self.take_as(Same(tuple(buckets), revoked_at, also_count is not None), also_count)
 
-    def _take(self, same: _Same, counts: Sequence[str | None]) -> list[Verdict]:
-        names = [*(bucket.name for bucket in same.buckets), *(name for name in (same.revoked_at, *counts) if name)]
-        sizes = [size for bucket in same.buckets for size in _sizes(bucket.quota)]
+    def take_as(self, same: Same, also_count: str | None = None) -> Verdict:
+        """The same; calls of one *same* that come at the same moment share the round trip."""
+        if self._clock() < self._paused_until:
+            return _unlimited(same.buckets)
+        return self._counter.ask(same, also_count)
+
+    def _take(self, same: Same, counts: Sequence[str | None]) -> list[Verdict]:
+        names = [*same.names, *(name for name in counts if name)]
         marked = int(same.revoked_at is not None)
         try:
-            said = self._run(len(names), *names, len(same.buckets), len(counts), COUNT_LIFE_S, marked, *sizes)
+            said = self._run(len(names), *names, len(same.buckets), len(counts), COUNT_LIFE_S, marked, *same.sizes)
         except RedisError as error:
             self._paused_until = self._clock() + PAUSE_S
             log.error("limits.open", error=type(error).__name__)  # noqa: TRY400  # The alarm; a traceback adds nothing.

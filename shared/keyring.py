@@ -16,6 +16,7 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -97,7 +98,12 @@ class Keyring:
 
     def fingerprints(self, tenant_id: UUID) -> Fingerprints:
         """The digests of one tenant, under a key derived for it alone."""
-        return Fingerprints(self.digest("fingerprints", str(tenant_id)))
+        return _fingerprints(self.pepper, tenant_id)
+
+
+@lru_cache(maxsize=1_024)
+def _fingerprints(pepper: bytes, tenant_id: UUID) -> Fingerprints:
+    return Fingerprints(_digest(pepper, ("fingerprints", str(tenant_id))))
 
 
 def fresh() -> Keyring:

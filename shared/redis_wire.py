@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -45,7 +46,7 @@ class Wire:
 
     def _ask(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
         try:
-            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            connection.send_packed_command([_packed(commands)], check_health=False)
             answers = [_answer(connection) for _ in commands]
         except BaseException:
             self._let_go(connection)  # Whatever comes on it belongs to nobody any more.
@@ -56,6 +57,11 @@ class Wire:
     def _let_go(self, connection: Any) -> None:
         connection.disconnect()
         self._pool.release(connection)
+
+
+def _packed(commands: Sequence[Command]) -> bytes:
+    packed = [pack_command(command) for command in commands]  # type: ignore[arg-type]  # Its stub means tuples of one.
+    return b"".join(packed)
 
 
 def _answer(connection: Any) -> Any:
