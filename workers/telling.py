@@ -23,10 +23,10 @@ from shared.key_service import KeysAway
 from shared.keyring import CannotOpen
 from shared.outward import Outward
 from shared.psp.http import Answer, Patience
-from shared.store import deliveries, endpoints, telling
+from shared.store import deliveries, endpoints
 from shared.store.deliveries import Claimed, Failed
 from shared.store.engine import statements
-from shared.store.telling import Mark, Reading
+from shared.store.reader import Reader
 from workers.loop import STOP_WITHIN_S
 from workers.runtime import Runtime
 
@@ -40,10 +40,12 @@ THREADS: Final = 32
 EACH: Final = 12
 """Calls at once to one endpoint: at 50 ms a call 240 a second, and two that die at once leave threads for others."""
 SUSPECT_THREADS: Final = 8
-BACK_EVERY: Final = 120
-"""Rounds between two readings that go back further than they must: about a minute."""
+BACK_EVERY: Final = 4
+"""Rounds between two readings of a slice before the place: of all fifteen in half a minute."""
+FORGET_EVERY: Final = 120
+"""Rounds between two cleanings: about a minute."""
 READINGS: Final = 20
-"""Readings a round, where there is more: some 10,000 deliveries; then what is due is sent."""
+"""Readings a round, where there is more: some 10,000 orders; then what is due is sent."""
 ROUND_S: Final = 1.0
 """How long a round goes on sending before it reads again."""
 CLAIM_EVERY_S: Final = 0.05
@@ -150,27 +152,24 @@ class Teller:
 
     def __init__(self, run: Runtime) -> None:
         self._run = run
-        self._mark: Mark | None = None
+        self._reader = Reader(run.engine)
         self._crews = (Crew(run, THREADS, suspect=False), Crew(run, SUSPECT_THREADS, suspect=True))
 
     def round(self, number: int) -> None:
         """One round of the loop."""
-        self.read(back=telling.BACK if number % BACK_EVERY == 0 else timedelta())
+        self.read(back=number % BACK_EVERY == 0)
         self.send()
-        if number % BACK_EVERY == 0:
+        if number % FORGET_EVERY == 0:
             with statements(self._run.engine) as conn:
                 deliveries.forget_old(conn)
 
-    def read(self, *, back: timedelta = timedelta()) -> Reading:
-        """Make deliveries of what happened."""
+    def read(self, *, back: bool = False) -> None:
+        """Make deliveries of what happened; *back*: of a slice before the place, too."""
+        reach(Failpoint.TELLING_BEFORE_READING)
         for _ in range(READINGS):
-            reach(Failpoint.TELLING_BEFORE_READING)
-            reading = telling.read(self._run.engine, self._mark, back=back)
-            reach(Failpoint.TELLING_AFTER_READING)
-            self._mark = reading.mark
-            if not reading.has_more:
+            if not self._reader.read(back=back).has_more:
                 break
-        return reading
+        reach(Failpoint.TELLING_AFTER_READING)
 
     def send(self) -> None:
         """Send what is due, as long as there is more of it, for ROUND_S at most."""

@@ -465,7 +465,7 @@ event_endpoints: Final = Table(
     _time("failing_since"),
     _time("held_until"),
     _now("created_at"),
-    # Every move of its tenant up to here, by the database's clock, has its delivery: see shared/store/telling.py.
+    # Every move of its tenant up to here, by the database's clock, has its delivery: see shared/store/reader.py.
     _now("read_to"),
     PrimaryKeyConstraint("tenant_id", "endpoint_id"),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),

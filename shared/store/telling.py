@@ -1,78 +1,99 @@
-"""Makes deliveries of what happened: none is forgotten, and no move of an order waits for it.
+"""Makes deliveries of what happened to orders, and keeps what no order's move tells.
 
 A move writes its row of `order_events` anyway, in its own statement, so nothing is written a second time there: these
-rows are read, from where the last reading ended. Commits become visible in another order than their rows were written,
-so a reading may not simply go on behind the newest row it saw: a move that wrote earlier may still be uncommitted. So
-the place up to which all was read (`read_to`) moves in two steps. A mark notes a time T, LAG in the past, and a
-transaction id X given out after T: whatever wrote a row before T had its id by then, a smaller one. Once no transaction
-up to X runs any more (pg_snapshot_xmin), a reading sees every row up to T that will ever be there, and the place moves
-to T. Rows behind the place are told as soon as they are seen; that they are seen again until then costs a look into the
-deliveries, whose key lets each be made once.
+rows are read (shared/store/reader.py). With whatever is found to be told of an order, all of it is told that was not
+told yet, in one transaction: moves of one order follow each other by its row's lock, so whoever sees one sees those
+before it, and its events have their deliveries in their order. Other events wait in `tenant_events`, written by the
+transaction that makes them true; they are read before the moves, so that a move they follow is told with them.
 
-That reckons with a database whose clock only goes forward. One that takes over from another may be behind it: so now
-and then a reading goes BACK further than it must.
-
-Moves of one order follow each other by its row's lock, so whoever sees one sees those before it. Other events wait in
-`tenant_events`; they are looked for first and made deliveries last, so that a move they follow is never behind them.
+The time is read once, whoever listens (MATERIALIZED), and inner selects end in LIMIT 1 where one row is asked for by
+its key: PostgreSQL then looks each up by its index, in its partition, however large the table. As joins they would at
+times read all of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Engine, Interval, Text, Uuid, bindparam, exists, literal, select, text
+from sqlalchemy import ARRAY, Connection, DateTime, Text, Uuid, bindparam, exists, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.states import CODE_OF, OrderState
 from shared.domain.tenant_events import EventKind, TenantEvent, body_of
 from shared.store.tables import event_deliveries, event_endpoints, tenant_events
 
-LAG: Final = timedelta(seconds=5)
-"""A statement notes its time before it must have an id; it ends within this time (Settings.statement_timeout_ms)."""
-BACK: Final = timedelta(minutes=15)
-"""How far two servers' clocks may be apart for a failover to lose nothing: hosts that keep time at all differ less."""
 PAGE: Final = 500
-"""Deliveries a statement makes: some 200 kB."""
-LOCK: Final = 0xC2AE
-"""Any number nobody else takes (migrations: 0xC2A, the examiner: 0xC2AD)."""
+"""Orders a reading tells of; of each a few deliveries."""
+MOST_MOVES: Final = 100
+"""Of one order; a challenge and an end are the common two."""
 
+OrderName = tuple[UUID, str]
+"""A tenant and a tracking number."""
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Once no transaction up to *xid* runs any more, every row written up to *at* can be seen."""
+_COLUMNS: Final = ("tenant_id", "event_id", "kind", "subject", "place", "body")
 
-    at: datetime
-    xid: int
+_TOLD: Final = """
+    CROSS JOIN LATERAL (VALUES
+        (CASE move.state WHEN 'done' THEN 'checkout.done' WHEN 'failed' THEN 'checkout.failed'
+                         ELSE 'checkout.action_required' END,
+         'evt_' || substr(move.tracking_number, 5) || '_' || move.version),
+        (CASE WHEN move.event = 'method_stored' THEN 'payment_method.stored' END,
+         'evt_' || substr(move.tracking_number, 5) || '_' || move.version || '_method')) AS told (kind, event_id)
+    WHERE move.state IN ('done', 'failed', 'challenge') AND endpoint.state <> 'removed'
+      AND move.at >= endpoint.created_at AND told.kind = ANY (endpoint.kinds)
+      AND (SELECT 1 FROM event_deliveries AS made
+           WHERE made.tenant_id = move.tenant_id AND made.endpoint_id = endpoint.endpoint_id
+             AND made.event_id = told.event_id LIMIT 1) IS NULL
+"""
+"""What a *move* tells an *endpoint* and was not told yet."""
 
+_FRESH: Final = text(f"""
+    WITH move AS MATERIALIZED (
+        SELECT * FROM order_events
+        WHERE at >= :since AND at < coalesce(:ends_at, 'infinity') AND tracking_number >= :oldest
+          AND state IN ('done', 'failed', 'challenge'))
+    SELECT move.tenant_id, move.tracking_number
+    FROM move JOIN event_endpoints AS endpoint USING (tenant_id) {_TOLD}
+    GROUP BY move.tenant_id, move.tracking_number ORDER BY min(move.at) LIMIT :page
+""").bindparams(  # noqa: S608 - our own text
+    bindparam("since", type_=DateTime(timezone=True)), bindparam("ends_at", type_=DateTime(timezone=True))
+)
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one reading did: how many deliveries it made, whether there is more, and the mark for the next."""
+_UNTOLD: Final = text(f"""
+    SELECT move.tenant_id, endpoint.endpoint_id, told.kind, told.event_id, move.tracking_number, move.version,
+           move.state, move.at, correlation_id, orders.customer_urn, offer_identifier, failure, amount_minor, currency,
+           method.method_urn, method.channel
+    FROM (SELECT DISTINCT * FROM unnest(:tenants, :numbers) AS named (tenant_id, tracking_number)) AS named
+    CROSS JOIN LATERAL (
+        SELECT * FROM order_events
+        WHERE order_events.tenant_id = named.tenant_id AND order_events.tracking_number = named.tracking_number
+          AND order_events.state IN ('done', 'failed', 'challenge') ORDER BY version LIMIT :most) AS move
+    CROSS JOIN LATERAL (
+        SELECT * FROM orders
+        WHERE orders.tracking_number = named.tracking_number AND orders.tenant_id = named.tenant_id LIMIT 1) AS orders
+    LEFT JOIN LATERAL (
+        SELECT method_urn, channel FROM stored_methods
+        WHERE stored_methods.tenant_id = named.tenant_id AND stored_methods.tracking_number = named.tracking_number
+        LIMIT 1) AS method ON move.event = 'method_stored'
+    JOIN event_endpoints AS endpoint ON endpoint.tenant_id = named.tenant_id {_TOLD}
+""").bindparams(  # noqa: S608 - our own text
+    bindparam("tenants", type_=ARRAY(Uuid)), bindparam("numbers", type_=ARRAY(Text))
+)
 
-    made: int = 0
-    has_more: bool = False
-    mark: Mark | None = None
-
-
-def read(engine: Engine, mark: Mark | None, *, lag: timedelta = LAG, back: timedelta = timedelta()) -> Reading:
-    """Make deliveries of what is new, unless somebody else does at this moment.
-
-    *mark*: as the last reading of this process left it. *back*: how much further than it must to go back.
-    """
-    with engine.begin() as conn:
-        begun = conn.execute(_BEGIN, {"lag": lag, "back": back, "lock": LOCK}).one()
-        if begun.since is None or not begun.alone:
-            return Reading(mark=mark)
-        others = conn.execute(_OTHERS, {"page": PAGE}).all()
-        moves = conn.execute(_MOVES, {"since": begun.since, "page": PAGE}).all()
-        _deliver(conn, [_values(_event_of(row), row) for row in moves])
-        if len(moves) == PAGE:  # What is left of them goes before the others.
-            return Reading(PAGE, has_more=True, mark=mark)
-        made = len(moves) + _deliver_others(conn, others)
-        return Reading(made, len(others) >= PAGE, _moved_on(conn, mark, begun, lag))
+_OTHERS: Final = text("""
+    SELECT event.*, endpoint.endpoint_id
+    FROM (SELECT * FROM tenant_events ORDER BY at LIMIT :page) AS event
+    LEFT JOIN event_endpoints AS endpoint
+      ON endpoint.tenant_id = event.tenant_id AND endpoint.state <> 'removed'
+     AND event.at >= endpoint.created_at AND event.kind = ANY (endpoint.kinds)
+""")
+_OVER: Final = text("""
+    DELETE FROM tenant_events USING unnest(:tenants, :events) AS told (tenant_id, event_id)
+    WHERE tenant_events.tenant_id = told.tenant_id AND tenant_events.event_id = told.event_id
+""").bindparams(bindparam("tenants", type_=ARRAY(Uuid)), bindparam("events", type_=ARRAY(Text)))
 
 
 def tell(conn: Connection, event: TenantEvent) -> None:
@@ -85,70 +106,40 @@ def tell(conn: Connection, event: TenantEvent) -> None:
     conn.execute(telling.on_conflict_do_nothing())
 
 
-_COLUMNS: Final = ("tenant_id", "event_id", "kind", "subject", "place", "body")
+def fresh(conn: Connection, since: datetime, ends_at: datetime | None, *, oldest: str) -> list[OrderName]:
+    """At most PAGE orders of which there is something to tell that happened in this time, the longest ago first.
 
-_BEGIN: Final = text("""
-    SELECT least(min(read_to), clock_timestamp() - CAST(:lag AS interval)) - CAST(:back AS interval) AS since,
-           pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
-           min(read_to) < clock_timestamp() - 2 * CAST(:lag AS interval) AS is_behind,
-           array_agg(endpoint_id) AS listening,
-           CASE WHEN min(read_to) IS NOT NULL THEN pg_try_advisory_xact_lock(:lock) END AS alone
-    FROM event_endpoints WHERE state <> 'removed'
-""").bindparams(bindparam("lag", type_=Interval), bindparam("back", type_=Interval))
-
-_OTHERS: Final = text("""
-    SELECT event.*, endpoint.endpoint_id
-    FROM (SELECT * FROM tenant_events ORDER BY at LIMIT :page) AS event
-    LEFT JOIN event_endpoints AS endpoint
-      ON endpoint.tenant_id = event.tenant_id AND endpoint.state <> 'removed'
-     AND event.at >= endpoint.created_at AND event.kind = ANY (endpoint.kinds)
-""")
-
-_MOVES: Final = text("""
-    SELECT move.tenant_id, endpoint_id, told.kind, move.tracking_number, move.version, move.state, move.at,
-           'evt_' || substr(move.tracking_number, 5) || '_' || move.version || told.suffix AS event_id,
-           correlation_id, orders.customer_urn, offer_identifier, failure, amount_minor, currency,
-           method.method_urn, method.channel
-    FROM order_events AS move
-    JOIN event_endpoints AS endpoint USING (tenant_id)
-    JOIN orders USING (tracking_number, tenant_id)
-    LEFT JOIN stored_methods AS method
-      ON move.event = 'method_stored' AND method.tenant_id = move.tenant_id
-     AND method.tracking_number = move.tracking_number
-    CROSS JOIN LATERAL (VALUES
-        (CASE move.state WHEN 'done' THEN 'checkout.done' WHEN 'failed' THEN 'checkout.failed'
-                         ELSE 'checkout.action_required' END, ''),
-        (CASE WHEN method.method_urn IS NOT NULL THEN 'payment_method.stored' END, '_method')) AS told (kind, suffix)
-    WHERE move.at >= :since AND move.state IN ('done', 'failed', 'challenge')
-      AND endpoint.state <> 'removed' AND move.at >= endpoint.created_at AND told.kind = ANY (endpoint.kinds)
-      AND NOT EXISTS (
-          SELECT FROM event_deliveries AS made
-          WHERE made.tenant_id = move.tenant_id AND made.endpoint_id = endpoint.endpoint_id
-            AND made.event_id = 'evt_' || substr(move.tracking_number, 5) || '_' || move.version || told.suffix)
-    ORDER BY move.at, move.version, told.suffix LIMIT :page
-""")
-
-_MARK: Final = text("""
-    SELECT clock_timestamp() - CAST(:lag AS interval) AS at, pg_current_xact_id()::text::bigint AS xid
-""").bindparams(bindparam("lag", type_=Interval))
-_READ_TO: Final = text("""
-    UPDATE event_endpoints SET read_to = :at WHERE endpoint_id = ANY (:listening) AND read_to < :at
-""").bindparams(bindparam("listening", type_=ARRAY(Text)))
-
-
-def _moved_on(conn: Connection, mark: Mark | None, begun: Any, lag: timedelta) -> Mark | None:
-    """The mark for the next reading; where the present one was reached, the place moves to it.
-
-    Only that of endpoints which this reading knew: one that was added meanwhile was not read for.
+    *oldest*: only of orders of this number or later.
     """
-    if mark is not None:
-        if begun.horizon <= mark.xid:
-            return mark
-        conn.execute(_READ_TO, {"at": mark.at, "listening": begun.listening})
-    if not begun.is_behind:
-        return None
-    row = conn.execute(_MARK, {"lag": lag}).one()
-    return Mark(row.at, row.xid)
+    values = {"since": since, "ends_at": ends_at, "oldest": oldest, "page": PAGE}
+    return [(row.tenant_id, row.tracking_number) for row in conn.execute(_FRESH, values)]
+
+
+def others(conn: Connection) -> Sequence[Any]:
+    """The oldest events that no move tells, a row for each endpoint that asked for them, or one for none."""
+    return conn.execute(_OTHERS, {"page": PAGE}).all()
+
+
+def deliver(conn: Connection, orders: Sequence[OrderName], others: Sequence[Any]) -> int:
+    """Make deliveries of all that was not told of *orders*, and of *others* (read before them); how many."""
+    named = {*orders, *((row.tenant_id, row.subject) for row in others)}
+    made: list[dict[str, Any]] = []
+    if named:
+        tenants, numbers = zip(*named, strict=True)
+        values = {"tenants": list(tenants), "numbers": list(numbers), "most": MOST_MOVES}
+        made = [_delivery(_event_of(row), row) for row in conn.execute(_UNTOLD, values)]
+    made += [_delivery(row, row) for row in others if row.endpoint_id is not None]
+    if made:
+        conn.execute(insert(event_deliveries).on_conflict_do_nothing(), made)
+    if others:
+        over = {"tenants": [row.tenant_id for row in others], "events": [row.event_id for row in others]}
+        conn.execute(_OVER, over)
+    return len(made)
+
+
+def _delivery(event: Any, row: Any) -> dict[str, Any]:
+    """The delivery of *event* for which *row* tells the endpoint and the time."""
+    return {name: getattr(event, name) for name in _COLUMNS} | {"endpoint_id": row.endpoint_id, "at": row.at}
 
 
 def _event_of(row: Any) -> TenantEvent:
@@ -170,29 +161,3 @@ def _event_of(row: Any) -> TenantEvent:
         }
     body = body_of(kind, row.at, **named, **more)
     return TenantEvent(row.tenant_id, row.event_id, kind, row.tracking_number, row.version, body)
-
-
-def _values(event: Any, row: Any) -> dict[str, Any]:
-    """The delivery of *event* for which *row* tells the endpoint and the time."""
-    return {name: getattr(event, name) for name in _COLUMNS} | {"endpoint_id": row.endpoint_id, "at": row.at}
-
-
-def _deliver(conn: Connection, made: list[dict[str, Any]]) -> None:
-    if made:
-        conn.execute(insert(event_deliveries).values(made).on_conflict_do_nothing())
-
-
-_TOLD: Final = text("""
-    DELETE FROM tenant_events USING unnest(CAST(:tenants AS uuid[]), :events) AS told (tenant_id, event_id)
-    WHERE tenant_events.tenant_id = told.tenant_id AND tenant_events.event_id = told.event_id
-""").bindparams(bindparam("tenants", type_=ARRAY(Uuid)), bindparam("events", type_=ARRAY(Text)))
-
-
-def _deliver_others(conn: Connection, others: Sequence[Any]) -> int:
-    """How many deliveries the events of *others* became; those that nobody asked for are over as well."""
-    heard = [row for row in others if row.endpoint_id is not None]
-    _deliver(conn, [_values(row, row) for row in heard])
-    if others:
-        told = {"tenants": [row.tenant_id for row in others], "events": [row.event_id for row in others]}
-        conn.execute(_TOLD, told)
-    return len(heard)

@@ -12,14 +12,16 @@ from typing import Final
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.config import Settings
 from shared.domain.states import OrderEvent, OrderState
 from shared.domain.tenant_events import EventKind
-from shared.store import moves, telling
+from shared.store import moves
 from shared.store.deliveries import CLAIMED_FOR
 from shared.store.orders import Order
+from shared.store.reader import BACK, SLICE, Reader
 from tests.support import event_receiver
 from tests.support.event_receiver import Receivers
 from tests.support.listening import Listener, a_tenant, end, listens, teller, until_heard
@@ -107,14 +109,7 @@ def test_a_move_that_commits_after_later_ones_were_read_is_told_all_the_same(lis
     """Its row is the older one, and the place up to which all was read moves only behind it. No reading goes back here,
     and none lags."""
     slow, fast = listener.order(), listener.order()
-    mark = None
-
-    def read() -> int:
-        nonlocal mark
-        reading = telling.read(run.engine, mark, lag=timedelta())
-        mark = reading.mark
-        return reading.made
-
+    reader = Reader(run.engine, lag=timedelta())
     written, may_commit = threading.Barrier(2, timeout=10), threading.Barrier(2, timeout=10)
 
     def move_slowly() -> None:
@@ -128,11 +123,11 @@ def test_a_move_that_commits_after_later_ones_were_read_is_told_all_the_same(lis
     written.wait()  # Its row has its time; nobody sees it.
     with listener.owner.begin() as conn:
         end(conn, fast)
-    made = [read() for _ in range(5)]
+    made = [reader.read().made for _ in range(5)]
     place = listener.endpoint().read_to
     may_commit.wait()
     mover.join()
-    late = [read() for _ in range(5)]
+    late = [reader.read().made for _ in range(5)]
 
     assert sum(made) == 1
     assert sum(late) == 1
@@ -140,6 +135,39 @@ def test_a_move_that_commits_after_later_ones_were_read_is_told_all_the_same(lis
     [(slow_at,)] = listener.sql("SELECT at FROM order_events WHERE tracking_number = :n", n=slow.tracking_number)
     [(fast_at,)] = listener.sql("SELECT at FROM order_events WHERE tracking_number = :n", n=fast.tracking_number)
     assert place < slow_at < fast_at < listener.endpoint().read_to, "and then it moves past both"
+
+
+def test_whoever_is_far_behind_tells_what_is_fresh_and_all_of_its_order_and_then_the_rest(
+    listener: Listener, run: Runtime
+) -> None:
+    """Upkeep was away for five minutes, and a transaction that writes is still open, so that no place can move."""
+    old, lasting = listener.done(), challenge(listener, listener.order(OrderState.PAYING))
+    listener.sql(
+        "UPDATE order_events SET at = at - interval '150 s' WHERE tenant_id = :tenant",
+    )
+    listener.sql(
+        "UPDATE event_endpoints SET created_at = created_at - interval '1 hour', read_to = read_to - interval '5 min'"
+        " WHERE tenant_id = :tenant"
+    )
+    reader = Reader(run.engine)
+
+    def told() -> list[tuple[str, str]]:
+        return [(one.subject, one.kind) for one in reversed(listener.log())]
+
+    with run.engine.connect() as writing:
+        writing.execute(text("SELECT pg_current_xact_id()"))
+        fail(listener, lasting)
+        for _ in range(3):
+            reader.read()
+        first = told()
+        writing.rollback()
+    until(lambda: not reader.read().has_more and len(told()) == 3)
+
+    assert sorted(first) == [
+        (lasting.tracking_number, "checkout.action_required"),
+        (lasting.tracking_number, "checkout.failed"),
+    ]
+    assert {subject for subject, _ in told()} == {old, lasting.tracking_number}
 
 
 def test_moves_of_a_clock_that_fell_behind_are_told(listener: Listener, run: Runtime) -> None:
@@ -150,8 +178,10 @@ def test_moves_of_a_clock_that_fell_behind_are_told(listener: Listener, run: Run
     )
     listener.sql("UPDATE event_endpoints SET created_at = created_at - interval '1 hour' WHERE tenant_id = :tenant")
 
-    assert telling.read(run.engine, None).made == 0
-    assert telling.read(run.engine, None, back=telling.BACK).made == 1
+    reader = Reader(run.engine)
+
+    assert reader.read().made == 0
+    assert sum(reader.read(back=True).made for _ in range(BACK // SLICE)) == 1
 
 
 def test_an_endpoint_hears_the_kinds_it_asked_for_from_when_it_was_added(
@@ -182,18 +212,15 @@ def test_what_one_tenant_does_is_told_to_nobody_else(
 def test_two_upkeep_processes_tell_the_events_of_an_order_in_order_and_none_at_once(
     listener: Listener, run: Runtime
 ) -> None:
-    """Both read and send all the time, while sixty orders are challenged and end."""
+    """Both find all events of sixty orders, which were challenged and ended while neither ran."""
+    for order in [listener.order(OrderState.PAYING) for _ in range(60)]:
+        fail(listener, challenge(listener, order))
     with ExitStack() as open_ones:
         tellers = [open_ones.enter_context(teller(run)) for _ in range(2)]
         over = threading.Event()
         threads = [threading.Thread(target=tell_until, args=(each, over)) for each in tellers]
         for thread in threads:
             thread.start()
-        orders = [listener.order(OrderState.PAYING) for _ in range(60)]
-        challenged = [challenge(listener, order) for order in orders]
-        for order in challenged:
-            with listener.owner.begin() as conn:
-                assert moves.advance(conn, order, OrderEvent.PAYMENT_DECLINED, actor="webhook", failure="CANCELLED")
         until(lambda: len(listener.at.heard) >= 120, seconds=60)
         over.set()
         for thread in threads:
@@ -212,6 +239,11 @@ def challenge(listener: Listener, order: Order) -> Order:
         moved = moves.advance(conn, order, OrderEvent.SHOPPER_CHALLENGED, actor="pay", due_in=SOON, redirect={})
     assert moved is not None
     return moved
+
+
+def fail(listener: Listener, order: Order) -> None:
+    with listener.owner.begin() as conn:
+        assert moves.advance(conn, order, OrderEvent.PAYMENT_DECLINED, actor="webhook", failure="CANCELLED")
 
 
 def tell_until(one: Teller, over: threading.Event) -> None:

@@ -105,7 +105,7 @@ def test_the_next_event_of_an_order_waits_for_the_one_before_it_and_other_orders
     until_tried(one, listener, 1)
     listener.sql(
         "INSERT INTO order_events (tenant_id, tracking_number, version, event, state, actor)"
-        " VALUES (:tenant, :n, 3, 'method_stored', 'done', 'test')",
+        " VALUES (:tenant, :n, 3, 'storing_skipped', 'done', 'test')",
         n=first,
     )
     other = listener.done()
