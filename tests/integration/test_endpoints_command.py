@@ -16,9 +16,10 @@ from shared import keyring
 from shared.cli.main import main
 from shared.config import Settings
 from shared.domain.tenant_events import EventKind
-from tests.support import event_receiver
+from tests.support import event_receiver, worker_process
 from tests.support.event_receiver import Receivers
 from tests.support.listening import Listener, a_tenant, teller, until_heard
+from tests.support.psp import until
 from workers import runtime
 from workers.runtime import Runtime
 
@@ -163,3 +164,23 @@ def test_a_rotation_of_the_sealing_keys_leaves_endpoints_signing(run: Runtime, r
     fresh.engine.dispose()
 
     assert heard.verified_by == [0], "the secret from before its own rotation still signs beside the new one"
+
+
+def test_a_worker_of_the_upkeep_queue_tells_events_and_ends_while_one_hangs(
+    run: Runtime, receivers: Receivers, tmp_path: Path
+) -> None:
+    """As it is started anywhere: nothing else has to run for a storefront to be told."""
+    tenant_id, good, dead = a_tenant(run.engine), receivers.storefront(), receivers.storefront()
+    dead.answers(always=0)
+    added = [said(c2a("add", at.url, "--tenant", tenant_id, "--json")) for at in (good, dead)]
+    good.answers(secrets=[added[0]["secret"]])
+    listener = Listener(run.engine, tenant_id, added[0]["endpointId"], added[0]["secret"], good)
+
+    with worker_process.running(run.settings, tmp_path, {}, queues=["upkeep"]) as worker:
+        numbers = {listener.done() for _ in range(10)}
+        until(lambda: len(good.heard) == 10 and dead.heard, seconds=30)
+    dead.answers(always=204)
+
+    assert {each.about for each in good.heard} == numbers
+    assert all(each.verified_by == [0] for each in good.heard)
+    assert worker.returncode == 0, (tmp_path / "worker.log").read_text()
