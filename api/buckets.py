@@ -9,6 +9,9 @@ what was let in rides in the same script, and so does the question whether the k
 Redis away: calls pass. A limit protects us from a client, and to refuse all clients for its sake would do the
 harm itself. The alarm is logged, and Redis is left alone for a moment so that not every request waits for it; each
 key is then looked up anew, as nobody can say whether it was revoked.
+
+A storm over its limit costs Redis next to nothing: no token comes before the moment Redis named, so until then, for a
+second at most, a process refuses by itself.
 """
 
 from __future__ import annotations
@@ -37,6 +40,11 @@ PATIENCE_S: Final = 0.2
 """How long a call waits for its bucket: a hundred times what a healthy Redis takes."""
 PAUSE_S: Final = 1.0
 """How long Redis is left alone after a failure: one slow request a second and process, not each."""
+REMEMBERED_S: Final = 1.0
+"""How long a refusal may stand without asking again: so much later a raised limit, or that the key was revoked, is told
+to a caller who was refused anyway."""
+MOST_REMEMBERED: Final = 4_096
+"""Refusals a process remembers, some 1 MiB; past it all are forgotten and asked for again."""
 COUNT_LIFE_S: Final = 1_200
 """A count of polls outlives the longest challenge (15 min) since the last poll; then it begins again."""
 MOST_AT_ONCE: Final = 64
@@ -161,6 +169,21 @@ class Same:
         return [size for bucket in self.buckets for size in _sizes(bucket.quota)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What a bucket said when it was empty, and at what times by our clock that ends."""
+
+    verdict: Verdict
+    token_at: float
+    full_at: float
+    ask_at: float
+
+    def now(self, now: float) -> Verdict:
+        """The same for who calls *now*."""
+        waits_s, full_in_s = math.ceil(self.token_at - now), math.ceil(self.full_at - now)
+        return replace(self.verdict, retry_after_s=waits_s, reset_s=full_in_s)
+
+
 class Buckets:
     """All buckets of one Redis."""
 
@@ -170,6 +193,7 @@ class Buckets:
         self._clock = clock
         self._paused_until = 0.0
         self._counter = Together(self._take, at_most=MOST_AT_ONCE)
+        self._refused: dict[str, _Refusal] = {}
 
     def take(
         self, buckets: Sequence[Bucket], also_count: str | None = None, *, revoked_at: str | None = None
@@ -182,7 +206,11 @@ class Buckets:
 
     def take_as(self, same: Same, also_count: str | None = None) -> Verdict:
         """The same; calls of one *same* that come at the same moment share the round trip."""
-        if self._clock() < self._paused_until:
+        now = self._clock()
+        for bucket in same.buckets:
+            if (refused := self._refused.get(bucket.name)) and now < refused.ask_at:
+                return refused.now(now)
+        if now < self._paused_until:
             return _unlimited(same.buckets)
         return self._counter.ask(same, also_count)
 
@@ -195,7 +223,7 @@ class Buckets:
             self._paused_until = self._clock() + PAUSE_S
             log.error("limits.open", error=type(error).__name__)  # noqa: TRY400  # The alarm; a traceback adds nothing.
             return [_unlimited(same.buckets)] * len(counts)
-        return [_judged(same.buckets, *one) for one in said] or [_revoked(same.buckets)] * len(counts)
+        return [self._judged(same.buckets, *one) for one in said] or [_revoked(same.buckets)] * len(counts)
 
     def _run(self, *arguments: str | int) -> list[_Said]:
         """What the script says; a Redis that does not know it is told once."""
@@ -204,13 +232,21 @@ class Buckets:
             [said] = self._wire.ask(("EVAL", _SCRIPT, *arguments))
         return cast("list[_Said]", raised(said))
 
+    def _judged(self, buckets: Sequence[Bucket], allowed: int, count: int, told: list[tuple[int, int, int]]) -> Verdict:
+        """The verdict of the bucket that binds: the longest wait, else the fewest tokens left."""
+        bucket, (remaining, wait_us, reset_us) = min(
+            zip(buckets, told, strict=True), key=lambda pair: (-pair[1][1], pair[1][0])
+        )
+        verdict = Verdict(bucket.quota, bool(allowed), remaining, _seconds(wait_us), _seconds(reset_us), count or None)
+        if not allowed:
+            self._remember(bucket.name, verdict, wait_us / 1_000_000, reset_us / 1_000_000)
+        return verdict
 
-def _judged(buckets: Sequence[Bucket], allowed: int, count: int, told: list[tuple[int, int, int]]) -> Verdict:
-    """The verdict of the bucket that binds: the longest wait, else the fewest tokens left."""
-    bucket, (remaining, wait_us, reset_us) = min(
-        zip(buckets, told, strict=True), key=lambda pair: (-pair[1][1], pair[1][0])
-    )
-    return Verdict(bucket.quota, bool(allowed), remaining, _seconds(wait_us), _seconds(reset_us), count or None)
+    def _remember(self, name: str, verdict: Verdict, wait_s: float, reset_s: float) -> None:
+        if len(self._refused) >= MOST_REMEMBERED:
+            self._refused.clear()
+        now = self._clock()
+        self._refused[name] = _Refusal(verdict, now + wait_s, now + reset_s, now + min(wait_s, REMEMBERED_S))
 
 
 def _revoked(buckets: Sequence[Bucket]) -> Verdict:

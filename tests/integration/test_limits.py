@@ -6,14 +6,15 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
-from api.buckets import PATIENCE_S, PAUSE_S, Quota
+from api.buckets import MOST_REMEMBERED, PATIENCE_S, PAUSE_S, REMEMBERED_S, Quota
 from api.limits import TENANT_TIMES, Kind, Limits, quota_of
 from api.parts import Parts
 from shared.config import Settings
@@ -23,6 +24,7 @@ from tests.integration.test_front_door import probe
 from tests.support import lateness
 from tests.support.front_door import a_shop, opened, parts_for
 from tests.support.own_redis import own_redis
+from tests.support.psp import until
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +91,73 @@ def test_a_refused_call_takes_nothing(redis: Redis) -> None:
     waits = {limits.take(caller, Kind.CHANGES).retry_after_s for _ in range(20)}
 
     assert waits <= {59, 60}
+
+
+@dataclass(slots=True)
+class Clock:
+    """Time as a test wants it."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        """What time it is, in seconds."""
+        return self.now
+
+
+def asked(redis: Redis) -> int:
+    """How often anybody asked for a token."""
+    stats: Any = redis.info("commandstats")
+    return int(stats.get("cmdstat_evalsha", {}).get("calls", 0))
+
+
+def test_a_storm_over_its_limit_asks_redis_once_a_second_and_is_told_the_same(redis: Redis) -> None:
+    clock, caller = Clock(), a_caller(settings=slow(1))
+    limits = Limits(redis, clock)
+    limits.take(caller, Kind.CHANGES)
+    first, before = limits.take(caller, Kind.CHANGES), asked(redis)
+
+    storm = [limits.take(caller, Kind.CHANGES) for _ in range(1_000)]
+    assert asked(redis) == before
+    assert set(storm) == {first}
+
+    clock.now += REMEMBERED_S / 2
+    assert limits.take(caller, Kind.CHANGES).retry_after_s in (first.retry_after_s - 1, first.retry_after_s)
+    assert asked(redis) == before
+    clock.now += REMEMBERED_S
+    assert not limits.take(caller, Kind.CHANGES).allowed
+    assert asked(redis) == before + 1
+
+
+def test_of_a_remembered_refusal_no_other_bucket_hears(redis: Redis) -> None:
+    limits, (caller, other), stranger = Limits(redis, Clock()), siblings(2, settings=slow(1)), a_caller()
+    limits.take(caller, Kind.CHANGES)
+    assert not limits.take(caller, Kind.CHANGES).allowed
+
+    assert limits.take(other, Kind.CHANGES).allowed
+    assert limits.take(caller, Kind.STATUS).allowed
+    assert limits.take(stranger, Kind.CHANGES).allowed
+
+
+def test_no_token_is_withheld_for_longer_than_redis_would(redis: Redis) -> None:
+    clock = Clock()
+    quick = TenantSettings(changes_per_minute=600, changes_burst=1)  # One every 100 ms.
+    limits, caller = Limits(redis, clock), a_caller(settings=quick)
+    limits.take(caller, Kind.CHANGES)
+    assert not limits.take(caller, Kind.CHANGES).allowed
+    until(lambda: redis.get(f"limit:{caller.key_id}:changes") is None)  # By Redis's clock it is full again.
+
+    clock.now += 0.1
+    assert limits.take(caller, Kind.CHANGES).allowed
+
+
+def test_the_memory_of_refusals_is_bounded(redis: Redis) -> None:
+    limits = Limits(redis, Clock())
+    for _ in range(MOST_REMEMBERED + 10):
+        limits._buckets._remember(uuid.uuid4().hex, limits.take(a_caller(), Kind.CHANGES), 1.0, 1.0)
+        if len(limits._buckets._refused) == MOST_REMEMBERED:
+            break
+    limits._buckets._remember("one more", limits.take(a_caller(), Kind.CHANGES), 1.0, 1.0)
+    assert len(limits._buckets._refused) == 1
 
 
 def test_a_token_comes_back_after_its_time(redis: Redis) -> None:
@@ -222,13 +291,14 @@ def test_without_redis_calls_pass_with_an_alarm_and_only_one_a_pause_waits_for_i
         assert limits.take(caller, Kind.CHANGES).allowed
         assert not limits.take(caller, Kind.CHANGES).allowed
         server.kill()
+        now[0] = REMEMBERED_S
 
         with lateness.watched() as late:
             began = time.monotonic()
             passed = [limits.take(caller, Kind.CHANGES, "polls:x") for _ in range(50)]
             waited = time.monotonic() - began
         server.start()
-        now[0] = PAUSE_S
+        now[0] += PAUSE_S
         newcomer = a_caller(settings=slow(1))
         back = [limits.take(newcomer, Kind.CHANGES).allowed for _ in range(2)]
 
