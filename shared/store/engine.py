@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 
 from shared.config import Settings
+from shared.store import news
 from shared.store.fair_pool import FairPool
 from shared.store.row_security import Role
 from shared.store.tenancy import TenantCursor
@@ -65,6 +66,7 @@ def create_engine(settings: Settings, *, answer_within_s: float = PATIENT_S, rol
     )
     connection = timely(answer_within_s)
     event.listen(engine, "do_connect", lambda _dialect, _record, args, kwargs: connection.connect(*args, **kwargs))
+    news.attach(engine)
     return engine
 
 

@@ -33,8 +33,9 @@ from sqlalchemy import (
     update,
 )
 
-from shared.domain.states import TERMINAL, OrderEvent, OrderState, next_state
+from shared.domain.states import CODE_OF, TERMINAL, OrderEvent, OrderState, next_state
 from shared.patience import CRASHES_TO_PARK
+from shared.store import news
 from shared.store.direct import At, Direct
 from shared.store.orders import COLUMNS, NUMBERED, SEEN, Order, found, seen
 from shared.store.tables import offer_holds, order_events, orders
@@ -72,9 +73,15 @@ def move(
     due_in: timedelta | None = None,
     given: Mapping[str, Any],
 ) -> Order | None:
-    """Run a statement of `moving` for *order*, with the values it was built for; None if it did not move."""
+    """Run a statement of `moving` for *order*, with the values it was built for; None if it did not move.
+
+    Where the public hears another word for its state now, whoever waits for it is told (news.py).
+    """
     values = {"actor": actor, "due_in": due_in, "deadline_in": None, "attempt_no": None, **given, **seen(order)}
-    return found(moving.one_or_none(at, values))
+    moved = found(moving.one_or_none(at, values))
+    if moved is not None and CODE_OF[moved.state] is not CODE_OF[order.state]:
+        news.tell(at, moved.tracking_number)
+    return moved
 
 
 _AT_REST: Final[dict[str, Any]] = {
@@ -203,7 +210,10 @@ def ended_with_nothing_to_store(at: At, tracking_number: str) -> Order | None:
 
     None if it is anything else: not captured, to store its method, or suspected of taking its workers down.
     """
-    return found(_END.one_or_none(at, {"number": tracking_number, "deadline_in": None}))
+    ended = found(_END.one_or_none(at, {"number": tracking_number, "deadline_in": None}))
+    if ended is not None:
+        news.tell(at, tracking_number)
+    return ended
 
 
 _CRASHED: Final = orders.c.crashes + 1
