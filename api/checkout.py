@@ -9,13 +9,15 @@ from uuid import UUID
 
 from flask import Blueprint, Response, request
 
-from api import limits
+from api import hold, limits
 from api.admission import admit
 from api.auth import caller, reads_status
 from api.envelope import answer
-from api.follow_up import follow_up_url, result_of
+from api.follow_up import caching, follow_up_url, result_of
 from api.handed_on import raise_what_stopped_it
+from api.held import event
 from api.parts import Parts
+from api.prefer import EVENTS
 from api.schemas.checkout import CheckoutRequest
 from api.strict_json import body
 from shared.domain.refusals import OrderNotFound
@@ -25,8 +27,6 @@ from shared.store.status import Status
 
 SUBMIT: Final = frozenset({"/api/v1/c2a/offer/checkout", "/api/c2a/offer/checkout"})
 """Where orders are submitted (contract section 1)."""
-FINAL_LIFE_S: Final = 3_600
-"""A final answer never changes; an hour is longer than anyone polls."""
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -49,7 +49,12 @@ def blueprint(parts: Parts) -> Blueprint:
     @reads_status
     def tell_status(tracking_number: str) -> Response:
         raise_what_stopped_it()
-        return _told(parts, read_status(parts, caller().tenant_id, tracking_number))
+        held = hold.asked_for(parts, caller().tenant_id, tracking_number)
+        if held is None:
+            return _told(parts, read_status(parts, caller().tenant_id, tracking_number))
+        with hold.entered(held):
+            held.known = read_status(parts, caller().tenant_id, tracking_number)
+            return hold.keep(held, _streamed(parts, held.known) if held.is_stream else _told(parts, held.known))
 
     return routes
 
@@ -86,11 +91,14 @@ def read_status(parts: Parts, tenant_id: UUID, tracking_number: str) -> Status:
 def _told(parts: Parts, now: Status) -> Response:
     """The answer to a poll: cacheable once it is final, 304 while nothing moved since the caller's ETag."""
     result = result_of(parts, now, polls=limits.polls() or 0)
-    response = answer(result)
-    response.set_etag(str(now.version), weak=True)  # Weak: the poll count differs in every answer.
-    if now.is_final:
-        response.headers["Cache-Control"] = f"private, max-age={FINAL_LIFE_S}"
-    else:
-        response.headers["Retry-After"] = str(result.follow_up_instructions.retry_after_seconds)
+    response = answer(result, headers=caching(result, now))
     response.make_conditional(request)
     return response
+
+
+def _streamed(parts: Parts, now: Status) -> Response:
+    """The head of a stream and its first event; nothing to the reader who comes back after the last one."""
+    if now.is_final and request.headers.get("Last-Event-ID") == now.face:
+        return Response(status=HTTPStatus.NO_CONTENT)  # It tells a reader not to come back (WHATWG HTML, 9.2.3).
+    first = event(parts, now, polls=limits.polls() or 0)
+    return Response(first, content_type=EVENTS, headers={"X-Accel-Buffering": "no"})

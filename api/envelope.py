@@ -30,10 +30,11 @@ def answer(
     body = document.wire() if isinstance(document, Answer) else dict(document)
     if code is not None:
         body["status"] = {"messageCode": code}
-    response = Response(encoded(body), status, headers, content_type=_media_type())
+    response = Response(encoded(body), status, headers, content_type=media_type())
     response.vary.add("Accept")
     return response
 
 
-def _media_type() -> str:
+def media_type() -> str:
+    """What the caller of this request would have JSON called."""
     return request.accept_mimetypes.best_match([JSON, CLIENT_OUTPUT], JSON)

@@ -33,6 +33,18 @@ def retry_after_s(now: Status) -> int:
     return max(least, min(LONGEST_RETRY_S, soon))
 
 
+FINAL_LIFE_S: Final = 3_600
+"""A final answer never changes; an hour is longer than anyone polls."""
+
+
+def caching(result: CheckoutResult, now: Status) -> dict[str, str]:
+    """The headers that say how long an answer holds, and by which name it is known."""
+    told = {"ETag": f'W/"{now.face}"'}  # Weak: the poll count differs in every answer.
+    if now.is_final:
+        return told | {"Cache-Control": f"private, max-age={FINAL_LIFE_S}"}
+    return told | {"Cache-Control": "no-store", "Retry-After": str(result.follow_up_instructions.retry_after_seconds)}
+
+
 def follow_up_url(parts: Parts, tracking_number: str) -> str:
     """Where to ask for the status of an order; minted under /api/v1 (contract section 1)."""
     return f"{parts.settings.public_url}/api/v1/c2a/offer/checkout/{tracking_number}/status"

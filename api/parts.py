@@ -12,6 +12,7 @@ from uuid import UUID
 from redis import Redis
 from sqlalchemy import Engine
 
+from api.waiting import Waiting
 from shared.config import Settings
 from shared.crowds import Crowds
 from shared.doorbell import Doorbell
@@ -84,6 +85,11 @@ class Parts:
     def crowds(self) -> Crowds:
         """Which tenants send far more than others, as this process sees it."""
         return Crowds(least=self.settings.crowd_orders)
+
+    @cached_property
+    def waiting(self) -> Waiting:
+        """Who waits for an order to move."""
+        return Waiting(self.engine)
 
     @cached_property
     def terms(self) -> Terms:

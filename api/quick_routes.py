@@ -13,9 +13,9 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_etags
 
 from api import limits, validation
-from api.checkout import FINAL_LIFE_S, SUBMIT, accept, read_status
+from api.checkout import SUBMIT, accept, read_status
 from api.envelope import JSON, encoded
-from api.follow_up import document_of
+from api.follow_up import FINAL_LIFE_S, document_of
 from api.handed_on import SoFar
 from api.limits import Kind, Limits
 from api.parts import Parts
@@ -82,9 +82,9 @@ class Poll:
             return None
         now = read_status(self.parts, caller.tenant_id, number)
         body, again = _document(self.parts, now, polls=verdict.count or 0)
-        etag = ("ETag", f'W/"{now.version}"')
+        etag = ("ETag", f'W/"{now.face}"')
         headers = [etag, ("Cache-Control", f"private, max-age={FINAL_LIFE_S}") if now.is_final else NO_STORE, *again]
-        if _is_known(environ.get("HTTP_IF_NONE_MATCH"), now.version):
+        if _is_known(environ.get("HTTP_IF_NONE_MATCH"), now.face):
             return Told("304 NOT MODIFIED", headers, b"")
         return Told("200 OK", [*_content(body), *headers], body)
 
@@ -112,5 +112,5 @@ def _content(body: bytes) -> list[tuple[str, str]]:
     return [("Content-Type", JSON), ("Content-Length", str(len(body)))]
 
 
-def _is_known(if_none_match: str | None, version: int) -> bool:
-    return if_none_match is not None and parse_etags(if_none_match).contains_weak(str(version))
+def _is_known(if_none_match: str | None, face: str) -> bool:
+    return if_none_match is not None and parse_etags(if_none_match).contains_weak(face)

@@ -43,15 +43,23 @@ def environ_of(req: Any, listener_name: Any) -> Environ | None:
 
 def send(sock: Any, told: Told) -> None:
     """Write *told* on a connection that is kept. Raises OSError."""
-    lines = "\r\n".join([f"{name}: {value}" for name, value in told.headers])
-    head = f"HTTP/1.1 {told.status}\r\n{_own(int(time.time()))}{lines}\r\n\r\n"
-    answer = head.encode("latin-1") + told.body
+    answer = head_of(told) + told.body
     sent = sock.send(answer)
     if sent < len(answer):
         sock.sendall(answer[sent:])
 
 
+def head_of(told: Told, *, keeps: bool = True) -> bytes:
+    """The head of *told*; *keeps*: the connection may be used again."""
+    lines = "\r\n".join([f"{name}: {value}" for name, value in told.headers])
+    head = f"HTTP/1.1 {told.status}\r\n{_own(int(time.time()))}Connection: {_KEEPS[keeps]}\r\n{lines}\r\n\r\n"
+    return head.encode("latin-1")
+
+
+_KEEPS: Final = {True: "keep-alive", False: "close"}
+
+
 @lru_cache(maxsize=1)
 def _own(second: int) -> str:
     """What gunicorn says of itself in the answers of one second."""
-    return f"Server: {SERVER}\r\nDate: {http_date(second)}\r\nConnection: keep-alive\r\n"
+    return f"Server: {SERVER}\r\nDate: {http_date(second)}\r\n"

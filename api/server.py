@@ -15,6 +15,7 @@ from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
+from api.held import Holding
 from api.metrics_door import MetricsDoor
 from api.parts import Parts
 from api.patience import PatientBodies
@@ -79,7 +80,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
             clock=lambda: datetime.now(UTC),
         )
         app = create_app(parts)
-        served = PatientBodies(app, quick_way=cast("Quick", app.wsgi_app).at_once)
+        served = PatientBodies(Holding(app), quick_way=cast("Quick", app.wsgi_app).at_once)
         return MetricsDoor(served, settings.metrics_port) if settings.metrics_port is not None else served
 
 

@@ -11,6 +11,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from types import FrameType
 from typing import Any, Final
@@ -22,6 +23,8 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
 from api import handed_on, quick_wire
+from api.held import Held
+from api.parking import Parking
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +51,17 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
         super().__init__(*args, **kwargs)
         self._clients: dict[gevent.Greenlet, Any] = {}
         self._idle: set[gevent.Greenlet] = set()
+        self._listeners: dict[gevent.Greenlet, Any] = {}
+        self._requests: dict[gevent.Greenlet, tuple[Any, Any]] = {}
+        """Which request each greenlet serves by gunicorn's way, and from where it came."""
+        self._parking: Parking | None = None
+
+    def run(self) -> None:
+        """Serve until told to end, and then until every answer that waits was given."""
+        self._parking = Parking()
+        self._parking.start()
+        super().run()
+        self._parking.wait_for_all(self.cfg.graceful_timeout)
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
@@ -64,20 +78,40 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
         """Serve one connection; sends to it have an end."""
         client.settimeout(SEND_S)
         me = gevent.getcurrent()
-        self._clients[me] = client
+        self._clients[me], self._listeners[me] = client, listener
         try:
             AsyncWorker.handle(self, listener, client, addr)
         finally:
-            del self._clients[me]
+            del self._clients[me], self._listeners[me]
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request: by the quick way of our API where that knows an answer, else as gunicorn does."""
         if self._is_answered_at_once(listener_name, req, sock):
             return
+        me = gevent.getcurrent()
+        self._requests[me] = req, addr
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
             handed_on.hand_on(None)
+            del self._requests[me]
+
+    def is_already_handled(self, respiter: Any) -> bool:
+        """Whether gunicorn has nothing more to do: the answer is to wait, so its connection is taken and parked."""
+        if not isinstance(respiter, Held):
+            return False
+        assert self._parking is not None, "it begins before the first request"
+        me = gevent.getcurrent()
+        req, addr = self._requests[me]
+        taken = socket.socket(fileno=self._clients[me].detach())
+        taken.settimeout(SEND_S)
+        # What came behind the request was read with it and is lost: its client sees the connection end and asks again.
+        ends = req.should_close() or req.unreader.take_buffered()
+        self._parking.park(respiter, taken, None if ends else partial(self._go_on, self._listeners[me], addr))
+        raise StopIteration
+
+    def _go_on(self, listener: Any, addr: Any, client: Any) -> None:
+        self.handle(listener, client, addr)
 
     def _is_answered_at_once(self, listener_name: Any, req: Any, sock: Any) -> bool:
         at_once = getattr(self.wsgi, "at_once", None)
@@ -94,11 +128,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
         return True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM: finish what runs, hear no more from who only might ask again.
+        """SIGTERM: finish what runs, answer who waits, hear no more from who only might ask again.
 
         Only the reading side is shut: a request that is already here is still served and answered.
         """
         super().handle_exit(sig, frame)
+        if self._parking is not None:
+            self._parking.is_closing = True
         for greenlet in self._idle:
             with suppress(OSError):  # It hung up by itself.
                 self._clients[greenlet].shutdown(socket.SHUT_RD)

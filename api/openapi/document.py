@@ -45,6 +45,7 @@ _REFUSALS: Final[Mapping[str, type[BaseModel]]] = {"offers": OfferResponse, "pay
 _WORDS: Final[Mapping[int, str]] = {
     200: "Done",
     202: "Accepted; poll the status",
+    204: "The stream has nothing more to tell its reader",
     303: "On to the shop's own page",
     304: "Nothing changed since the ETag",
     400: "Something in the request is wrong; `message` names it by path",
@@ -68,7 +69,8 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Location": "Where to go on.",
     "Link": 'The status of the order, rel="status".',
     "Idempotent-Replayed": "true: the order was accepted before under this key.",
-    "ETag": "Changes whenever the order moves.",
+    "ETag": "Changes whenever what is told of the order does.",
+    "Preference-Applied": "wait=N: the answer was held until there was news, at most N seconds.",
     "Cache-Control": "Terminal answers may be kept; others are no-store.",
     "WWW-Authenticate": "The scheme of x-api-key.",
 }
@@ -76,6 +78,8 @@ _REQUEST_HEADERS: Final[Mapping[str, str]] = {
     "x-request-id": "Echoed, and in our logs; replaced by one of ours unless it is 1-128 printable ASCII characters.",
     "Idempotency-Key": "Stands in for order.correlationId where the body has none.",
     "If-None-Match": "The ETag of the last answer.",
+    "Prefer": "wait=N: hold the answer until the status changes, at most N seconds and 30 (RFC 7240).",
+    "Last-Event-ID": "The id of the last event, where a stream begins again.",
 }
 
 
@@ -174,7 +178,8 @@ def _response(status: int, told: Told, route: Route) -> Response:
 
 def _content(told: Told) -> dict[str, MediaType] | None:
     if told.model is not None:
-        return {kind: _media(told.model, told.examples) for kind in (JSON, CLIENT_OUTPUT)}
+        content = {kind: _media(told.model, told.examples) for kind in (JSON, CLIENT_OUTPUT)}
+        return content | ({told.media_type: MediaType()} if told.media_type else {})
     return {told.media_type: MediaType()} if told.media_type else None
 
 

@@ -22,7 +22,8 @@ from api.schemas.offers import BundlesRequest, OfferResponse, ShowcaseRequest
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One answer: its model (None: no JSON), the codes it may carry, its headers and examples."""
+    """One answer: its model (None: no JSON), the codes it may carry, its headers and examples, and the media type it
+    has if it is no JSON, or may have as well."""
 
     model: type[BaseModel] | None
     codes: tuple[str, ...] = ()
@@ -136,23 +137,25 @@ ROUTES: Final = (
         "get",
         "/c2a/offer/checkout/{trackingNumber}/status",
         "readStatus",
-        "Ask where an order stands",
+        "Ask where an order stands: now, once it moves (Prefer), or each time it does (Accept: text/event-stream)",
         {
             200: Told(
                 CheckoutResult,
                 ("CHECK_OUT_PROCESSING", "CHECK_OUT_3DS_REQUIRED", "CHECK_OUT_DONE", "CHECK_OUT_FAILED"),
-                ("ETag", "Cache-Control", "Retry-After"),
+                ("ETag", "Cache-Control", "Retry-After", "Preference-Applied"),
                 {
                     "processing": examples.ACCEPTED,
                     "challenge": examples.CHALLENGED,
                     "done": examples.DONE,
                     "failed": examples.FAILED,
                 },
+                media_type="text/event-stream",
             ),
+            204: Told(None),
             304: Told(None, headers=("ETag",)),
             404: Told(Refused, ("ORDERED_ITEM_NOT_FOUND",)),
         },
-        request_headers=("If-None-Match",),
+        request_headers=("If-None-Match", "Prefer", "Last-Event-ID"),
     ),
     _offer("bundles", "Resolve an offer this customer may order", BundlesRequest, examples.BUNDLES),
     _offer("showcase", "Show what there is; such an offer cannot be ordered", ShowcaseRequest, examples.SHOWCASE),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +30,12 @@ class Status:
     place_in_s: float | None = None
     """Seconds until its place in the row of its PSP comes up, while it stands in one: nothing happens before."""
 
+    @property
+    def face(self) -> str:
+        """A name for what the public sees of it: moves that change nothing for its poller keep it."""
+        seen = json.dumps([self.code, self.message, self.redirect], sort_keys=True)
+        return hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
+
     @classmethod
     def fresh(cls, tracking_number: str) -> Status:
         """Where an order stands that was admitted this moment."""
@@ -51,6 +59,21 @@ _READ: Final = Direct(
         orders.c.tenant_id == bindparam("tenant_id"),
     )
 )
+
+_MOVED: Final = Direct(
+    select(orders.c.tracking_number).where(
+        orders.c.tracking_number == any_(bindparam("tracking_numbers", type_=ARRAY(Text))),
+        orders.c.tenant_id == bindparam("tenant_id"),
+        orders.c.state == any_(bindparam("states", type_=ARRAY(Text))),
+    )
+)
+
+
+def moved(engine: Engine, tenant_id: UUID, tracking_numbers: Sequence[str], code: CheckoutCode) -> list[str]:
+    """Those of this tenant's orders for which the public has another word than *code*."""
+    others = [state.value for state in OrderState if CODE_OF[state] is not code]
+    asked = {"tracking_numbers": list(tracking_numbers), "tenant_id": tenant_id, "states": others}
+    return [number for (number,) in _MOVED.all(engine, asked)]
 
 
 def read(engine: Engine, tenant_id: UUID, tracking_numbers: Sequence[str]) -> list[Status | None]:

@@ -1,0 +1,159 @@
+"""An answer that waits: what a poller is told once its order moves, or once they have waited for long enough.
+
+The route answers as it would at once (api/checkout.py) and says that the answer may be held. What it said is kept as
+bytes: it is the answer if nothing happens, and the headers that name the request are those of the other one, too. So
+nothing of a request is kept while it waits but this; it costs no thread, no greenlet and no look at the database.
+
+A stream is the same, again and again. Its connection ends with it: that is how long it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+from uuid import UUID
+
+import structlog
+from flask import request
+
+from api.envelope import encoded
+from api.follow_up import caching, result_of
+from api.parts import Parts
+from api.quick import Told
+from shared.domain.states import CheckoutCode
+from shared.store.status import Status
+
+log = structlog.get_logger(__name__)
+
+PULSE_S: Final = 15.0
+"""A stream says so often that it is there: proxies cut what is silent for a minute, some for half of one."""
+STREAM_S: Final = 900.0
+"""How long a stream may live: as long as a challenge. Its reader comes back by itself."""
+COME_BACK_MS: Final = 2_000
+"""When the reader of a stream that broke asks again: what a poll waits for."""
+
+Headers = list[tuple[str, str]]
+_PLACE: Final = "c2a.held"
+_MAY_WAIT: Final = frozenset({200, 304})
+_OF_ITS_BODY: Final = frozenset({"content-length", "content-type", "etag", "cache-control", "retry-after"})
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """One answer that waits."""
+
+    parts: Parts
+    tenant_id: UUID
+    tracking_number: str
+    wait_s: float
+    """How long it may be held, in all."""
+    is_stream: bool
+    known: Status
+    """What the caller has been told."""
+    media_type: str = ""
+    began: float = field(default_factory=time.monotonic)
+    request_id: str = ""
+    head: tuple[str, Headers] = ("", [])
+    body: bytes = b""
+    news: Status | None = None
+    """What it was that came first while the caller waited."""
+    on_news: Callable[[Held], None] | None = None
+    """Whom to tell of it."""
+
+    @property
+    def code(self) -> CheckoutCode:
+        """Where the order stands as far as the caller was told."""
+        return self.known.code
+
+    @property
+    def ends_at(self) -> float:
+        """Until when it may be held, by the monotonic clock."""
+        return self.began + self.wait_s
+
+    def hear(self, now: Status) -> None:
+        """The order stands there now; news only if the public sees it otherwise."""
+        if now.version <= self.known.version or now.face == self.known.face:
+            return
+        self.news = now
+        if self.on_news is not None:
+            self.on_news(self)
+
+    def as_it_was(self) -> Told:
+        """What the route said."""
+        status, headers = self.head
+        return Told(status, _without(headers, {"content-length"}) if self.is_stream else headers, self.body)
+
+    def changed(self, now: Status) -> Told:
+        """The answer that says where the order stands now."""
+        result = result_of(self.parts, now, polls=0)
+        body = encoded(result.wire()).encode()
+        own = {"Content-Type": self.media_type, "Content-Length": str(len(body)), **caching(result, now)}
+        return Told("200 OK", [*_without(self.head[1], _OF_ITS_BODY), *own.items()], body)
+
+    def leave(self, how: str) -> None:
+        """It is held no more."""
+        self.parts.waiting.leave(self)
+        log.info(
+            "request.held",
+            how=how,
+            request_id=self.request_id,
+            waited_ms=round((time.monotonic() - self.began) * 1_000),
+        )
+
+
+def event(parts: Parts, now: Status, *, polls: int) -> bytes:
+    """*now* as an event of a stream; its id names what was told."""
+    document = encoded(result_of(parts, now, polls=polls).wire())
+    return f"retry: {COME_BACK_MS}\nid: {now.face}\ndata: {document}\n\n".encode()
+
+
+@dataclass(slots=True)
+class Seat:
+    """Where a request says that its answer is to be held."""
+
+    held: Held | None = None
+
+
+def seat() -> Seat | None:
+    """The seat of the present request; None where the server in front of it cannot hold an answer."""
+    return request.environ.get(_PLACE)
+
+
+class Holding:
+    """WSGI middleware: a held answer goes to the server as a Held, and the server knows how to wait (parking.py)."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serve one request."""
+        seat = environ[_PLACE] = Seat()
+
+        def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
+            if seat.held is not None and int(status[:3]) in _MAY_WAIT:
+                seat.held.head = (status, headers)
+                return None
+            if seat.held is not None:  # What came after the route found fault with it.
+                seat.held.leave("refused")
+                seat.held = None
+            return start_response(status, headers, exc_info)
+
+        answer = self._app(environ, start)
+        if seat.held is None:
+            return answer
+        seat.held.body = b"".join(_all_of(answer))
+        return cast("Iterable[bytes]", seat.held)  # WSGI has no word for it; our worker knows it.
+
+
+def _all_of(answer: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from answer
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+
+
+def _without(headers: Headers, names: Set[str]) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in names]

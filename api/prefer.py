@@ -1,0 +1,27 @@
+"""What a poller prefers to an answer at once: to wait for news (RFC 7240), or a stream of it (WHATWG HTML, 9.2)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from flask import request
+
+from api.envelope import CLIENT_OUTPUT, JSON
+
+LONGEST_WAIT_S: Final = 30
+"""Contract section 3: N up to 30; who prefers more is held for so long, and told so."""
+EVENTS: Final = "text/event-stream"
+
+_WAIT: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
+
+
+def wait_s() -> int:
+    """How many seconds the caller prefers to wait; 0: not at all, or what they said is no preference we know."""
+    found = _WAIT.search(request.headers.get("Prefer", ""))
+    return min(LONGEST_WAIT_S, int(found[1])) if found else 0
+
+
+def wants_events() -> bool:
+    """Whether the caller would rather have a stream than one answer."""
+    return request.accept_mimetypes.best_match([JSON, CLIENT_OUTPUT, EVENTS]) == EVENTS

@@ -1,0 +1,170 @@
+"""Who waits for which order, and how they learn that it moved.
+
+News of an order comes as its number (shared/store/listening.py). Then it is read once, as its tenant, for all of this
+process who wait for it; who waits asks the database nothing. News may be lost, so all orders that are waited for are
+looked at every LOOK_EVERY_S, MOST_AT_ONCE in one statement, which answers only those that moved: a lost one costs no
+more than that. It begins with the first who waits and then goes on; no route pays for it that nobody uses.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.domain.states import CheckoutCode
+from shared.store import status
+from shared.store.listening import Listener
+from shared.store.status import Status
+from shared.store.tenancy import acting_for
+
+log = structlog.get_logger(__name__)
+
+MOST: Final = 15_000
+"""Who may wait in one process: each holds a descriptor and some 4 KiB. Whoever comes then is answered at once."""
+LOOK_EVERY_S: Final = 1.5
+"""What a lost notification costs; promised are two seconds."""
+MOST_AT_ONCE: Final = 500
+"""Orders one statement looks at: a millisecond of PostgreSQL, and no answer of another request is kept waiting."""
+READERS: Final = 4
+"""Reads side by side, half of the process's connections; the orders of a tenant that moved meanwhile share the next."""
+AGAIN_AFTER_S: Final = 0.5
+"""How long a database that is away is left alone; whoever was to be told still waits."""
+
+
+class Waiter(Protocol):
+    """Somebody who waits for one order."""
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose order it is."""
+
+    @property
+    def tracking_number(self) -> str:
+        """Which order it is."""
+
+    @property
+    def code(self) -> CheckoutCode:
+        """Where it stood as far as the waiter knows."""
+
+    def hear(self, now: Status) -> None:
+        """Where it stands now, which may be known; must not wait, and must not raise."""
+
+
+class Waiting:
+    """All who wait in one process; made and used after a fork, never before."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiters: dict[str, set[Waiter]] = {}
+        self._to_read: dict[UUID, set[str]] = {}
+        """What moved, by tenant, and nobody has read yet."""
+        self._lock = threading.Lock()
+        self._something = threading.Semaphore(0)
+        """One for each tenant that has something to read."""
+        self._has_begun = False
+        self._count = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may wait."""
+        return self._count <= MOST
+
+    def enter(self, waiter: Waiter) -> None:
+        """From here on *waiter* hears of its order; enter before reading it, so that nothing falls in between."""
+        with self._lock:
+            self._waiters.setdefault(waiter.tracking_number, set()).add(waiter)
+            self._count += 1
+            begins, self._has_begun = not self._has_begun, True
+        if begins:
+            self._begin()
+
+    def leave(self, waiter: Waiter) -> None:
+        """*waiter* waits no more; as often as one likes."""
+        with self._lock:
+            there = self._waiters.get(waiter.tracking_number)
+            if there is None or waiter not in there:
+                return
+            self._count -= 1
+            there.discard(waiter)
+            if not there:
+                del self._waiters[waiter.tracking_number]
+
+    def _begin(self) -> None:
+        Listener(self._engine, self.hear, self.look).start()
+        for work in (self._keep_looking, *[self._keep_reading] * READERS):
+            threading.Thread(target=work, name="waiting", daemon=True).start()
+
+    def hear(self, numbers: Iterable[str]) -> None:
+        """The orders of *numbers* moved: those somebody waits for are read."""
+        with self._lock:
+            for number in numbers:
+                for waiter in self._waiters.get(number, ()):
+                    if waiter.tenant_id not in self._to_read:
+                        self._to_read[waiter.tenant_id] = set()
+                        self._something.release()
+                    self._to_read[waiter.tenant_id].add(number)
+
+    def look(self) -> None:
+        """Have every order read that moved and is waited for; raises nothing: who waits goes on waiting."""
+        with self._lock:
+            numbers = list(self._waiters)
+        try:
+            for some in _parts(numbers):
+                self._look_at(some)
+        except SQLAlchemyError as error:
+            log.warning("waiting.unseen", error=type(error).__name__)
+
+    def _look_at(self, some: list[str]) -> None:
+        known: dict[tuple[UUID, CheckoutCode], list[str]] = {}
+        with self._lock:
+            for number in some:
+                for one in {(waiter.tenant_id, waiter.code) for waiter in self._waiters.get(number, ())}:
+                    known.setdefault(one, []).append(number)
+        for (tenant_id, code), numbers in known.items():
+            with acting_for(tenant_id):
+                self.hear(status.moved(self._engine, tenant_id, numbers, code))
+
+    def _keep_looking(self) -> None:
+        while True:
+            time.sleep(LOOK_EVERY_S)
+            self.look()
+
+    def _keep_reading(self) -> None:
+        while self._something.acquire():
+            with self._lock:
+                tenant_id = next(iter(self._to_read))
+                numbers = self._to_read.pop(tenant_id)
+            for some in _parts(numbers):
+                self._read(tenant_id, some)
+
+    def _read(self, tenant_id: UUID, numbers: list[str]) -> None:
+        try:
+            with acting_for(tenant_id):
+                found = status.read(self._engine, tenant_id, numbers)
+        except SQLAlchemyError as error:  # The next look finds them again.
+            log.warning("waiting.unread", error=type(error).__name__, orders=len(numbers))
+            time.sleep(AGAIN_AFTER_S)
+            return
+        for now in filter(None, found):
+            self._tell(tenant_id, now)
+
+    def _tell(self, tenant_id: UUID, now: Status) -> None:
+        with self._lock:
+            waiters = [one for one in self._waiters.get(now.tracking_number, ()) if one.tenant_id == tenant_id]
+        for waiter in waiters:
+            waiter.hear(now)
+
+
+def _parts(numbers: Iterable[str]) -> Iterator[list[str]]:
+    """*numbers*, so many at a time as one statement takes."""
+    left = iter(numbers)
+    while some := list(islice(left, MOST_AT_ONCE)):
+        yield some
