@@ -7,17 +7,17 @@ from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from api import hold, limits
 from api.admission import admit
 from api.auth import caller, reads_status
-from api.envelope import answer
+from api.envelope import answer, media_type
 from api.follow_up import caching, follow_up_url, result_of
 from api.handed_on import raise_what_stopped_it
-from api.held import event
+from api.held import STREAM_S, Held, event, seat_of
 from api.parts import Parts
-from api.prefer import EVENTS
+from api.prefer import EVENTS, wait_s, wants_events
 from api.schemas.checkout import CheckoutRequest
 from api.strict_json import body
 from shared.domain.refusals import OrderNotFound
@@ -49,12 +49,10 @@ def blueprint(parts: Parts) -> Blueprint:
     @reads_status
     def tell_status(tracking_number: str) -> Response:
         raise_what_stopped_it()
-        held = hold.asked_for(parts, caller().tenant_id, tracking_number)
-        if held is None:
+        is_stream, seconds = wants_events(), wait_s(request.headers.get("Prefer"))
+        if not (is_stream or seconds):
             return _told(parts, read_status(parts, caller().tenant_id, tracking_number))
-        with hold.entered(held):
-            held.known = read_status(parts, caller().tenant_id, tracking_number)
-            return hold.keep(held, _streamed(parts, held.known) if held.is_stream else _told(parts, held.known))
+        return _held(parts, tracking_number, STREAM_S if is_stream else seconds, is_stream=is_stream)
 
     return routes
 
@@ -86,6 +84,19 @@ def read_status(parts: Parts, tenant_id: UUID, tracking_number: str) -> Status:
     if found is None:
         raise OrderNotFound("no order of yours has this tracking number")
     return found
+
+
+def _held(parts: Parts, tracking_number: str, wait: float, *, is_stream: bool) -> Response:
+    """The answer that may wait; the server in front of us knows how."""
+    tenant_id, seat = caller().tenant_id, seat_of(request.environ)
+    named = {"media_type": EVENTS if is_stream else media_type(), "request_id": g.request_id}
+    held = Held(parts, tenant_id, tracking_number, wait, is_stream, Status.fresh(tracking_number), **named)
+    with hold.entered(held, seat):
+        held.known = read_status(parts, tenant_id, tracking_number)
+        response = _streamed(parts, held.known) if is_stream else _told(parts, held.known)
+        known = request.headers.get("If-None-Match")
+        response.headers.update(hold.keep(held, seat, status=response.status_code, if_none_match=known))
+        return response
 
 
 def _told(parts: Parts, now: Status) -> Response:

@@ -10,13 +10,12 @@ A stream is the same, again and again. Its connection ends with it: that is how 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from uuid import UUID
 
 import structlog
-from flask import request
 
 from api.envelope import encoded
 from api.follow_up import caching, result_of
@@ -42,7 +41,7 @@ _OF_ITS_BODY: Final = frozenset({"content-length", "content-type", "etag", "cach
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """One answer that waits."""
+    """One answer that waits. *known* is what the caller is told now; until it is read, nothing."""
 
     parts: Parts
     tenant_id: UUID
@@ -51,10 +50,9 @@ class Held:
     """How long it may be held, in all."""
     is_stream: bool
     known: Status
-    """What the caller has been told."""
-    media_type: str = ""
+    media_type: str
+    request_id: str
     began: float = field(default_factory=time.monotonic)
-    request_id: str = ""
     head: tuple[str, Headers] = ("", [])
     body: bytes = b""
     news: Status | None = None
@@ -116,9 +114,15 @@ class Seat:
     held: Held | None = None
 
 
-def seat() -> Seat | None:
-    """The seat of the present request; None where the server in front of it cannot hold an answer."""
-    return request.environ.get(_PLACE)
+def seat_of(environ: Mapping[str, Any]) -> Seat | None:
+    """The seat of a request; None where the server in front of it cannot hold an answer."""
+    return environ.get(_PLACE)
+
+
+def seated(environ: dict[str, Any]) -> Seat:
+    """A seat for a request whose server can hold its answer."""
+    seat = environ[_PLACE] = Seat()
+    return seat
 
 
 class Holding:
@@ -129,7 +133,7 @@ class Holding:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve one request."""
-        seat = environ[_PLACE] = Seat()
+        seat = seated(environ)
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             if seat.held is not None and int(status[:3]) in _MAY_WAIT:

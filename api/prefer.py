@@ -16,9 +16,9 @@ EVENTS: Final = "text/event-stream"
 _WAIT: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 
-def wait_s() -> int:
-    """How many seconds the caller prefers to wait; 0: not at all, or what they said is no preference we know."""
-    found = _WAIT.search(request.headers.get("Prefer", ""))
+def wait_s(prefer: str | None) -> int:
+    """How many seconds whoever sends this `Prefer` would wait; 0: not at all, or it says nothing we know."""
+    found = _WAIT.search(prefer) if prefer else None
     return min(LONGEST_WAIT_S, int(found[1])) if found else 0
 
 

@@ -30,7 +30,6 @@ Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 PLAIN_ACCEPT: Final = frozenset({None, "*/*", "application/json"})
 """What `Accept` may say where it changes nothing."""
 _ASKS_FOR_MORE: Final = (
-    "HTTP_PREFER",
     "HTTP_RANGE",
     "HTTP_IF_MATCH",
     "HTTP_TRANSFER_ENCODING",

@@ -12,13 +12,15 @@ from typing import Any, ClassVar, Final
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.http import parse_etags
 
-from api import limits, validation
+from api import hold, limits, validation
 from api.checkout import SUBMIT, accept, read_status
 from api.envelope import JSON, encoded
 from api.follow_up import FINAL_LIFE_S, document_of
 from api.handed_on import SoFar
+from api.held import Held, seat_of
 from api.limits import Kind, Limits
 from api.parts import Parts
+from api.prefer import wait_s
 from api.quick import Environ, Told
 from api.schemas.checkout import CheckoutRequest
 from api.strict_json import MOST_BYTES, parse
@@ -75,16 +77,37 @@ class Poll:
         return met and (f"{met[1]}/c2a/offer/checkout/<tracking_number>/status", {"tracking_number": met[2]})
 
     def answer(self, environ: Environ, caller: Caller, named: Mapping[str, str], so_far: SoFar) -> Told | None:
-        """200 where an order stands; 304 while it stands there since the caller's ETag."""
+        """200 where an order stands; 304 while it stands as their ETag says; later, if the caller prefers to wait."""
         number = named["tracking_number"]
         so_far.verdict = verdict = self.limits.take(caller, Kind.STATUS, limits.counter(caller.tenant_id, number))
         if not verdict.is_plain:
             return None
-        now = read_status(self.parts, caller.tenant_id, number)
-        body, again = _document(self.parts, now, polls=verdict.count or 0)
+        polls, known = verdict.count or 0, environ.get("HTTP_IF_NONE_MATCH")
+        seconds = wait_s(environ.get("HTTP_PREFER"))
+        if not seconds:
+            return self._told(read_status(self.parts, caller.tenant_id, number), polls, known)
+        seat, unread = seat_of(environ), Status.fresh(number)
+        held = Held(
+            self.parts,
+            caller.tenant_id,
+            number,
+            seconds,
+            is_stream=False,
+            known=unread,
+            media_type=JSON,
+            request_id=so_far.request_id,
+        )
+        with hold.entered(held, seat):
+            held.known = read_status(self.parts, caller.tenant_id, number)
+            told = self._told(held.known, polls, known)
+            applied = hold.keep(held, seat, status=int(told.status[:3]), if_none_match=known)
+            return Told(told.status, [*told.headers, *applied.items()], told.body)
+
+    def _told(self, now: Status, polls: int, known: str | None) -> Told:
+        body, again = _document(self.parts, now, polls=polls)
         etag = ("ETag", f'W/"{now.face}"')
         headers = [etag, ("Cache-Control", f"private, max-age={FINAL_LIFE_S}") if now.is_final else NO_STORE, *again]
-        if _is_known(environ.get("HTTP_IF_NONE_MATCH"), now.face):
+        if _is_known(known, now.face):
             return Told("304 NOT MODIFIED", headers, b"")
         return Told("200 OK", [*_content(body), *headers], body)
 

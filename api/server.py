@@ -1,13 +1,14 @@
 """How the API is served: gunicorn, a few processes, a greenlet a connection.
 
-Greenlets and not threads, because a held poll (Prefer: wait) must not keep a thread that others need, and they cost
-less: a route with one autocommit statement took 0.75 of the CPU it takes under gthread (16 threads), at 8 to 32
-connections a process. What they need for it is a pool that serves in turn (shared/store/fair_pool.py).
+Greenlets and not threads, because they cost less: a route with one autocommit statement took 0.75 of the CPU it takes
+under gthread (16 threads), at 8 to 32 connections a process. A poll that is held takes not even one (parking.py). What
+they need for it is a pool that serves in turn (shared/store/fair_pool.py).
 """
 
 from __future__ import annotations
 
 import logging
+import resource
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -71,6 +72,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         """The application of one process, built after the fork so that no two share a connection."""
         logging.getLogger("gunicorn.error").setLevel(logging.INFO)
         traces.begin("c2a-api")
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # Each poller who waits has a descriptor.
         settings = self._settings
         parts = Parts(
             settings=settings,

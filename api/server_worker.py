@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import gevent
 import structlog
@@ -23,7 +23,7 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
 from api import handed_on, quick_wire
-from api.held import Held
+from api.held import Held, seated
 from api.parking import Parking
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request: by the quick way of our API where that knows an answer, else as gunicorn does."""
-        if self._is_answered_at_once(listener_name, req, sock):
+        if self._is_answered_at_once(listener_name, req, sock, addr):
             return
         me = gevent.getcurrent()
         self._requests[me] = req, addr
@@ -100,30 +100,37 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
         """Whether gunicorn has nothing more to do: the answer is to wait, so its connection is taken and parked."""
         if not isinstance(respiter, Held):
             return False
+        return self._park(respiter, *self._requests[gevent.getcurrent()])
+
+    def _park(self, held: Held, req: Any, addr: Any) -> NoReturn:
+        """Take the connection of this greenlet, which ends: gunicorn takes StopIteration for it."""
         assert self._parking is not None, "it begins before the first request"
         me = gevent.getcurrent()
-        req, addr = self._requests[me]
         taken = socket.socket(fileno=self._clients[me].detach())
         taken.settimeout(SEND_S)
         # What came behind the request was read with it and is lost: its client sees the connection end and asks again.
         ends = req.should_close() or req.unreader.take_buffered()
-        self._parking.park(respiter, taken, None if ends else partial(self._go_on, self._listeners[me], addr))
+        self._parking.park(held, taken, None if ends else partial(self._go_on, self._listeners[me], addr))
         raise StopIteration
 
     def _go_on(self, listener: Any, addr: Any, client: Any) -> None:
         self.handle(listener, client, addr)
 
-    def _is_answered_at_once(self, listener_name: Any, req: Any, sock: Any) -> bool:
+    def _is_answered_at_once(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> bool:
         at_once = getattr(self.wsgi, "at_once", None)
         if at_once is None or not self.alive or self.log.access_log_enabled:
             return False
         environ = quick_wire.environ_of(req, listener_name)
+        seat = None if environ is None else seated(environ)
         told = None if environ is None else at_once(environ)
         if told is None:
             if environ is not None and isinstance(environ["wsgi.input"], io.BytesIO):
                 req.body = environ["wsgi.input"]  # It was read, and is read again.
             return False
         self.nr += 1
+        if seat is not None and seat.held is not None:
+            seat.held.head, seat.held.body = (told.status, list(told.headers)), told.body
+            self._park(seat.held, req, addr)
         quick_wire.send(sock, told)
         return True
 

@@ -8,6 +8,7 @@ more than that. It begins with the first who waits and then goes on; no route pa
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -28,7 +29,8 @@ from shared.store.tenancy import acting_for
 log = structlog.get_logger(__name__)
 
 MOST: Final = 15_000
-"""Who may wait in one process: each holds a descriptor and some 4 KiB. Whoever comes then is answered at once."""
+"""Who may wait in one process, if three quarters of its descriptors are as many: each holds one and some 7 KiB. Whoever
+comes then is answered at once."""
 LOOK_EVERY_S: Final = 1.5
 """What a lost notification costs; promised are two seconds."""
 MOST_AT_ONCE: Final = 500
@@ -71,11 +73,12 @@ class Waiting:
         """One for each tenant that has something to read."""
         self._has_begun = False
         self._count = 0
+        self._most = min(MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)
 
     @property
     def has_room(self) -> bool:
         """Whether one more may wait."""
-        return self._count <= MOST
+        return self._count <= self._most
 
     def enter(self, waiter: Waiter) -> None:
         """From here on *waiter* hears of its order; enter before reading it, so that nothing falls in between."""

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.measure import machine, plan, report, stand, traffic
 from deploy.measure.figures import Figure
-from deploy.measure.parts import admission, cost, drain, latency, memory, polling, scale
+from deploy.measure.parts import admission, cost, drain, latency, longpoll, memory, polling, scale
 from deploy.measure.parts.outcome import Outcome
 from deploy.measure.plan import Plan
 from deploy.measure.stand import ProcessDied, Stand
@@ -107,6 +107,7 @@ _MEASURES: Final[Mapping[str, Callable[[Stand, Plan], Outcome]]] = {
     "memory": memory.measure,
     "admission": admission.measure,
     "polling": polling.measure,
+    "longpoll": longpoll.measure,
     "drain": drain.measure,
     "cost": cost.measure,
     SCALE: scale.measure,

@@ -23,6 +23,10 @@ class Plan:
     drained: int
     drained_over_http: int
     latency_seconds: float
+    pollers: int
+    """Who wait at the same time, each on a connection of its own."""
+    ended_pollers: int
+    """Of these, whose order ends while it is timed."""
     warm_orders: int
     """So many that each of 16 payment processes has prepared its statements (psycopg does after five runs)."""
     priced: int
@@ -53,6 +57,8 @@ def of(asked: Namespace) -> Plan:
         drained=60 if quick else 1_500,
         drained_over_http=32 if quick else 480,
         latency_seconds=2.0 if quick else 10.0,
+        pollers=200 if quick else 10_000,
+        ended_pollers=100 if quick else 1_000,
         warm_orders=32 if quick else 320,
         priced=10 if quick else 200,
         remembered=40 if quick else 100_000 if finished else 3_000,

@@ -42,7 +42,7 @@ cores; nothing else should run. Load comes from wrk, which must be on the PATH. 
 
 Exit codes: 0 all that was asked for was measured, 1 something could not be, 2 wrk is missing.
 """
-PARTS: Final = ("memory", "admission", "polling", "drain", "latency", "cost")
+PARTS: Final = ("memory", "admission", "polling", "longpoll", "drain", "latency", "cost")
 """What deploy/bench measures, in this order; scale is asked for by an option of its own."""
 LARGE: Final = 10_000_000
 

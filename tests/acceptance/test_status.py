@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.support.psp import until
@@ -12,6 +14,9 @@ from tests.support.wire import Document, channel, fresh_card
 SLOW = "4000007700000125"
 SLOW_S = 8
 """Long enough to be polled while it is processed; its worker waits ten."""
+
+WAITED_AT_MOST_S = 10.0
+"""The webhook and what follows take a second; whoever was woken by nothing waits for 15."""
 
 
 def test_a_running_order_tells_when_to_ask_again_and_must_not_be_cached(shop: Storefront, psp: PspSide) -> None:
@@ -154,3 +159,27 @@ def test_a_changed_status_has_another_etag_and_is_sent(shop: Storefront, psp: Ps
     assert after.status_code == 200
     assert after.headers["etag"] != before
     assert shop.poll(number, **{"If-None-Match": after.headers["etag"]}).status_code == 304
+
+
+def test_a_poller_who_waits_hears_of_the_end_at_once(shop: Storefront, psp: PspSide) -> None:
+    number = shop.order(channel("PayPal"))
+    page = shop.until(number, CHALLENGED)["redirectInstructions"]["redirectUrl"]
+    before = shop.poll(number).headers["etag"]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(shop.poll, number, **{"Prefer": "wait=15", "If-None-Match": before})
+        psp.decide(page, "approve")
+        told = waiting.result(20)
+
+    assert told.status_code == 200
+    assert code_of(told.json()) in {PROCESSING, DONE}
+    assert told.headers["preference-applied"] == "wait=15"
+    assert told.elapsed.total_seconds() < WAITED_AT_MOST_S
+
+
+def test_a_stream_goes_with_the_order_to_its_end(shop: Storefront, psp: PspSide) -> None:
+    psp.set_faults(slowSeconds=3)
+    number = shop.order(fresh_card(SLOW))
+
+    codes = [code_of(event) for event in shop.events(number)]
+
+    assert codes == [PROCESSING, DONE]

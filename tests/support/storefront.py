@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -85,6 +86,15 @@ class Storefront:
     def poll(self, tracking_number: str, **headers: str) -> httpx.Response:
         """GET the order's status."""
         return self.call("GET", f"/c2a/offer/checkout/{tracking_number}/status", headers=headers)
+
+    def events(self, tracking_number: str) -> Iterator[Document]:
+        """What the order's stream tells, until it ends."""
+        path, accept = f"{PREFIX}/c2a/offer/checkout/{tracking_number}/status", {"Accept": "text/event-stream"}
+        with self._http.stream("GET", path, headers=accept, timeout=ORDER_WITHIN_S) as answer:
+            assert answer.status_code == 200
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
 
     def status(self, tracking_number: str) -> Document:
         """Where the order stands."""

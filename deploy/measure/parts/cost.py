@@ -149,7 +149,7 @@ def _ours(stand: Stand, stack: ExitStack, conn: Connection, broker: redis.Redis)
     front = stack.enter_context(wire.counted(stand.wiring.api_database_url))
     back = stack.enter_context(wire.counted(stand.wiring.database_url))
     wiring = replace(stand.wiring, api_database_url=front.url, database_url=back.url)
-    api = _of_one_process(product.api(stand.home, wiring))
+    api = of_one_process(product.api(stand.home, wiring))
     api = replace(api, env={**api.env, "C2A_KEY_CACHE_S": "600"})
     up = stack.enter_context(stand.running(api, *processes.single_workers(stand.home, wiring)))
     crowd = Crowd(stand.submit_url, stand.headers, stand.offer, PROVIDER)
@@ -167,7 +167,8 @@ def _naive(stand: Stand, stack: ExitStack, conn: Connection, broker: redis.Redis
     return _Scene(conn, crowd, steps, front, back, broker, lambda: _naive_left(conn))
 
 
-def _of_one_process(api: Program) -> Program:
+def of_one_process(api: Program) -> Program:
+    """*api*, served by one process."""
     at = api.argv.index("--workers") + 1
     return replace(api, argv=(*api.argv[:at], "1", *api.argv[at + 1 :]))
 
