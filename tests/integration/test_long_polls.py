@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from deploy.stack.waiting import until
 from shared.config import Settings
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import orders
+from shared.store import moves
 from shared.store.engine import create_engine
 from tests.support.order_rows import an_order
 from tests.support.own_postgres import own_postgres
@@ -139,7 +139,7 @@ def test_a_move_the_public_does_not_see_wakes_nobody(served: Served, engine: Eng
     with polling(served) as poller:
         poller.ask(order.tracking_number, Prefer="wait=3")
         assert poller.hears_nothing_for(0.3)
-        paid = orders.advance(engine, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=orders_soon())
+        paid = moves.advance(engine, order, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=orders_soon())
         assert paid is not None
 
         assert poller.answer().seconds >= 3.0
@@ -189,12 +189,12 @@ def test_a_stream_tells_each_change_and_ends_with_the_last(served: Served, engin
         first = poller.event()
         assert (code_of(first), first["retry"]) == (PROCESSING, "2000")
 
-        challenged = orders.advance(
+        challenged = moves.advance(
             engine, order, OrderEvent.SHOPPER_CHALLENGED, actor="pay", due_in=orders_soon(), redirect={"redirectUrl": "https://x"}
         )  # fmt: skip
         assert code_of(poller.event()) == "CHECK_OUT_3DS_REQUIRED"
         assert challenged is not None
-        failed = orders.advance(
+        failed = moves.advance(
             engine, challenged, OrderEvent.CHALLENGE_EXPIRED, actor="settle", failure="CHALLENGE_EXPIRED"
         )
         assert failed is not None

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from shared.config import Settings
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import orders
+from shared.store import moves
 from shared.store.engine import create_engine
 from shared.store.listening import Listener
 from shared.store.row_security import Role
@@ -67,8 +67,8 @@ def ear(settings: Settings) -> Iterator[Ear]:
 def test_what_the_public_may_see_is_heard_after_the_commit_and_not_before(ear: Ear, engine: Engine) -> None:
     first, second = (an_order(engine, OrderState.CAPTURED) for _ in range(2))
     with engine.begin() as conn:
-        orders.advance(conn, first, OrderEvent.METHOD_STORED, actor="tokenize")
-        orders.advance(engine, second, OrderEvent.METHOD_STORED, actor="tokenize")
+        moves.advance(conn, first, OrderEvent.METHOD_STORED, actor="tokenize")
+        moves.advance(engine, second, OrderEvent.METHOD_STORED, actor="tokenize")
 
         assert ear.next() == second.tracking_number
 
@@ -77,8 +77,8 @@ def test_what_the_public_may_see_is_heard_after_the_commit_and_not_before(ear: E
 
 def test_a_move_whose_word_for_the_public_is_the_same_is_not_told(ear: Ear, engine: Engine) -> None:
     unseen, seen = an_order(engine, OrderState.OFFER_LOCKED), an_order(engine, OrderState.CAPTURED)
-    paid = orders.advance(engine, unseen, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=_SOON)
-    orders.advance(engine, seen, OrderEvent.METHOD_STORED, actor="tokenize")
+    paid = moves.advance(engine, unseen, OrderEvent.NOTHING_TO_PAY, actor="pay", due_in=_SOON)
+    moves.advance(engine, seen, OrderEvent.METHOD_STORED, actor="tokenize")
 
     assert paid is not None
     assert ear.next() == seen.tracking_number
@@ -86,7 +86,7 @@ def test_a_move_whose_word_for_the_public_is_the_same_is_not_told(ear: Ear, engi
 
 def test_the_end_of_an_order_with_nothing_to_store_is_told(ear: Ear, engine: Engine) -> None:
     order = an_order(engine, OrderState.CAPTURED)
-    orders.ended_with_nothing_to_store(engine, order.tracking_number)
+    moves.ended_with_nothing_to_store(engine, order.tracking_number)
 
     assert ear.next() == order.tracking_number
 
@@ -94,16 +94,16 @@ def test_the_end_of_an_order_with_nothing_to_store_is_told(ear: Ear, engine: Eng
 def test_many_moves_of_one_moment_are_all_told(ear: Ear, engine: Engine) -> None:
     moved = [an_order(engine, OrderState.CAPTURED) for _ in range(300)]
     for order in moved:
-        orders.advance(engine, order, OrderEvent.METHOD_STORED, actor="tokenize")
+        moves.advance(engine, order, OrderEvent.METHOD_STORED, actor="tokenize")
 
     assert {ear.next() for _ in moved} == {order.tracking_number for order in moved}
 
 
 def test_who_begins_to_listen_right_after_unheard_news_hears_the_next(settings: Settings, engine: Engine) -> None:
     unheard, heard = (an_order(engine, OrderState.CAPTURED) for _ in range(2))
-    orders.advance(engine, unheard, OrderEvent.METHOD_STORED, actor="tokenize")
+    moves.advance(engine, unheard, OrderEvent.METHOD_STORED, actor="tokenize")
     with listening(settings) as ear:
-        orders.advance(engine, heard, OrderEvent.METHOD_STORED, actor="tokenize")
+        moves.advance(engine, heard, OrderEvent.METHOD_STORED, actor="tokenize")
 
         while ear.next() != heard.tracking_number:
             pass
@@ -119,6 +119,6 @@ def test_a_restart_of_the_database_is_told_as_doubt_and_news_comes_again() -> No
 
             assert ear.unsure.acquire(timeout=30)
             order = an_order(engine, OrderState.CAPTURED)
-            orders.advance(engine, order, OrderEvent.METHOD_STORED, actor="tokenize")
+            moves.advance(engine, order, OrderEvent.METHOD_STORED, actor="tokenize")
             assert ear.next() == order.tracking_number
         engine.dispose()

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from shared.domain.states import OrderEvent, OrderState
-from shared.store import orders
+from shared.store import moves
 from shared.store.orders import Order
 from tests.support.order_rows import an_order
 from tests.support.served import Served
@@ -120,4 +120,4 @@ def captured(engine: Engine, served: Served) -> Order:
 
 def end(engine: Engine, order: Order) -> None:
     """Let it be done."""
-    assert orders.advance(engine, order, OrderEvent.METHOD_STORED, actor="tokenize") is not None
+    assert moves.advance(engine, order, OrderEvent.METHOD_STORED, actor="tokenize") is not None

@@ -29,7 +29,7 @@ from deploy.stack.waiting import until
 from shared.config import Settings
 from shared.domain.states import OrderState
 from shared.ids import new_tracking_number
-from shared.store import orders
+from shared.store import moves
 from shared.store.engine import create_engine
 from shared.store.row_security import Role
 from shared.store.tables import orders as order_rows
@@ -119,7 +119,7 @@ def _ended(stand: Stand, mover: Engine, numbers: Sequence[str], waiters: Waiters
     began = time.monotonic()
     for already, number in enumerate(numbers):
         time.sleep(max(0.0, began + already / ENDED_A_SECOND - time.monotonic()))
-        if orders.ended_with_nothing_to_store(mover, number) is None:
+        if moves.ended_with_nothing_to_store(mover, number) is None:
             raise Invalid("an order that was to end did not")
         ended_at[number] = time.monotonic()
     until(lambda: waiters.done_at.keys() >= ended_at.keys(), "pollers have not heard", within_s=HEARD_WITHIN_S)
