@@ -7,15 +7,23 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
+from shared.config import Settings
 from shared.domain.outcomes import Captured, Declined, DeclineReason
 from shared.domain.states import OrderState
+from shared.domain.tenant_events import EventKind, TenantEvent
 from shared.operate import actions
 from shared.operate.asking import Asked
 from shared.psp.port import Channel, ChargeRequest
 from shared.store import methods
 from shared.store.attempts import Attempt
+from shared.store.engine import create_engine
 from shared.store.operator_actions import Outcome
+from shared.store.row_security import Role
+from shared.store.telling import tell
+from shared.store.tenancy import acting_for
 from tests.support import event_receiver
 from tests.support.engine_room import EngineRoom
 from tests.support.event_receiver import Heard, Receivers
@@ -143,6 +151,25 @@ def test_a_stored_method_is_told_of_without_its_token_or_number(
     assert token is not None
     for secret in (token.token, "411111", GOOD_CARD[-4:] + '"'):
         assert secret not in json.dumps(stored.event)
+
+
+def test_the_front_door_tells_with_what_little_it_may_see_of_endpoints(
+    room: EngineRoom, listener: Listener, one: Teller, settings: Settings
+) -> None:
+    """Where a tenant listens, and under which secret, PostgreSQL does not show to it."""
+    front_door = create_engine(settings, role=Role.API)
+    event_id = f"evt_{uuid.uuid4().hex}"
+    body = json.dumps({"type": "payment.voided", "timestamp": "", "data": {"trackingNumber": "trk_1"}})
+    event = TenantEvent(listener.tenant_id, event_id, EventKind.VOIDED, "trk_1", 1, body)
+    with acting_for(listener.tenant_id), front_door.begin() as conn:
+        tell(conn, event)
+    with acting_for(listener.tenant_id), front_door.connect() as conn, pytest.raises(ProgrammingError):
+        conn.execute(text("SELECT secret FROM event_endpoints"))
+    front_door.dispose()
+
+    [heard] = told(one, listener, 1)
+
+    assert heard.id == event_id
 
 
 def test_what_happens_where_nobody_listens_leaves_nothing_behind(room: EngineRoom) -> None:
