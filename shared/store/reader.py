@@ -33,8 +33,8 @@ SLICE: Final = timedelta(minutes=1)
 BACK: Final = timedelta(minutes=15)
 """How far two servers' clocks may be apart for a failover to lose nothing: hosts that keep time at all differ less."""
 LIVES: Final = timedelta(days=45)
-"""An order that moves is nearly always younger (SEPA takes 14 days): older partitions are left to the slices that lie
-before the place, and what moves there is told half a minute later."""
+"""An order that moves is nearly always younger (SEPA takes 14 days). Who keeps up with the time leaves older partitions
+to the slices that lie before the place: what moves there is told half a minute later."""
 LOCK: Final = 0xC2AE
 """Any number nobody else takes (migrations: 0xC2A, the examiner: 0xC2AD)."""
 
@@ -77,6 +77,7 @@ class Reader:
         self._mark: _Mark | None = None
         self._safe: datetime | None = None
         self._slices_back = 0
+        self._went_back = False
 
     def read(self, *, back: bool = False) -> Reading:
         """Make deliveries of what is new, unless somebody else does; *back*: of a slice before the place as well."""
@@ -88,12 +89,13 @@ class Reader:
             ends_at = begun.place + SLICE
             is_newest = ends_at >= begun.now
             others = telling.others(conn)
-            found = _fresh(conn, begun.place, None if is_newest else ends_at)
-            moved_on = len(found) < PAGE and self._move_on(conn, begun, ends_at)
+            found = _fresh(conn, begun.place, None if is_newest else ends_at, every_partition=not is_newest)
+            is_read = len(found) < PAGE
             if not is_newest:
                 found += _fresh(conn, begun.now - SLICE, None)
-            if back:
+            if back or not self._went_back:
                 found += self._fresh_before(conn, begun.place)
+            moved_on = is_read and self._went_back and self._move_on(conn, begun, ends_at)
             made = telling.deliver(conn, found, others)
             if self._mark is None and begun.is_behind:
                 row = conn.execute(_MARK, {"lag": self._lag}).one()
@@ -115,11 +117,17 @@ class Reader:
         return True
 
     def _fresh_before(self, conn: Connection, place: datetime) -> list[telling.OrderName]:
-        """Of the next slice before *place*, in every partition."""
-        ends_at = place - self._slices_back * SLICE
-        found = _fresh(conn, ends_at - SLICE, ends_at, every_partition=True)
-        if len(found) < PAGE:
+        """Of the next slice before *place*, in every partition; at first of all of them, before the place moves: nobody
+        knows how far whoever read before this process had come with them."""
+        found: list[telling.OrderName] = []
+        for _ in range(1 if self._went_back else BACK // SLICE):
+            ends_at = place - self._slices_back * SLICE
+            some = _fresh(conn, ends_at - SLICE, ends_at, every_partition=True)
+            found += some
+            if len(some) >= PAGE:
+                return found
             self._slices_back = (self._slices_back + 1) % (BACK // SLICE)
+        self._went_back = True
         return found
 
 

@@ -172,16 +172,22 @@ def test_whoever_is_far_behind_tells_what_is_fresh_and_all_of_its_order_and_then
 
 def test_moves_of_a_clock_that_fell_behind_are_told(listener: Listener, run: Runtime) -> None:
     """As after a failover to a server whose clock is behind: its rows are older than the place that was read up to."""
-    listener.done()
-    listener.sql(
-        "UPDATE order_events SET at = at - interval '10 min' WHERE tenant_id = :tenant",
-    )
-    listener.sql("UPDATE event_endpoints SET created_at = created_at - interval '1 hour' WHERE tenant_id = :tenant")
-
     reader = Reader(run.engine)
+    reader.read()
 
+    move_long_ago(listener)
     assert reader.read().made == 0
     assert sum(reader.read(back=True).made for _ in range(BACK // SLICE)) == 1
+
+    move_long_ago(listener)
+    assert Reader(run.engine).read().made == 1, "who begins does not know how far others had come"
+
+
+def move_long_ago(listener: Listener) -> None:
+    """An order ends, ten minutes before now by the clock of its row."""
+    number = listener.done()
+    listener.sql("UPDATE order_events SET at = at - interval '10 min' WHERE tracking_number = :n", n=number)
+    listener.sql("UPDATE event_endpoints SET created_at = created_at - interval '1 hour' WHERE tenant_id = :tenant")
 
 
 def test_an_endpoint_hears_the_kinds_it_asked_for_from_when_it_was_added(
