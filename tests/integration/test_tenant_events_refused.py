@@ -14,6 +14,7 @@ import pytest
 from shared.config import Settings
 from shared.doctor import checks
 from shared.doctor.examination import Scope, examine
+from shared.doctor.findings import Check
 from shared.domain.tenant_events import HOLDS, PAUSED_AFTER, RETRIES, SUSPECT_AFTER
 from shared.store import deliveries, endpoints
 from tests.support import event_receiver
@@ -64,9 +65,9 @@ def hears(listener: Listener, one: Teller, count: int) -> bool:
     return goes_on(one) and len(listener.at.heard) >= count
 
 
-def found(run: Runtime, listener: Listener) -> list[str]:
+def found(run: Runtime, listener: Listener, check: Check = checks.ENDPOINT_SILENT) -> list[str]:
     report = examine(run.engine, run.keyring, run.psp_for, Scope(A_DAY, 10.0, listener.tenant_id))
-    return [one.subject for one in report.of(checks.ENDPOINT_SILENT)]
+    return [one.subject for one in report.of(check)]
 
 
 def test_an_event_is_sent_again_on_the_schedule_under_one_id_then_parked_and_taken_when_replayed(
@@ -151,6 +152,19 @@ def test_a_dead_endpoint_is_left_alone_ever_longer_then_paused_with_an_alarm_and
     until_heard(one, listener, tried + 2 + SUSPECT_AFTER + 1)
     assert {log.state for log in listener.log()} == {"delivered"}
     assert (listener.endpoint().failures, found(run, listener)) == (0, [])
+
+
+def test_events_that_nobody_sends_raise_an_alarm_until_somebody_does(
+    listener: Listener, run: Runtime, one: Teller
+) -> None:
+    listener.done()
+    one.read()
+    assert found(run, listener, checks.EVENTS_LATE) == []
+    listener.let_pass(timedelta(minutes=16))
+    assert found(run, listener, checks.EVENTS_LATE) == [listener.endpoint_id]
+
+    until_heard(one, listener, 1)
+    assert found(run, listener, checks.EVENTS_LATE) == []
 
 
 def test_an_endpoint_that_says_it_is_gone_is_paused_at_once(listener: Listener, one: Teller) -> None:
