@@ -22,6 +22,7 @@ from shared.operate.asking import NotAsked
 from shared.operate.news import NoSuchEvent
 from shared.operate.proving import Verdict
 from shared.operate.story import Story
+from shared.store.engine import statements
 from shared.store.operator_actions import Acted
 
 
@@ -51,7 +52,7 @@ def add(routes: Blueprint, parts: Parts) -> None:
 
 def read(parts: Parts, number: str) -> Story | None:
     """The story of the tenant's order of this number; another tenant's is as unknown as none."""
-    with parts.engine.begin() as conn:
+    with statements(parts.engine) as conn:
         found = story.find(conn, number, tenant_id=operator().caller.tenant_id)
         return None if found is None else story.read(conn, found, parts.keyring)
 
