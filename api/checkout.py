@@ -13,7 +13,7 @@ from api import hold, limits
 from api.admission import admit
 from api.auth import caller, reads_status
 from api.envelope import answer, media_type
-from api.follow_up import caching, follow_up_url, result_of
+from api.follow_up import caching, follow_up_url, is_known, result_of
 from api.handed_on import raise_what_stopped_it
 from api.held import STREAM_S, Held, event, seat_of
 from api.parts import Parts
@@ -103,7 +103,8 @@ def _told(parts: Parts, now: Status) -> Response:
     """The answer to a poll: cacheable once it is final, 304 while nothing moved since the caller's ETag."""
     result = result_of(parts, now, polls=limits.polls() or 0)
     response = answer(result, headers=caching(result, now))
-    response.make_conditional(request)
+    if is_known(now, request.headers.get("If-None-Match")):
+        response.status_code = HTTPStatus.NOT_MODIFIED
     return response
 
 

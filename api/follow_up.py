@@ -6,6 +6,8 @@ import math
 import random
 from typing import Any, Final
 
+from werkzeug.http import parse_etags
+
 from api.parts import Parts
 from api.schemas.checkout_answers import CheckoutResult, FollowUpInstructions, RedirectInstructions
 from api.schemas.common import Status as Envelope
@@ -39,10 +41,18 @@ FINAL_LIFE_S: Final = 3_600
 
 def caching(result: CheckoutResult, now: Status) -> dict[str, str]:
     """The headers that say how long an answer holds, and by which name it is known."""
-    told = {"ETag": f'W/"{now.face}"'}  # Weak: the poll count differs in every answer.
+    told = {"ETag": f'W/"{now.tag}"'}  # Weak: the poll count differs in every answer.
     if now.is_final:
         return told | {"Cache-Control": f"private, max-age={FINAL_LIFE_S}"}
     return told | {"Cache-Control": "no-store", "Retry-After": str(result.follow_up_instructions.retry_after_seconds)}
+
+
+def is_known(now: Status, if_none_match: str | None) -> bool:
+    """Whether a caller who sent *if_none_match* has an answer with the same face, of whichever version."""
+    if if_none_match is None:
+        return False
+    tags = parse_etags(if_none_match)
+    return tags.star_tag or any(tag.rpartition("-")[2] == now.face for tag in tags.as_set(include_weak=True))
 
 
 def follow_up_url(parts: Parts, tracking_number: str) -> str:

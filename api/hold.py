@@ -17,12 +17,15 @@ from api.held import Held, Seat
 @contextmanager
 def entered(held: Held, seat: Seat | None) -> Iterator[None]:
     """Hear of the order's moves from here on; no more once the block ends, unless its answer is kept."""
+    if seat is None:  # Nobody could wait.
+        yield
+        return
     waiting = held.parts.waiting
     waiting.enter(held)
     try:
         yield
     finally:
-        if seat is None or seat.held is not held:
+        if seat.held is not held:
             waiting.leave(held)
 
 

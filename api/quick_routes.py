@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from werkzeug.exceptions import ClientDisconnected
-from werkzeug.http import parse_etags
 
 from api import hold, limits, validation
 from api.checkout import SUBMIT, accept, read_status
 from api.envelope import JSON, encoded
-from api.follow_up import FINAL_LIFE_S, document_of
+from api.follow_up import FINAL_LIFE_S, document_of, is_known
 from api.handed_on import SoFar
 from api.held import Held, seat_of
 from api.limits import Kind, Limits
@@ -105,9 +104,9 @@ class Poll:
 
     def _told(self, now: Status, polls: int, known: str | None) -> Told:
         body, again = _document(self.parts, now, polls=polls)
-        etag = ("ETag", f'W/"{now.face}"')
+        etag = ("ETag", f'W/"{now.tag}"')
         headers = [etag, ("Cache-Control", f"private, max-age={FINAL_LIFE_S}") if now.is_final else NO_STORE, *again]
-        if _is_known(known, now.face):
+        if is_known(now, known):
             return Told("304 NOT MODIFIED", headers, b"")
         return Told("200 OK", [*_content(body), *headers], body)
 
@@ -133,7 +132,3 @@ def _document(parts: Parts, now: Status, *, polls: int) -> tuple[bytes, list[tup
 
 def _content(body: bytes) -> list[tuple[str, str]]:
     return [("Content-Type", JSON), ("Content-Length", str(len(body)))]
-
-
-def _is_known(if_none_match: str | None, face: str) -> bool:
-    return if_none_match is not None and parse_etags(if_none_match).contains_weak(face)

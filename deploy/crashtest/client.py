@@ -96,7 +96,7 @@ def is_form(body: Any) -> bool:
 
 
 def _version(tag: str) -> int | None:
-    text = tag.removeprefix("W/").strip('"')
+    text = tag.removeprefix("W/").strip('"').partition("-")[0]
     return int(text) if text.isdigit() else None
 
 

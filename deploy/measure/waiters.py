@@ -23,8 +23,8 @@ WAIT_S: Final = 30
 """What each prefers: the longest there is."""
 POLL: Final = 10
 """One in so many polls, the others read streams."""
-AT_ONCE: Final = 64
-"""Streams that are begun at the same time."""
+AT_ONCE: Final = 16
+"""Streams that are begun at the same time: so few that nobody waits long for a connection to PostgreSQL."""
 BEGUN_WITHIN_S: Final = 30.0
 SPARE: Final = 500
 """Descriptors a process needs beside its connections."""

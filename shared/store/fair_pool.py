@@ -57,6 +57,12 @@ class FairPool(QueuePool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turns = Turns(self.size())
+        self._is_disposed = False
+
+    def dispose(self) -> None:
+        """Close every connection: those that rest now, those that are lent when they come back."""
+        self._is_disposed = True
+        super().dispose()
 
     def forget(self, lent: PoolProxiedConnection, why: BaseException) -> None:
         """Use *lent*, which broke, and whatever is as old as it no more: what broke it broke them all."""
@@ -73,6 +79,9 @@ class FairPool(QueuePool):
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         try:
-            super()._do_return_conn(record)
+            if self._is_disposed:
+                record.close()
+            else:
+                super()._do_return_conn(record)
         finally:
             self._turns.give()

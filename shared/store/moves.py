@@ -116,12 +116,13 @@ def _moving(event: OrderEvent, to: OrderState, names: frozenset[str]) -> Direct:
 
 def moving(
     *hops: Hop,
-    where: ColumnElement[bool] = SEEN,
+    where: ColumnElement[bool] | None = None,
     only_if: ColumnElement[bool] = true(),  # noqa: B008 - an immutable expression
     sets: Mapping[str, Any] = {},
     also: Callable[[CTE], CTE] | None = None,
 ) -> Direct:
-    """The statement that makes an order's next moves, if *only_if* holds; it answers the order as it is then.
+    """The statement that makes the next moves of the order as it was seen, or of the one *where* names, if *only_if*
+    holds; it answers the order as it is then.
 
     Two moves may share one, where the worker that makes the first would make the second at once: each has its event
     and its version, and a commit is saved. *sets*: what else it writes into the order; *also*: what it writes
@@ -131,7 +132,7 @@ def moving(
     ends = to in TERMINAL
     moved = (
         update(orders)
-        .where(where, only_if)
+        .where(SEEN if where is None else where, only_if)
         .values(
             {
                 "state": to.value,

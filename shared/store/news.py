@@ -73,6 +73,7 @@ def attach(engine: Engine) -> None:
             bell.ring(moved)
 
     event.listen(engine, "checkin", put_back)
+    event.listen(engine, "engine_disposed", lambda _: bell.hush())
 
 
 class Bell:
@@ -84,6 +85,12 @@ class Bell:
         self._rung = threading.Event()
         self._lock = threading.Lock()
         self._works = False
+        self._telling = threading.Lock()
+
+    def hush(self) -> None:
+        """Tell no more of what was rung so far: whoever used the engine is done with it."""
+        with self._telling:
+            self._numbers.clear()
 
     def ring(self, numbers: list[str]) -> None:
         """Tell of the orders of these *numbers*."""
@@ -97,10 +104,12 @@ class Bell:
     def _work(self) -> None:
         while self._rung.wait(IDLE_S):
             self._rung.clear()
-            while numbers := self._gather():
-                is_heard = self._tell(numbers)
-                if not is_heard:
-                    self._numbers.clear()
+            while self._numbers:
+                with self._telling:
+                    numbers = self._gather()
+                    is_heard = bool(numbers) and self._tell(numbers)
+                    if not is_heard:
+                        self._numbers.clear()
                 time.sleep(GAP_S if is_heard else LOOK_EVERY_S)
         with self._lock:
             self._works = False

@@ -36,6 +36,11 @@ class Status:
         seen = json.dumps([self.code, self.message, self.redirect], sort_keys=True)
         return hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
 
+    @property
+    def tag(self) -> str:
+        """The name of an answer that tells it: its version, which only grows, and its face."""
+        return f"{self.version}-{self.face}"
+
     @classmethod
     def fresh(cls, tracking_number: str) -> Status:
         """Where an order stands that was admitted this moment."""

@@ -58,6 +58,7 @@ def test_an_order_cut_off_at_its_admission_is_one_order(case: Case, behind: Floo
     cut_off = replace(case, floor=behind)
     for _ in range(CUTS // 2):
         document = case.document(scenarios.pay_with())
+        behind.parts.engine.dispose()  # A connection that knows the statement sends its name alone.
         cutter.cut_at(ADMITS, late=late)
         status, _, _ = cut_off.submit(document)
         cutter.arrived()

@@ -286,7 +286,7 @@ class Case:
         with self.floor.app.test_client() as client:
             answer = client.get(f"{SUBMIT}/{number}/status", headers=self.seller.shop.headers)
         code = str(answer.get_json()["status"]["messageCode"])
-        version = answer.headers.get("ETag", "").strip('W/"')
+        version = answer.headers.get("ETag", "").strip('W/"').partition("-")[0]
         self.polls.append(Poll(number, code, int(version) if version else None))
         return code
 

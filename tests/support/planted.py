@@ -41,7 +41,7 @@ from shared.store.admission import Candidate, Holder
 from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.store.row_security import Role
-from shared.store.tables import idempotency_keys, orders
+from shared.store.tables import idempotency_keys
 from shared.store.timely import TimelyConnection
 from shared.vault import Vault
 
@@ -64,11 +64,10 @@ def run(bug: str, job: Callable[..., Any], *args: Any) -> Any:
 def _no_fencing(stack: ExitStack) -> None:
     """Whoever brings news may write it, whether or not the order is still theirs."""
 
-    def is_order(order: Order) -> list[Any]:
-        return [orders.c.tracking_number == order.tracking_number, orders.c.tenant_id == order.tenant_id]
-
     stack.enter_context(patch.object(shared.settle._Case, "is_stale", property(lambda _: False)))
-    stack.enter_context(patch.object(shared.store.orders, "_is", is_order))
+    stack.enter_context(patch.object(shared.store.moves, "SEEN", shared.store.orders.OF_TENANT))
+    shared.store.moves._moving.cache_clear()
+    stack.callback(shared.store.moves._moving.cache_clear)
 
 
 def _new_key_on_retry(stack: ExitStack) -> None:
