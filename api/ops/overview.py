@@ -14,6 +14,7 @@ from uuid import UUID
 from flask import Blueprint, Response, jsonify
 from sqlalchemy import Engine
 
+from api.broker_watch import BrokerWatch
 from api.ops import charts
 from api.ops.guard import behind_login, operator, unattended
 from api.ops.pages import HEADERS, fragment, page
@@ -63,23 +64,26 @@ class Looks:
 
 def add(routes: Blueprint, parts: Parts) -> None:
     """The routes."""
+    broker = BrokerWatch(parts.settings.broker_url.get_secret_value())
     looks = Looks(parts.engine, Records(parts.redis, terms_of(parts.settings)))
 
     @routes.get("/ops")
     @behind_login
     def home() -> Response:
-        return page("overview", panels=PANELS, **_shown(looks.of(operator().caller.tenant_id)))
+        return page("overview", panels=PANELS, **_shown(looks.of(operator().caller.tenant_id), broker))
 
     @routes.get("/ops/live")
     @unattended
     def live() -> Response:
         look = looks.of(operator().caller.tenant_id)
-        panels = {name: fragment(f"panels/{name}", **_shown(look)) for name in PANELS}
+        shown = _shown(look, broker)
+        panels = {name: fragment(f"panels/{name}", **shown) for name in PANELS}
         response = jsonify({"at": f"{look.now:%H:%M:%S}", "panels": panels})
         response.headers.update(HEADERS)
         return response
 
 
-def _shown(look: Overview) -> dict[str, Any]:
+def _shown(look: Overview, broker: BrokerWatch) -> dict[str, Any]:
     """What the panels' templates need."""
-    return {"look": look, "charts": charts, "states": STATES, "bars": charts.stacked(look.slots)}
+    drawn = {"charts": charts, "states": STATES, "bars": charts.stacked(look.slots)}
+    return drawn | {"look": look, "broker_is_up": broker.is_up()}

@@ -38,17 +38,19 @@ _OPEN: Final = text("""
 
 # Of what is captured, only that of orders on their way: what a failed one holds is for c2a doctor to find.
 _SUMS: Final = text("""
-    SELECT outcome, currency, count(*) AS attempts, sum(amount_minor)::bigint AS amount_minor, min(started_at) AS oldest
+    SELECT kind, currency, count(*) AS pieces, sum(amount_minor)::bigint AS amount_minor, min(started_at) AS oldest
     FROM (
-        SELECT outcome, currency, amount_minor, started_at FROM payment_attempts
+        SELECT outcome AS kind, currency, amount_minor, started_at FROM payment_attempts
         WHERE tenant_id = :tenant AND outcome IN ('open', 'challenged', 'pending', 'returning')
         UNION ALL
         SELECT attempt.outcome, attempt.currency, attempt.amount_minor, attempt.started_at FROM orders
         JOIN payment_attempts AS attempt USING (tracking_number, tenant_id)
         WHERE orders.state = 'captured' AND orders.due_at IS NOT NULL AND tenant_id = :tenant
           AND attempt.outcome = 'captured'
+        UNION ALL
+        SELECT 'refund', currency, amount_minor, asked_at FROM refunds WHERE tenant_id = :tenant AND state = 'asked'
     ) AS held
-    GROUP BY outcome, currency ORDER BY outcome, currency
+    GROUP BY kind, currency ORDER BY kind, currency
 """).bindparams(bindparam("tenant", type_=Uuid))
 
 
@@ -56,9 +58,10 @@ _SUMS: Final = text("""
 class OpenSum:
     """How much money of one currency stands open in one way, and since when the oldest of it does."""
 
-    outcome: AttemptState
+    kind: str
+    """The outcome of its attempts (shared/store/attempts.py), or "refund"."""
     currency: str
-    attempts: int
+    pieces: int
     amount_minor: int
     oldest: datetime
 
@@ -95,4 +98,4 @@ def open_money(conn: Connection, *, tenant_id: UUID | None = None, since: str = 
 def sums(conn: Connection, tenant_id: UUID) -> list[OpenSum]:
     """The open money of a tenant, added up: read by indexes that hold nothing but what is open."""
     rows = conn.execute(_SUMS, {"tenant": tenant_id})
-    return [OpenSum(**(dict(row._mapping) | {"outcome": AttemptState(row.outcome)})) for row in rows]
+    return [OpenSum(*row) for row in rows]

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 from flask import Flask
 from redis import Redis
 from sqlalchemy import Engine
+from werkzeug.test import TestResponse
 
 from api.app import create_app
 from shared.config import Settings
 from shared.domain.states import OrderState
+from shared.psp.port import EventKind, PspEvent
+from shared.store import inbox
 from shared.store.engine import create_engine
 from shared.store.keys import KeyRole
 from shared.store.row_security import Role
-from tests.support.console import Console, logged_in, said
-from tests.support.engine_room import EngineRoom
+from tests.support.adyen_room import AdyenRoom
+from tests.support.console import Console, logged_in, said, said_of
+from tests.support.engine_room import EngineRoom, captured
 from tests.support.front_door import a_shop, parts_for
 from tests.support.page_policy import check
-from tests.support.psp import Sandbox
+from tests.support.psp import Sandbox, until
 from tests.support.storefront import new_correlation
 from workers.pay import pay
 from workers.return_money import return_money
@@ -47,15 +53,22 @@ class Desk:
         return number
 
 
-@pytest.fixture(scope="module")
-def app(settings: Settings, vault_url: str, room_of_module: EngineRoom) -> Iterator[Flask]:
-    """The front door with the rights that the API has, and the keys of the room."""
+@contextmanager
+def served(settings: Settings, vault_url: str, room: EngineRoom) -> Iterator[Flask]:
+    """The front door with the rights that the API has, and the keys of *room*."""
     front = create_engine(settings, role=Role.API)
     with Redis.from_url(vault_url) as redis:
-        parts = parts_for(settings, front, redis, room_of_module.run.keyring)
+        parts = parts_for(settings, front, redis, room.run.keyring)
         yield create_app(parts)
         parts.doorbell.close()
     front.dispose()
+
+
+@pytest.fixture(scope="module")
+def app(settings: Settings, vault_url: str, room_of_module: EngineRoom) -> Iterator[Flask]:
+    """The front door beside the module's room."""
+    with served(settings, vault_url, room_of_module) as made:
+        yield made
 
 
 @pytest.fixture
@@ -170,6 +183,7 @@ def test_an_action_is_done_once_and_recorded_with_who_and_why(desk: Desk, shared
         assert answer.status_code == 303
     text = desk.at.text(answer.location.partition("#")[0])
     assert "Refund: begun. 500 EUR (minor units) go back" in text
+    until(lambda: "being refunded 5.00 EUR" in said_of(desk.at.live()["panels"]["money"]))  # It is believed for 2 s.
     [(who, why, what)] = desk.room.sql(
         "SELECT who, why, what FROM operator_actions WHERE tracking_number = :n", n=number
     )
@@ -230,3 +244,71 @@ def test_what_somebody_else_wrote_is_shown_and_never_run(desk: Desk) -> None:
     for page in (desk.at.get(f"/ops/orders/{number}"), desk.at.get("/ops/orders", number=number)):
         assert "<script>alert" not in page.text
         assert "&lt;script&gt;alert(1)" in page.text
+
+
+# Webhooks.
+
+
+def parked_webhook(desk: Desk, psp: Sandbox, *, psp_key: bool = True) -> tuple[str, str]:
+    """An order whose charge nobody told us of, and a webhook that does, kept and not settled."""
+    number = desk.room.locked()
+    psp.set_faults(next=[{"kind": "http500After", "on": "charge"}])
+    pay(desk.room.run, number)
+    attempt = desk.room.attempt(number)
+    [row] = [one for one in psp.charges(desk.room.account) if one["merchantReference"] == number]
+    key = attempt.psp_key if psp_key else None
+    event = PspEvent(f"evt_{number}", EventKind.CHARGE, None, key, captured(attempt, row["pspReference"]))
+    with desk.room.run.engine.begin() as conn:
+        inbox.keep(conn, desk.room.run.keyring, desk.room.seller.shop.tenant_id, "sandbox", event)
+    return number, event.event_id
+
+
+def test_a_parked_webhook_is_replayed_from_its_orders_page(desk: Desk, shared_psp: Sandbox) -> None:
+    number, event = parked_webhook(desk, shared_psp)
+    assert "Replay this webhook" in desk.at.text(f"/ops/orders/{number}")
+
+    answer = desk.at.act(number, "replay", provider="sandbox", event=event)
+
+    assert answer.status_code == 303
+    assert "Settled: the order is captured." in desk.at.text(answer.location.partition("#")[0])
+    assert desk.room.state(number) is OrderState.CAPTURED
+    again = desk.at.act(number, "replay", provider="sandbox", event=event)
+    assert "it was settled and had its effect" in desk.at.text(again.location.partition("#")[0])
+
+
+def test_a_webhook_that_names_nobody_is_settled_for_the_order_an_operator_names(
+    desk: Desk, stranger: Console, shared_psp: Sandbox
+) -> None:
+    number, event = parked_webhook(desk, shared_psp, psp_key=False)
+    assert event in desk.at.text("/ops/webhooks")
+    assert event not in stranger.text("/ops/webhooks")
+
+    def send(at: Console, **more: str) -> TestResponse:
+        form = {"form_token": at.token(), "action_id": str(uuid.uuid4()), "why": "the PSP's console names it"}
+        return at.client.post("/ops/webhooks", data=form | {"provider": "sandbox", "event": event} | more)
+
+    assert send(stranger).status_code == 404
+    assert send(desk.at, attempt="1").status_code == 400
+    refused = send(desk.at)
+    assert "Not done: no attempt of ours is known for it" in desk.at.text(refused.location.partition("#")[0])
+    assert send(desk.at, number=number).location.startswith(f"/ops/orders/{number}?did=")
+    assert desk.room.state(number) is OrderState.CAPTURED
+
+
+# What only a person can know.
+
+
+def test_what_the_psps_own_console_shows_is_entered_where_we_cannot_ask(
+    settings: Settings, vault_url: str, adyen: AdyenRoom
+) -> None:
+    room, number = adyen.room, adyen.unanswered()
+    [payment] = adyen.payments(number)
+    with served(settings, vault_url, room) as app:
+        at = logged_in(app, a_shop(room.owner, room.seller.shop.tenant_id, role=KeyRole.OPERATOR).key)
+        assert "Say what the PSP knows" in at.text(f"/ops/orders/{number}")
+        for wrong in ({"verdict": "perhaps"}, {"verdict": "captured", "reference": "x" * 256}):
+            assert at.act(number, "prove", **wrong).status_code == 400
+        assert room.state(number) is OrderState.CONFIRMING
+        answer = at.act(number, "prove", "seen there", verdict="captured", reference=payment.psp_reference)
+        assert "Settled as captured" in at.text(answer.location.partition("#")[0])
+    assert room.state(number) is OrderState.CAPTURED

@@ -56,7 +56,12 @@ class Console:
 
 def said(page: TestResponse) -> str:
     """The words of a page."""
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
+    return said_of(page.text)
+
+
+def said_of(html: str) -> str:
+    """The words of a piece of HTML."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
 def log_in(app: Flask, key: str, name: str = NAME, **more: str) -> tuple[Console, TestResponse]:
