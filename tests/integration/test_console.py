@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from api.app import create_app
+from api.ops.overview import LONGEST_BELIEVED_S
 from shared.config import Settings
 from shared.domain.states import OrderState
 from shared.psp.port import EventKind, PspEvent
@@ -183,7 +184,8 @@ def test_an_action_is_done_once_and_recorded_with_who_and_why(desk: Desk, shared
         assert answer.status_code == 303
     text = desk.at.text(answer.location.partition("#")[0])
     assert "Refund: begun. 500 EUR (minor units) go back" in text
-    until(lambda: "being refunded 5.00 EUR" in said_of(desk.at.live()["panels"]["money"]))  # It is believed for 2 s.
+    # An earlier look is believed for a while.
+    until(lambda: "being refunded 5.00 EUR" in said_of(desk.at.live()["panels"]["money"]), seconds=LONGEST_BELIEVED_S)
     [(who, why, what)] = desk.room.sql(
         "SELECT who, why, what FROM operator_actions WHERE tracking_number = :n", n=number
     )

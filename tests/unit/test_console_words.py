@@ -9,6 +9,7 @@ import pytest
 
 from api.ops import charts, words
 from api.ops.forms import DOES, WAYS
+from api.ops.overview import believed_s
 from api.ops.words import NoAmount
 from shared.operate.judging import Action
 from shared.store.recent_orders import Slot
@@ -80,3 +81,8 @@ def test_a_bar_of_time_grows_by_the_same_step_for_ten_times_as_long() -> None:
 def test_every_action_there_is_has_its_form_and_every_form_does_something() -> None:
     assert set(WAYS) == set(Action)
     assert {way.path for ways in WAYS.values() for way in ways} == set(DOES) - {"replay"}
+
+
+@pytest.mark.parametrize(("took_s", "believed"), [(0.005, 2.0), (0.3, 6.0), (60.0, 30.0)])
+def test_watching_takes_no_more_than_a_twentieth_of_a_connections_time(took_s: float, believed: float) -> None:
+    assert believed_s(took_s) == believed
