@@ -2,8 +2,9 @@
 
 Two buckets stand behind each call: the key's, and one for all keys of its tenant and mode, so that many keys give a
 tenant no more than TENANT_TIMES a key's share. A PSP's webhooks have no key; they have a bucket an account, asked
-before PostgreSQL is, so that a flood at one address costs others nothing. A poll that is refused costs one round trip
-to Redis: its key is remembered (api/auth.py) and PostgreSQL hears nothing of it.
+before PostgreSQL is, so that a flood at one address costs others nothing. Who is refused costs Redis a
+round trip for each token waited for, and no more however many calls come meanwhile: key and refusal are remembered. No
+body is read, and PostgreSQL hears nothing of it.
 """
 
 from __future__ import annotations
