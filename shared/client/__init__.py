@@ -2,6 +2,7 @@
 
 from shared.client.answers import CheckoutResult, Method, Offer
 from shared.client.asks import Line, Order, Payment
+from shared.client.async_checkout import AsyncCheckout
 from shared.client.checkout import Checkout
 from shared.client.errors import (
     CheckoutError,
@@ -24,6 +25,7 @@ from shared.domain.states import CheckoutCode
 from shared.psp.port import Channel
 
 __all__ = [
+    "AsyncCheckout",
     "Card",
     "Channel",
     "Checkout",

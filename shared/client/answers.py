@@ -66,6 +66,8 @@ class CheckoutResult(Told):
     """The version this tells of; from the answer's header, so that a wait that goes on hears only of another."""
     is_replayed: bool = False
     """Whether the order was there already when it was submitted; from the answer's header."""
+    is_of_submit: bool = False
+    """Whether it is the answer to a submit: nobody looks there for a redirect, though a replay may tell one."""
 
     @property
     def code(self) -> str:

@@ -68,7 +68,7 @@ class Checkout:
         return self._run(talks.status(tracking_number, self._terms))
 
     def wait(self, order: CheckoutResult | str, *, within_s: float = WITHIN_S) -> CheckoutResult:
-        """The order's end, or a redirect *order* does not tell of yet: call it again with what it returned.
+        """The order's end, or a redirect the shopper must follow: wait again then, with what this returned.
 
         Raises StillRunning when *within_s* is over.
         """

@@ -16,9 +16,10 @@ from shared.client.turns import Heard
 M = TypeVar("M", bound=BaseModel)
 
 
-def result_of(heard: Heard) -> CheckoutResult:
+def result_of(heard: Heard, *, is_of_submit: bool = False) -> CheckoutResult:
     """Where an order stands. Raises NotUnderstood."""
     from_headers = {
+        "isOfSubmit": is_of_submit,
         "etag": heard.headers.get("etag"),
         "isReplayed": heard.headers.get("idempotent-replayed") == "true",
     }

@@ -42,7 +42,7 @@ def document_submitted(document: Mapping[str, Any], key: str | None, terms: Term
 
 def _submitted(content: Content, key: str, headers: Mapping[str, str], terms: Terms) -> Talk[CheckoutResult]:
     call = Call("POST", "/c2a/offer/checkout", headers={**JSON, **headers}, content=content)
-    return result_of((yield from answered(call, terms, key=key)))
+    return result_of((yield from answered(call, terms, key=key)), is_of_submit=True)
 
 
 def status(tracking_number: str, terms: Terms) -> Talk[CheckoutResult]:

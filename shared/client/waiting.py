@@ -39,9 +39,9 @@ def poll(tracking_number: str, *, etag: str | None = None, hold_s: int = 0) -> C
 
 
 def waited(order: CheckoutResult | str, terms: Terms, *, within_s: float) -> Talk[CheckoutResult]:
-    """The order's end, or the first redirect that *order* does not tell of already. Raises StillRunning, NoAnswer."""
-    seen = order if isinstance(order, CheckoutResult) else None
-    number = seen.tracking_number if seen else str(order)
+    """The order's end, or the first redirect that an earlier wait did not tell of. Raises StillRunning, NoAnswer."""
+    number = order.tracking_number if isinstance(order, CheckoutResult) else order
+    seen = order if isinstance(order, CheckoutResult) and not order.is_of_submit else None
     ends_at = terms.clock() + within_s
     last, etag = seen, seen.etag if seen else None
     while True:

@@ -64,6 +64,16 @@ def test_a_challenge_comes_back_and_the_wait_goes_on_after_it() -> None:
     assert script.calls[0].headers["If-None-Match"] == 'W/"4"'
 
 
+def test_a_challenge_that_a_repeated_submit_told_of_is_still_news() -> None:
+    """Who waits for what was submitted has not looked where it stood: the first answer may have got lost."""
+    accepted = result_of(standing(CHALLENGED, page=PAGE, status=202), is_of_submit=True)
+
+    now, script = wait(standing(CHALLENGED, page=PAGE), order=accepted)
+
+    assert now.needs_shopper
+    assert len(script.calls) == 1
+
+
 def test_another_challenge_comes_back_too() -> None:
     seen = result_of(standing(CHALLENGED, page=PAGE))
 
