@@ -40,6 +40,10 @@ class Terms:
     clock: Callable[[], float] = time.monotonic
     dice: random.Random = field(default_factory=random.SystemRandom, repr=False)
 
+    def tries_within(self, seconds: float) -> int:
+        """As many as fit, where a deadline is the bound; one where nothing is to be said twice."""
+        return 1 if self.tries == 1 else 1 + int(seconds / (FIRST_PAUSE_S / 2))
+
 
 def answered(
     call: Call, terms: Terms, *, ends_at: float | None = None, tries: int | None = None, key: str | None = None

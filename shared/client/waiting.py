@@ -16,7 +16,7 @@ from urllib.parse import quote
 from shared.client.answers import CheckoutResult
 from shared.client.errors import StillRunning
 from shared.client.reading import result_of
-from shared.client.retries import FIRST_PAUSE_S, Terms, answered
+from shared.client.retries import Terms, answered
 from shared.client.turns import Call, Heard, Talk, rested
 
 LONGEST_HOLD_S: Final = 30
@@ -44,10 +44,10 @@ def waited(order: CheckoutResult | str, terms: Terms, *, within_s: float) -> Tal
     seen = order if isinstance(order, CheckoutResult) and not order.is_of_submit else None
     ends_at = terms.clock() + within_s
     last, etag = seen, seen.etag if seen else None
+    tries = terms.tries_within(within_s)
     while True:
         asked_at = terms.clock()
         hold_s = min(LONGEST_HOLD_S if etag else FIRST_HOLD_S, int(ends_at - asked_at))
-        tries = 1 + int(within_s / FIRST_PAUSE_S * 2)  # As many as fit: here the deadline is the bound.
         heard = yield from answered(poll(number, etag=etag, hold_s=hold_s), terms, ends_at=ends_at, tries=tries)
         if heard.status != UNCHANGED or last is None:
             last = result_of(heard)
