@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.client.answers import CheckoutResult, Method, Offer
 from shared.client.asks import Order, Payment, encoded, key_of, new_key, order_document, payment_document
-from shared.client.errors import Refused
+from shared.client.errors import NotUnderstood, Refused
 from shared.client.reading import method_of, methods_of, offer_of, result_of
 from shared.client.retries import Terms, answered
 from shared.client.turns import Call, Content, Talk
@@ -66,7 +66,10 @@ def added(customer_urn: str, payment: Payment, terms: Terms) -> Talk[Method]:
 def deleted(method_urn: str, terms: Terms) -> Talk[None]:
     """A stored method, gone; one that is not found after a lost answer went with that."""
     try:
-        yield from answered(Call("DELETE", f"{METHODS}/delete", params={"p": method_urn}), terms)
+        heard = yield from answered(Call("DELETE", f"{METHODS}/delete", params={"p": method_urn}), terms)
     except Refused as refused:
         if not (refused.after_lost and refused.code == "PAYMENT_METHOD_NOT_FOUND"):
             raise
+        return
+    if heard.code != "SUCCESS":
+        raise NotUnderstood("deletion", heard.status)

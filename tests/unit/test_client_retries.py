@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from api.errors import CODE_OF, STATUS_OF
 from shared.client import talks
 from shared.client.asks import Line, Order, Payment
-from shared.client.errors import KeyAtFault, KeyReused, NoAnswer, OfferAtFault, PaymentAtFault, Refused, RequestAtFault
+from shared.client.errors import (
+    KeyAtFault,
+    KeyReused,
+    NoAnswer,
+    NotUnderstood,
+    OfferAtFault,
+    PaymentAtFault,
+    Refused,
+    RequestAtFault,
+)
 from shared.client.remedies import REMEDIES
 from shared.client.retries import TRIES
 from shared.client.turns import Heard, Lost
+from shared.client.waiting import waited
 from shared.domain.cards import Card
 from tests.support.client_script import Played, played, refusal, standing
 from tests.support.wire import GOOD_CARD
@@ -179,3 +191,20 @@ def test_a_method_that_is_gone_after_a_lost_answer_was_deleted() -> None:
     assert len(script.calls) == 2
     with pytest.raises(PaymentAtFault):
         played(lambda terms: talks.deleted("pm.1", terms), gone)
+
+
+@pytest.mark.parametrize("strange", [Heard(200), Heard(302), Heard(204), refusal(200, "SOMETHING")])
+def test_whatever_is_not_this_apis_answer_is_no_success(strange: Heard) -> None:
+    """A proxy's page with status 200 has deleted nothing and accepted no order."""
+    with pytest.raises(NotUnderstood):
+        played(lambda terms: talks.deleted("pm.1", terms), strange)
+    with pytest.raises(NotUnderstood):
+        played(lambda terms: talks.submitted(ORDER, Payment(CARD), terms), strange)
+
+
+def test_nothing_is_said_twice_where_it_must_not_be() -> None:
+    script = Played([RESET])
+    once = replace(script.terms, tries=1)
+    with pytest.raises(NoAnswer):
+        script.play(waited("trk_1", once, within_s=60))
+    assert len(script.calls) == 1
