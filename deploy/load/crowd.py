@@ -35,8 +35,8 @@ class Crowd:
     """Terminal codes."""
     left: Counter[str] = field(default_factory=Counter)
     """Why shoppers left without an end: the code of a refusal, or what happened to them."""
-    polls: int = 0
     most_polls: int = 0
+    """Of one order whose answers were not held."""
     held_back_s: float = 0.0
     latest_s: float = 0.0
     """By how much the latest shopper came after their time."""
@@ -109,7 +109,6 @@ class Crowd:
             self.left["order not over"] += 1
         else:
             self.ended[end.code] += 1
-            self.polls += polls
             self.most_polls = max(self.most_polls, polls)
 
     def _accept(self) -> None:

@@ -85,7 +85,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _document(asked: Asked, crowd: Crowd, timed: Timed, arrived_s: float, took_s: float) -> dict[str, Any]:
-    finished = crowd.ended.total()
+    finished, polls = crowd.ended.total(), timed.calls["poll"].codes.total()
     return {
         "seed": asked.seed,
         "asked": {"arrivalsPerSecond": asked.rate, "seconds": asked.seconds, "thinkSeconds": asked.think_s},
@@ -95,7 +95,7 @@ def _document(asked: Asked, crowd: Crowd, timed: Timed, arrived_s: float, took_s
         "accepted": crowd.accepted,
         "ended": dict(sorted(crowd.ended.items())),
         "left": dict(sorted((+crowd.left).items())),
-        "polls": {"perOrder": round(crowd.polls / finished, 2) if finished else 0.0, "most": crowd.most_polls},
+        "polls": {"perOrder": round(polls / finished, 2) if finished else 0.0, "most": crowd.most_polls},
         "heldBackSeconds": round(crowd.held_back_s, 2),
         "latestArrivalMs": round(1_000 * crowd.latest_s, 2),
         "calls": timed.documents(took_s),
