@@ -89,7 +89,8 @@ class Planned:
 
 def deal(dice: random.Random, *, seconds: float, programs: frozenset[str]) -> list[Planned]:
     """The faults of a run of *seconds* against a stack that has *programs* of its own."""
-    deck = [kind for kind in KINDS if kind.hurts in programs | OF_NO_PROGRAM]
+    # There may be several of a kind: worker-payment-1, -2 (process_faults.py).
+    deck = [kind for kind in KINDS if any(name.startswith(kind.hurts) for name in programs | OF_NO_PROGRAM)]
     deck = [kind for kind in deck if kind.before_end_s <= seconds - FIRST_S]
     slots = [FIRST_S + number * EVERY_S for number in range(int((seconds - FIRST_S) / EVERY_S))]
     planned: list[Planned] = []

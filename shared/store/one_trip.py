@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -27,6 +28,8 @@ connection lives long enough to need more. What comes after them is parsed each 
 
 _Prepared = dict[tuple[bytes, tuple[int, ...]], bytes]
 _prepared: Final[WeakKeyDictionary[psycopg.Connection[Any], _Prepared]] = WeakKeyDictionary()
+_numbers: Final = count()
+"""No name is given twice: a server that was made to forget the others may still know one that came after."""
 _NAMED: Final = re.compile(r"%\((\w+)\)s")
 
 
@@ -54,7 +57,7 @@ def _rows(connection: psycopg.Connection[Any], statement: str, values: Mapping[s
     name = known.get(what)
     is_new = name is None and len(known) < MOST_PREPARED
     if is_new:
-        name = b"c2a_%d" % len(known)
+        name = b"c2a_%d" % next(_numbers)
         pgconn.send_prepare(name, *what)
     if name is None:
         pgconn.send_query_params(query, dumped, what[1], adapters.formats)

@@ -138,6 +138,20 @@ def test_what_was_prepared_and_forgotten_by_the_server_is_prepared_again(pool: E
     assert ASKED.one_or_none(pool, {"word": "three"}) is not None
 
 
+def test_a_statement_prepared_since_the_server_forgot_the_others_stays_as_it_is(pool: Engine) -> None:
+    """The one that came after them is known to it under a name that no other is given."""
+    assert ASKED.one_or_none(pool, {"word": "one"}) is not None
+    with pool.begin() as conn:
+        conn.execute(text("DEALLOCATE ALL"))
+    after = Direct(text("SELECT 'after'"))
+    assert after.one_or_none(pool, {}) == ("after",)
+
+    assert ASKED.one_or_none(pool, {"word": "two"}) is not None
+    for number in range(10):
+        assert Direct(text(f"SELECT {number}")).one_or_none(pool, {}) == (number,)
+    assert after.one_or_none(pool, {}) == ("after",)
+
+
 def test_a_crowd_of_statements_leaves_a_bounded_number_prepared(pool: Engine) -> None:
     for number in range(MOST_PREPARED + 20):
         assert Direct(text(f"SELECT {number}")).one_or_none(pool, {}) == (number,)

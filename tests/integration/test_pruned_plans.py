@@ -82,7 +82,7 @@ def test_what_names_an_order_touches_one_partition(
     order = an_order(engine, OrderState.ADMITTED)
     with counting(engine) as sent:
         assert work(engine, order) is not None
-    for statement in sent:
+    for statement in (one for one in sent if "orders" in one):  # Beside it others ask whether somebody listens.
         plan = kept_plan(generic, statement)
         assert len(set(SCANNED.findall(plan))) == 1, plan
         assert "Subplans Removed" not in plan

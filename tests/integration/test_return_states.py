@@ -48,7 +48,7 @@ def rung(room: EngineRoom, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The orders for which the PSP was to be asked."""
     numbers: list[str] = []
     doorbell = type(room.seller.parts.doorbell)
-    monkeypatch.setattr(doorbell, "ring", lambda _, step, number, **__: numbers.append(number) if step is Step.LOOK_UP
+    monkeypatch.setattr(doorbell, "ring", lambda _, step, number, *__: numbers.append(number) if step is Step.LOOK_UP
                         else None)  # fmt: skip
     return numbers
 
