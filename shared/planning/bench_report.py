@@ -7,6 +7,7 @@ again, and a test holds them against what it writes.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -76,8 +77,17 @@ def _window(figure: Mapping[str, Any]) -> dict[str, float]:
     return {API if name == SERVER else name: ms for name, ms in seen.items()}
 
 
+_NUMBERED: Final = re.compile(r"-(?:\d+|alone)$")
+"""What tells workers of one kind apart."""
+
+
 def _of_ours(seen: Mapping[str, float]) -> dict[str, float]:
-    return {name: ms for name, ms in seen.items() if name not in BESIDE}
+    ours = {name: ms for name, ms in seen.items() if name not in BESIDE}
+    alike: dict[str, float] = {}
+    for name, spent in ours.items():
+        kind = _NUMBERED.sub("", name)
+        alike[kind] = alike.get(kind, 0.0) + spent
+    return alike
 
 
 def _middle(several: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -33,7 +33,7 @@ def test_a_plan_for_people_says_what_to_start_what_is_full_first_and_whether_it_
 
     assert result.exit_code == 0
     for told in (
-        "celery -A workers.main worker -Q payment -P prefork",
+        "celery -A workers.main worker -Q payment,offer-lock,tokenization -P ",
         "python -m api.main --workers",
         "Full first: ",
         "Measured: ",

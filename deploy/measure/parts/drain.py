@@ -12,6 +12,7 @@ from typing import Final
 
 import httpx
 import psutil
+import redis
 
 from deploy.measure import database, processes
 from deploy.measure.at_once import PROVIDER
@@ -35,6 +36,7 @@ PSP_MS: Final = 200
 def measure(stand: Stand, plan: Plan) -> Outcome:
     """The figures of drains. Raises Invalid, ProcessDied or StopAsked."""
     prepare_rivals(stand)
+    _forget_admissions(stand)
     home, wiring = stand.home, stand.wiring
     workers, rivals = processes.workers(home, wiring), programs.naive_workers(home, wiring)
     with (
@@ -62,6 +64,13 @@ def _by_queue(stand: Stand, plan: Plan) -> list[Drained]:
     for one in several:
         stand.show.say(f"  drain, a worker a queue: {one}")
     return several
+
+
+def _forget_admissions(stand: Stand) -> None:
+    """The naive front door rings for every order it takes: its workers would find thousands that are gone by now, be
+    held back in the middle of one, and hold its locks against whoever lays out the next."""
+    with redis.Redis.from_url(stand.wiring.broker_url) as broker:
+        broker.delete(*naive_tasks.QUEUES.values())
 
 
 class _Ways:
