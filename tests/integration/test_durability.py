@@ -9,12 +9,12 @@ import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 
 from shared import keyring
 from shared.config import Mode, Settings
 from shared.store.durability import UnsafeDatabase, refuse_unsafe
 from tests.support.own_postgres import OwnPostgres, own_postgres
+from tests.support.told import told_of
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def hasty(database: OwnPostgres) -> Iterator[None]:
 
 
 def test_a_safe_one_is_trusted(production: Settings) -> None:
-    with capture_logs() as logs:
+    with told_of("database") as logs:
         refuse_unsafe(production)
     assert logs == []
 
@@ -55,13 +55,13 @@ def test_an_unsafe_one_is_refused_by_name_of_its_setting(production: Settings) -
 
 @pytest.mark.usefixtures("hasty")
 def test_in_development_it_is_told(production: Settings) -> None:
-    with capture_logs() as logs:
+    with told_of("database") as logs:
         refuse_unsafe(production.model_copy(update={"mode": Mode.DEVELOPMENT}))
     assert [(line["event"], line["settings"]) for line in logs] == [("database.unsafe", ["synchronous_commit"])]
 
 
 def test_one_that_is_away_is_not_judged(production: Settings) -> None:
     nowhere = SecretStr("postgresql://127.0.0.1:9/c2a")
-    with capture_logs() as logs:
+    with told_of("database") as logs:
         refuse_unsafe(production.model_copy(update={"database_url": nowhere}))
     assert [line["event"] for line in logs] == ["database.not_looked_at"]

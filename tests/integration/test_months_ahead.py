@@ -9,7 +9,6 @@ from typing import Final
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
-from structlog.testing import capture_logs
 
 from shared.config import Settings
 from shared.domain.states import OrderEvent, OrderState
@@ -20,6 +19,7 @@ from shared.store.orders import Order
 from shared.store.row_security import Role
 from tests.support.order_rows import again, an_order
 from tests.support.statements import counting
+from tests.support.told import told_of
 
 _LAST_OF: Final = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ :pattern ORDER BY 1 DESC LIMIT 1"
 
@@ -101,7 +101,7 @@ def test_more_rows_than_may_be_moved_at_once_stay_where_they_are_and_an_alarm_is
     engine: Engine, room: Engine, last: date
 ) -> None:
     order = in_month(engine, last)
-    with capture_logs() as told:
+    with told_of("months") as told:
         assert months.make(room, most=1) == []
     assert [(line["event"], line["log_level"]) for line in told] == [("months.too_many_in_default", "error")]
     assert set(where(engine, order.tracking_number)) == {"orders_default", "order_events_default"}
@@ -112,7 +112,7 @@ def test_whoever_is_in_the_way_is_waited_for_half_a_second_and_the_next_round_do
 ) -> None:
     with psycopg.connect(settings.database_url.get_secret_value()) as reader:
         reader.execute("SELECT FROM orders LIMIT 1")
-        with capture_logs() as told:
+        with told_of("months") as told:
             assert months.make(room) == []
         reader.rollback()
     assert [line["event"] for line in told] == ["months.wait"]

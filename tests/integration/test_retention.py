@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import Engine, insert, text, update
-from structlog.testing import capture_logs
 
 from shared.config import Settings
 from shared.domain.states import OrderState
@@ -24,6 +23,7 @@ from shared.store.row_security import Role
 from shared.store.tables import order_events, orders, payment_attempts, psp_events, refunds
 from tests.support.attempt_rows import first_attempt, write_ahead
 from tests.support.order_rows import an_order
+from tests.support.told import told_of
 from workers.keeper import Keeper
 from workers.runtime import build
 
@@ -83,7 +83,7 @@ def test_a_month_that_ended_long_ago_goes_as_a_whole_and_its_attempts_after_it(e
     ended(engine)
     sweep = sweeps.of_attempts()
     assert sweep.look(room, KEPT) == 0, "its order is there"
-    with capture_logs() as told:
+    with told_of("months") as told:
         assert months.drop_old(room, months=KEPT) == ["orders_2021_02", OLD_MONTH]
     assert [line["event"] for line in told] == ["months.dropped"] * 2
     assert names(engine) == set()
@@ -135,7 +135,7 @@ def test_a_month_is_kept_back_for_the_sake_of_one_order_and_the_log_says_whose(
     ended(engine, OLD + timedelta(days=1))
     order = ended(engine)
     why = how(engine, order)
-    with capture_logs() as told:
+    with told_of("months") as told:
         assert months.drop_old(room, months=KEPT) == ["orders_2021_02"]
     [kept] = [line for line in told if line["event"] == "months.kept_back"]
     assert (kept["log_level"], kept["partition"], kept["why"]) == ("warning", OLD_MONTH, why)
@@ -165,7 +165,7 @@ def test_a_backup_that_reads_is_waited_for_half_a_second_and_nothing_is_dropped(
     ended(engine)
     with psycopg.connect(settings.database_url.get_secret_value()) as reader:
         reader.execute("SELECT FROM orders LIMIT 1")
-        with capture_logs() as told:
+        with told_of("months") as told:
             assert months.drop_old(room, months=KEPT) == []
         reader.rollback()
     assert {line["event"] for line in told} == {"months.wait"}
