@@ -22,8 +22,8 @@ from tests.support.mix import Kind
 from tests.support.storefront import CHALLENGED, PREFIX, TERMINAL, code_of, new_correlation, new_customer
 from tests.support.wire import Document
 
-IN_FLIGHT: Final = 100
-"""Orders one crowd has open at a time; most wait two seconds for their next poll, so 40 orders a second at most."""
+IN_FLIGHT: Final = 300
+"""Orders one crowd has open at a time: most wait for their next poll, and some for a minute until a challenge ends."""
 REPEATS_EVERY: Final = 20
 """Every so many orders the same POST is sent twice at once: both get one number."""
 CONNECTIONS: Final = 24
