@@ -2,7 +2,8 @@
 
 Everything is as deploy/up starts it, and the PSP answers in 60 ms. Eight tenants order evenly; in every other phase
 one more sends fifty times as much as each of them, all of it within its limits, so that the engine room has to bear it.
-Machine and neighbours add noise: phases with and without are measured in turn, and one pair as promised is enough.
+Machine and neighbours add noise: phases with and without are measured in turn, and all orders of either kind are one
+sample, as the 95th percentile of a single phase would be its slowest order.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ AGAIN_S: Final = 0.5
 ACCEPTED_WITHIN_S: Final = 30.0
 PSP_MS: Final = 60
 MOST: Final = 1.10
-TRIES: Final = 3
+ROUNDS: Final = 8
+"""Of both kinds of phase: 144 orders of the others each, of which seven are slower than the 95th percentile."""
 PROVIDER: Final = "sandbox"
 
 
@@ -150,20 +152,23 @@ def p95(took: list[float]) -> float:
     return statistics.quantiles(took, n=20, method="inclusive")[18]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_a_tenant_at_fifty_times_its_share_moves_the_others_p95_by_less_than_a_tenth(
     floor: Floor, say: Callable[[str], None]
 ) -> None:
     asyncio.run(floor.phase(WARM_S, crowded=True))  # Warm.
-    figures = []
-    for _ in range(TRIES):
-        alone, crowded = (asyncio.run(floor.phase(PHASE_S, crowded=crowded)) for crowded in (False, True))
-        ratio = p95(crowded) / p95(alone)
-        figures.append(
-            f"p95 {p95(alone):.0f} ms alone, {p95(crowded):.0f} ms beside {TIMES * EACH_PER_S:.0f} orders/s of one "
-            f"tenant (x {ratio:.2f}); medians {statistics.median(alone):.0f} and {statistics.median(crowded):.0f} ms"
-        )
-        say(figures[-1])
-        if ratio < MOST:
-            return
-    pytest.fail("; ".join(figures))
+    alone, crowded = [], []
+    for turn in range(ROUNDS):
+        alone += asyncio.run(floor.phase(PHASE_S, crowded=False))
+        crowded += asyncio.run(floor.phase(PHASE_S, crowded=True))
+        say(f"{turn + 1} of {ROUNDS}: {told(alone, crowded)}")
+    assert p95(crowded) / p95(alone) < MOST, told(alone, crowded)
+
+
+def told(alone: list[float], crowded: list[float]) -> str:
+    """All orders so far, in words."""
+    return (
+        f"p95 of {len(alone)} orders {p95(alone):.0f} ms alone, of {len(crowded)} {p95(crowded):.0f} ms beside "
+        f"{TIMES * EACH_PER_S:.0f} orders/s of one tenant (x {p95(crowded) / p95(alone):.2f}); "
+        f"medians {statistics.median(alone):.0f} and {statistics.median(crowded):.0f} ms"
+    )
