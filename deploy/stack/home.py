@@ -49,6 +49,11 @@ class Home:
         return self.path / "stack.json"
 
     @property
+    def shell_file(self) -> Path:
+        """What a person's shell reads to use this stack."""
+        return self.path / "env"
+
+    @property
     def lock_file(self) -> Path:
         """Held by the supervisor for as long as it lives."""
         return self.path / "lock"
@@ -71,8 +76,13 @@ class Home:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Replace *path* in one step: a reader sees the old document or the new one, and only its owner may read it."""
+    """Replace *path* as `write_text` does."""
+    write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace *path* in one step: a reader sees the old text or the new one, and only its owner may read it."""
     fresh = path.with_name(path.name + ".new")
     fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(document, indent=2) + "\n")
+    fresh.write_text(text)
     fresh.replace(path)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deploy.stack import options, ports, product, servers
+from deploy.stack import options, ports, product, servers, shell
 from deploy.stack.home import Home
 from deploy.stack.product import Wiring, Worker
 from deploy.stack.program import Program
@@ -65,8 +65,10 @@ def started(home: Home, choice: Choice, show: Show) -> Iterator[Stack]:
     try:
         stack = _start(home, choice, show, supervisor)
         record.publish(stack.facts, supervisor)
+        shell.write(home, stack.facts, stack.wiring.settings())
         yield stack
     finally:
+        home.shell_file.unlink(missing_ok=True)
         with show.spinner("stopping"):
             supervisor.stop()
         record.close()

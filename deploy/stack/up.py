@@ -42,7 +42,7 @@ def main(asked: argparse.Namespace) -> int:
         with signals.heard(), _home(asked, show) as home, started(home, choice, show) as stack:
             if not asked.no_demo:
                 run_demo(stack, show)
-            _tell(stack, show)
+            _tell(stack, show, is_followed=asked.tell is None)
             _tell_starter(asked.tell)
             signals.wait()
     except signals.StopAsked:
@@ -63,7 +63,8 @@ def _home(asked: argparse.Namespace, show: Show) -> Iterator[Home]:
     with lock.held(home.lock_file):
         for left in leftovers.end(home):
             show.say(f"Ended {left}, left running by a stack that was killed")
-        home.stack_file.unlink(missing_ok=True)
+        for told in (home.stack_file, home.shell_file):
+            told.unlink(missing_ok=True)
         if asked.reset:
             _forget(home)
             show.say(f"Forgot all data in {home.path}")
@@ -84,21 +85,25 @@ def _forget(home: Home) -> None:
     home.make()
 
 
-def _tell(stack: Stack, show: Show) -> None:
-    wiring, facts = stack.wiring, stack.facts
+def _tell(stack: Stack, show: Show, *, is_followed: bool) -> None:
+    wiring = stack.wiring
     base = f"{wiring.base_url}/api/v1/c2a"
     show.say("")
     show.say(f"  API        {base}")
     show.say(f"  its page   {base}/docs")
     shown = f"   ledger {wiring.psp_url}{stack.psp.shows}" if stack.psp.shows else ""
     show.say(f"  PSP        {wiring.psp_url} ({stack.psp.name}){shown}")
-    show.say(f"  details    {stack.home.stack_file}   logs {stack.home.logs}")
+    show.say(f"  console    {wiring.base_url}/ops   key: operatorKey in {stack.home.stack_file}")
+    show.say(f"  logs       {stack.home.logs}")
     show.say("")
-    show.say(f"  curl -s {base}/offer/bundles -H 'content-type: application/json' \\")
-    show.say(f"    -H 'x-api-key: {facts['apiKey']}' -H 'x-tn: {facts['tenant']}' \\")
-    show.say("""    -d '{"context": {"customerUrn": "cu.00.482", "interactionType": "NewAcquisition"}}'""")
+    show.say("  In a shell of yours (it then knows C2A_URL, C2A_TENANT, C2A_KEY and the command c2a):")
     show.say("")
-    show.say("The stack runs. Ctrl-C (or deploy/down) stops it.")
+    show.say(f"    . {stack.home.shell_file}")
+    show.say("""    curl -s "$C2A_URL/api/v1/c2a/offer/bundles" -H "x-api-key: $C2A_KEY" -H "x-tn: $C2A_TENANT" \\""")
+    show.say("""      -H 'content-type: application/json' \\""")
+    show.say("""      -d '{"context": {"customerUrn": "cu.00.482", "interactionType": "NewAcquisition"}}'""")
+    show.say("")
+    show.say(f"The stack runs. {'Ctrl-C or ' if is_followed else ''}deploy/down stops it.")
 
 
 def _tell_starter(pipe: int | None) -> None:
