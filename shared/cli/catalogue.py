@@ -16,7 +16,12 @@ from shared.store import catalogue
 from shared.store.catalogue_documents import MODEL_OF, CatalogueDocument
 
 
-@click.group("catalogue")
+@click.group(
+    "catalogue",
+    epilog="""\b
+Example:
+  c2a catalogue import catalogue.jsonl --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f""",
+)
 def group() -> None:
     """Import the catalogue offers are resolved from."""
 

@@ -80,5 +80,7 @@ def need_tenant(conn: Connection, tenant_id: uuid.UUID) -> tenants.Tenant:
     """The tenant; exits 1 if there is none."""
     tenant = tenants.get(conn, tenant_id)
     if tenant is None:
-        raise click.ClickException("--tenant: there is no such tenant; `c2a tenants create` makes one")
+        raise click.ClickException(
+            "--tenant: there is no such tenant; `c2a tenants list` shows them, `c2a tenants create` makes one"
+        )
     return tenant

@@ -31,7 +31,13 @@ def known() -> Iterator[None]:
         ) from None
 
 
-@click.command("deliveries")
+@click.command(
+    "deliveries",
+    epilog="""\b
+Examples:
+  c2a endpoints deliveries ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f
+  c2a endpoints deliveries ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --state parked""",
+)
 @click.argument("endpoint_id")
 @tenant_option
 @click.option("--state", type=click.Choice(["waiting", "delivered", "parked"]), help="Those in one state alone.")

@@ -25,7 +25,13 @@ OVERLAP_H: Final = 24
 LONGEST_OVERLAP_H: Final = 7 * 24
 
 
-@click.group("endpoints")
+@click.group(
+    "endpoints",
+    epilog="""\b
+Examples:
+  c2a endpoints add https://shop.example/c2a-events --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f
+  c2a endpoints list --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f""",
+)
 def group() -> None:
     """Say where a tenant's events go (Standard Webhooks), and see what became of each."""
 
@@ -45,7 +51,7 @@ Examples:
 def add(url: str, tenant_id: uuid.UUID, kinds: tuple[str, ...], as_json: bool) -> None:
     """Send the tenant's events to URL, from now on, and print the secret that signs them: this once.
 
-    URL must be https, and its host on the public internet.
+    URL must be https, and its host on the public internet, unless C2A_MODE is development.
     """
     with installation() as (settings, engine):
         ring = keyring_of(settings)
@@ -65,7 +71,12 @@ def add(url: str, tenant_id: uuid.UUID, kinds: tuple[str, ...], as_json: bool) -
     show(shown | {"secret": secret}, as_json=as_json)
 
 
-@group.command("list")
+@group.command(
+    "list",
+    epilog="""\b
+Example:
+  c2a endpoints list --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f""",
+)
 @tenant_option
 @json_option
 def list_endpoints(tenant_id: uuid.UUID, as_json: bool) -> None:
@@ -76,10 +87,14 @@ def list_endpoints(tenant_id: uuid.UUID, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"endpoints": [_record(one) for one in found]}))
     else:
-        show_table([_record(one) | {"events": " ".join(one.kinds)} for one in found])
+        show_table([_record(one) | {"events": _kinds(one)} for one in found])
 
 
-@group.command()
+@group.command(
+    epilog="""\b
+Example:
+  c2a endpoints rotate ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
+)
 @click.argument("endpoint_id")
 @tenant_option
 @click.option(
@@ -102,7 +117,11 @@ def rotate(endpoint_id: str, tenant_id: uuid.UUID, overlap_hours: int, as_json: 
     show({"endpointId": endpoint_id, "tenant": str(tenant_id), "secret": secret}, as_json=as_json)
 
 
-@group.command()
+@group.command(
+    epilog="""\b
+Example:
+  c2a endpoints pause ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
+)
 @click.argument("endpoint_id")
 @tenant_option
 @json_option
@@ -111,7 +130,11 @@ def pause(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     _set(endpoints.pause, tenant_id, endpoint_id, "paused", as_json=as_json)
 
 
-@group.command()
+@group.command(
+    epilog="""\b
+Example:
+  c2a endpoints resume ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
+)
 @click.argument("endpoint_id")
 @tenant_option
 @json_option
@@ -120,7 +143,11 @@ def resume(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     _set(endpoints.resume, tenant_id, endpoint_id, "active", as_json=as_json)
 
 
-@group.command()
+@group.command(
+    epilog="""\b
+Example:
+  c2a endpoints remove ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
+)
 @click.argument("endpoint_id")
 @tenant_option
 @json_option
@@ -142,6 +169,10 @@ def _set(
         with known():
             change(conn, tenant_id, endpoint_id)
     show({"endpointId": endpoint_id, "tenant": str(tenant_id), "state": state}, as_json=as_json)
+
+
+def _kinds(one: Endpoint) -> str:
+    return "all" if set(one.kinds) == set(EventKind) else ", ".join(one.kinds)
 
 
 def _record(one: Endpoint) -> dict[str, object]:

@@ -23,7 +23,13 @@ from shared.store.inbox_search import Event
 MOST: Final = 200
 
 
-@click.group("events")
+@click.group(
+    "events",
+    epilog="""\b
+Examples:
+  c2a events list
+  c2a events replay evt_3NxKQ2 --why "the order is there now" """,
+)
 def group() -> None:
     """See what PSPs told by their webhooks, and have it settled again."""
 
@@ -154,7 +160,7 @@ def _print(lines: list[dict[str, Any]], more: str | None, *, as_json: bool) -> N
             [{name: None if value is None else plain(str(value)) for name, value in one.items()} for one in lines]
         )
     else:
-        click.echo("No such event.")
+        click.echo("No such event; without --order or --psp-reference, parked ones alone are listed.")
     if more is not None:
         click.echo(f'More: add --after "{plain(more)}"')
 

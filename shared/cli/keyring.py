@@ -23,7 +23,13 @@ _file: Final[Callable[..., Any]] = click.argument(
 )
 
 
-@click.group("keyring")
+@click.group(
+    "keyring",
+    epilog="""\b
+Examples:
+  c2a keyring create /etc/c2a/keyring.json
+  c2a keyring rotate /etc/c2a/keyring.json""",
+)
 def group() -> None:
     """Make the file of sealing keys; rotate, reseal, retire."""
 
@@ -66,7 +72,7 @@ def rotate(path: Path, prepare: bool, as_json: bool) -> None:
 @group.command(
     epilog="""\b
 Example:
-  c2a keyring rotate /etc/c2a/keyring.json && c2a keyring reseal /etc/c2a/keyring.json"""
+  c2a keyring reseal /etc/c2a/keyring.json   # after `c2a keyring rotate`"""
 )
 @_file
 @json_option

@@ -24,7 +24,13 @@ NOT_AT_ONCE: Final = (
 )
 
 
-@click.group("keys")
+@click.group(
+    "keys",
+    epilog="""\b
+Examples:
+  c2a keys create --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --role operator
+  c2a keys list --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f""",
+)
 def group() -> None:
     """Create, list and revoke API keys."""
 
@@ -49,7 +55,12 @@ def create(tenant_id: uuid.UUID, role: str, live: bool, days: int | None, as_jso
     show({"apiKey": key, "role": role, "tenant": str(tenant_id), "keyId": keys.key_id_of(key)}, as_json=as_json)
 
 
-@group.command("list")
+@group.command(
+    "list",
+    epilog="""\b
+Example:
+  c2a keys list --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f""",
+)
 @tenant_option
 @json_option
 def list_keys(tenant_id: uuid.UUID, as_json: bool) -> None:

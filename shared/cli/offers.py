@@ -18,7 +18,12 @@ from shared.store import offers
 from shared.store.offer_documents import OfferDocument
 
 
-@click.group("offers")
+@click.group(
+    "offers",
+    epilog="""\b
+Example:
+  c2a offers import offers.jsonl --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f""",
+)
 def group() -> None:
     """Import offers that another system resolved."""
 

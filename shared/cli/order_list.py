@@ -75,19 +75,25 @@ def list_orders(
     if as_json:
         click.echo(json.dumps({"orders": [document.of_found(one) for one in page.orders], "next": page.next}))
         return
-    _print(page)
+    _print(page, wanted)
 
 
-def _print(page: Page) -> None:
+def _print(page: Page, wanted: Wanted) -> None:
     if page.orders:
         show_table([_line(one) for one in page.orders])
     else:
-        where = (
-            f" in the last {WINDOW.total_seconds() / 3600:g} hours (--since looks further back)" if page.since else ""
-        )
-        click.echo(f"No such order{where}.")
+        click.echo(_none(page, wanted))
     if page.next is not None:
         click.echo(f"More: add --before {page.next}")
+
+
+def _none(page: Page, wanted: Wanted) -> str:
+    """That nothing was found, where was looked, and where else one may."""
+    if wanted.stuck:
+        return "No such order is stuck. Those still within their time: `c2a queues` counts them, --state lists them."
+    if page.since:
+        return f"No such order in the last {WINDOW.total_seconds() / 3600:g} hours (--since looks further back)."
+    return "No such order. It may have another name: see the options in `c2a orders list --help`."
 
 
 def _line(one: Found) -> dict[str, object]:
@@ -96,11 +102,11 @@ def _line(one: Found) -> dict[str, object]:
         "order": one.tracking_number,
         "state": f"{one.state}, parked" if one.parked and one.due_at else one.state,
         "amount": amount,
-        "customer": plain(one.customer_urn),
-        "correlation": None if one.correlation_id is None else plain(one.correlation_id),
         "admitted": f"{one.admitted_at:%Y-%m-%d %H:%M:%S}",
         "due": "" if one.due_at is None else f"{one.due_at:%Y-%m-%d %H:%M:%S}",
         "why": one.failure or (f"in the row of {one.waits_for}" if one.waits_for else ""),
+        "customer": plain(one.customer_urn),
+        "correlation": None if one.correlation_id is None else plain(one.correlation_id),
     }
 
 

@@ -7,7 +7,14 @@ import click
 from shared.cli import order_actions, order_list, order_replay, order_show
 
 
-@click.group("orders")
+@click.group(
+    "orders",
+    epilog="""\b
+Examples:
+  c2a orders list --stuck
+  c2a orders explain trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA
+  c2a orders cancel trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA --why "the shopper called, ticket 4711" """,
+)
 def group() -> None:
     """Find an order, see its whole story, and do what is allowed with it.
 

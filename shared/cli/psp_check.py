@@ -123,7 +123,9 @@ def _verdict(last: NotSent | Unanswered | int | None, *, understood: bool) -> Ve
         case None:
             return Verdict("not-asked", "its adapter made no call")
         case NotSent() | Unanswered():
-            return Verdict("unreachable", f"nobody answers at its base URL: {last.why}")
+            return Verdict(
+                "unreachable", f"nobody answers at its base URL: {last.why}; its orders wait, and go on by themselves"
+            )
         case int() if last in REFUSED:
             return Verdict("credentials-refused", f"it refuses the credentials (status {last}): set them again")
         case HTTPStatus.TOO_MANY_REQUESTS:

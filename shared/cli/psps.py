@@ -15,7 +15,14 @@ from shared.store import accounts
 from shared.store.accounts import Listed
 
 
-@click.group("psps")
+@click.group(
+    "psps",
+    epilog="""\b
+Examples:
+  c2a psps list --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f
+  c2a psps check stripe --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f
+  c2a psps explain --order trk_01J9ZQ5T7E8V4N2K6M3R1W0XYA""",
+)
 def group() -> None:
     """Set up the PSP accounts of a tenant, try them, and see why an order went where it went."""
 

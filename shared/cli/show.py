@@ -1,15 +1,25 @@
-"""How a command's answer looks: a table for people, JSON for scripts."""
+"""How a command's answer looks: a table for people, JSON for scripts.
+
+What is to be copied (a number, a URL, a secret) is never broken: a line too long for the terminal goes on in the next
+one, as the terminal does it. Only prose is folded, between words and below itself; and nothing is where the answer goes
+into a file or through a pipe, so that there a record is a line that grep finds.
+"""
 
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+GAP: Final = "  "
+LEAST: Final = 24
+"""Columns that prose needs to be read as such; where fewer are left it is not folded."""
 
 json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Answer one JSON document.")
 tenant_option: Callable[..., Any] = click.option(
@@ -22,17 +32,60 @@ def show(record: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(record))
         return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in record.items():
-        table.add_row(Text(name, style="bold"), Text(str(value), overflow="fold"))
-    Console().print(table)
+    console = Console(highlight=False)
+    name_width = _widest(record)
+    for line in record_lines(record, _width(console)):
+        text = Text(line)
+        text.stylize("bold", 0, name_width)
+        console.print(text, soft_wrap=True)
 
 
 def show_table(records: Sequence[Mapping[str, object]]) -> None:
-    """Print records that have the same names, a line each; the first value of a line is never cut or folded."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for place, name in enumerate(records[0] if records else ()):
-        table.add_column(name, overflow="fold", no_wrap=place == 0)  # The first is to be copied.
-    for record in records:
-        table.add_row(*(Text("" if value is None else str(value)) for value in record.values()))
-    Console().print(table)
+    """Print records that have the same names, a line each; columns without any value are left out."""
+    console = Console(highlight=False)
+    for place, line in enumerate(table_lines(records, _width(console))):
+        console.print(Text(line, style="" if place else "bold"), soft_wrap=True)
+
+
+def record_lines(record: Mapping[str, object], width: int | None) -> list[str]:
+    """A line a value, its name before it; *width*: of the terminal in columns, None where there is none."""
+    name_width = _widest(record)
+    return [line for name, value in record.items() for line in _row([_padded(name, name_width)], _text(value), width)]
+
+
+def table_lines(records: Sequence[Mapping[str, object]], width: int | None) -> list[str]:
+    """The names, then a line a record; *width*: of the terminal in columns, None where there is none."""
+    names = [name for name in (records[0] if records else ()) if any(_text(one[name]) for one in records)]
+    if not names:
+        return []
+    rows = [names, *([_text(one[name]) for name in names] for one in records)]
+    widths = [_widest(column) for column in zip(*rows, strict=True)]
+    return [line for row in rows for line in _row(list(map(_padded, row[:-1], widths)), row[-1], width)]
+
+
+def _row(cells: list[str], last: str, width: int | None) -> list[str]:
+    """*cells* and *last* on one line, or more of them where *last* is prose and the terminal leaves it room."""
+    before = "".join(cell + GAP for cell in cells)
+    room = (width or 0) - cell_len(before)
+    if room < LEAST or cell_len(last) <= room:
+        return [(before + last).rstrip()]
+    first, *more = textwrap.wrap(last, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return [before + first, *(" " * cell_len(before) + line for line in more)]
+
+
+def _width(console: Console) -> int | None:
+    return console.width if console.is_terminal else None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return "" if value is None else str(value)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
+
+
+def _widest(texts: Any) -> int:
+    return max(map(cell_len, texts), default=0)

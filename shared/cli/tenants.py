@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import replace
 from typing import Final
@@ -10,8 +11,9 @@ import click
 
 from shared import urls as safe
 from shared.cli.database import installation, need_tenant, transaction
-from shared.cli.show import json_option, show, tenant_option
+from shared.cli.show import json_option, show, show_table, tenant_option
 from shared.config import Mode
+from shared.plain import plain
 from shared.store import tenants
 from shared.store.tenants import MOST_PER_MINUTE, Tenant, TenantSettings
 
@@ -19,9 +21,33 @@ STATUS_TIMES: Final = 30
 """How many more status reads than changes a tenant may make (contract section 1)."""
 
 
-@click.group("tenants")
+@click.group(
+    "tenants",
+    epilog="""\b
+Examples:
+  c2a tenants create "Acme Media"
+  c2a tenants list""",
+)
 def group() -> None:
-    """Create tenants and say where their shoppers go."""
+    """Create tenants, list them, and say where their shoppers go."""
+
+
+@group.command(
+    "list",
+    epilog="""\b
+Examples:
+  c2a tenants list
+  c2a tenants list --json""",
+)
+@json_option
+def list_tenants(as_json: bool) -> None:
+    """List the tenants: the UUID that --tenant asks for, and the name."""
+    with transaction() as conn:
+        found = [{"tenant": str(one.tenant_id), "name": plain(one.name)} for one in tenants.listed(conn)]
+    if as_json:
+        click.echo(json.dumps({"tenants": found}))
+    else:
+        show_table(found)
 
 
 @group.command(

@@ -60,7 +60,8 @@ NOT_ASKED: Final = Check(
     name="books-not-compared",
     promise="Every PSP's books are compared to their end.",
     severity=Severity.ALARM,
-    next_step="See why (below) and run `c2a doctor` again; until then nobody knows whether the books agree.",
+    next_step="`c2a psps check` says what is wrong with the account. Run `c2a doctor` again once that is mended: until "
+    "then nobody knows whether the books agree.",
 )
 NOT_LISTED: Final = Check(
     name="books-not-listed",

@@ -57,6 +57,12 @@ def save(conn: Connection, tenant: Tenant) -> None:
     )
 
 
+def listed(conn: Connection) -> list[Tenant]:
+    """Every tenant, by name."""
+    rows = conn.execute(select(tenants.c.tenant_id, tenants.c.name, tenants.c.settings).order_by(tenants.c.name))
+    return [Tenant(row.tenant_id, row.name, TenantSettings.model_validate(row.settings)) for row in rows]
+
+
 def ids(conn: Connection) -> list[uuid.UUID]:
     """Every tenant's id."""
     return list(conn.execute(select(tenants.c.tenant_id).order_by(tenants.c.tenant_id)).scalars())

@@ -270,16 +270,14 @@ def test_an_address_that_is_none_is_told_without_its_value(monkeypatch: pytest.M
     assert SECRET not in result.output
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("tenants", "create"), ("tenants", "urls"), ("keys", "create"), ("catalogue", "import"), ("offers", "import")],
-)
-def test_every_command_shows_examples_in_its_help(command: tuple[str, str]) -> None:
-    result = c2a(*command, "--help")
+def test_tenants_are_listed_by_the_uuid_that_every_command_asks_for(engine: Engine) -> None:
+    made = said(c2a("tenants", "create", "Acme\x1b[2J Media", "--json"))["tenant"]
 
-    assert result.exit_code == 0
-    assert f"c2a {' '.join(command)} " in result.stdout
-    assert "Example" in result.stdout
+    listed = said(c2a("tenants", "list", "--json"))["tenants"]
+    line = next(line for line in c2a("tenants", "list").stdout.splitlines() if line.startswith(made))
+
+    assert {"tenant": made, "name": "Acme?[2J Media"} in listed
+    assert line == f"{made}  Acme?[2J Media"
 
 
 def test_the_installed_command_prints_a_table_for_people(tenant: str) -> None:
