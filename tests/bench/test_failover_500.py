@@ -1,7 +1,7 @@
 """The first PSP cut off after each charge, five hundred times, with a second one at hand: nobody ever pays twice.
 
 `C2A_TEST_FAILOVERS=50 deploy/test bench -- -k failover` runs fewer. Twenty run with every change
-(tests/integration/test_failover.py).
+(tests/integration/test_failover_needs_proof.py).
 """
 
 from __future__ import annotations
