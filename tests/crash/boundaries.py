@@ -7,23 +7,29 @@ from typing import Final
 
 from shared.failpoints import Failpoint
 from shared.failpoints import Failpoint as P
+from tests.crash.api_scenarios import (
+    admission,
+    browser_return,
+    deletion,
+    keeping,
+    late_admission,
+    operating,
+    refusal,
+    repeat,
+    webhook,
+    webhook_lost,
+)
 from tests.crash.scenarios import (
     Scenario,
     abandoned,
-    admission,
-    browser_return,
     card_lost,
     declined,
     declined_softly,
-    deletion,
     early_news,
     ending,
     going_on,
-    keeping,
-    late_admission,
     lock_offer,
     lock_refused,
-    operating,
     paying,
     paying_nothing,
     paying_slowly,
@@ -31,8 +37,6 @@ from tests.crash.scenarios import (
     reconciled,
     refunded,
     refunding,
-    refusal,
-    repeat,
     rescuer,
     returning,
     storing,
@@ -43,8 +47,6 @@ from tests.crash.scenarios import (
     walking,
     walking_into_a_row,
     walking_lightly,
-    webhook,
-    webhook_lost,
 )
 
 

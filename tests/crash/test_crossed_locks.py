@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 
 from deploy.stack.postgres import ADMIN
 from shared.messages import Step
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support.crash_case import PATIENT_REFUSAL, Case
 from tests.support.psp import until
 from workers.walk import STEPS, twice_if_undone
@@ -70,7 +70,7 @@ def crossed(operator: psycopg.Connection[Any], number: str, work: Callable[[], T
 def test_a_worker_that_is_undone_while_it_holds_an_offer_holds_it_at_once_after_all(
     case: Case, operator: psycopg.Connection[Any]
 ) -> None:
-    number = case.accepted(scenarios.pay_with())
+    number = case.accepted(beginnings.pay_with())
     operator.execute(HOLD_ANOTHERS, [number])
 
     assert crossed(operator, number, lambda: take(case, Step.LOCK_OFFER, number))
@@ -82,7 +82,7 @@ def test_a_worker_that_is_undone_while_it_holds_an_offer_holds_it_at_once_after_
 def test_a_worker_that_is_undone_while_it_writes_a_capture_down_charges_once(
     case: Case, operator: psycopg.Connection[Any]
 ) -> None:
-    number = scenarios.locked(case)
+    number = beginnings.locked(case)
     case.floor.sandbox.set_faults(answerDelayMs=ANSWER_DELAY_MS)
 
     with ThreadPoolExecutor(1) as pool:
@@ -97,7 +97,7 @@ def test_a_worker_that_is_undone_while_it_writes_a_capture_down_charges_once(
 def test_a_webhook_that_is_undone_is_refused_in_plain_words_and_has_its_effect_when_it_comes_again(
     case: Case, operator: psycopg.Connection[Any]
 ) -> None:
-    number = scenarios.challenged_and_approved(case)
+    number = beginnings.challenged_and_approved(case)
     hook = case.hook(number, "charge.captured")
     operator.execute(LOCK_ATTEMPT, [number])
 
@@ -111,7 +111,7 @@ def test_a_webhook_that_is_undone_is_refused_in_plain_words_and_has_its_effect_w
 def test_an_order_whose_key_somebody_holds_is_refused_in_time_and_in_plain_words(
     case: Case, operator: psycopg.Connection[Any]
 ) -> None:
-    document = case.document(scenarios.pay_with())
+    document = case.document(beginnings.pay_with())
     key = document["order"]["correlationId"]
     operator.execute(
         "INSERT INTO idempotency_keys (tenant_id, key, tracking_number, digest) VALUES (%s, %s, 'trk_x', '')",
@@ -129,8 +129,8 @@ def test_fifty_workers_that_reach_for_the_same_offers_in_opposite_order_are_neve
     case: Case,
 ) -> None:
     offers = [case.seller.offer() for _ in range(OFFERS)]
-    forth = [case.accepted(scenarios.pay_with(), offer=offer) for offer in offers for _ in range(2)]
-    back = [case.accepted(scenarios.pay_with(), offer=offer) for offer in reversed(offers) for _ in range(2)]
+    forth = [case.accepted(beginnings.pay_with(), offer=offer) for offer in offers for _ in range(2)]
+    back = [case.accepted(beginnings.pay_with(), offer=offer) for offer in reversed(offers) for _ in range(2)]
     numbers = [number for pair in zip(forth, back, strict=True) for number in pair]
     with ThreadPoolExecutor(THREADS) as workers:
         held = list(workers.map(lambda number: STEPS[Step.LOCK_OFFER](case.floor.run, number), numbers))

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.config import Settings
 from shared.messages import Step
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support import commit_cutter, crash_case
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case, Floor
@@ -57,7 +57,7 @@ def behind(floor: Floor, cutter: Cutter) -> Iterator[Floor]:
 def test_an_order_cut_off_at_its_admission_is_one_order(case: Case, behind: Floor, cutter: Cutter, late: bool) -> None:
     cut_off = replace(case, floor=behind)
     for _ in range(CUTS // 2):
-        document = case.document(scenarios.pay_with())
+        document = case.document(beginnings.pay_with())
         behind.parts.engine.dispose()  # A connection that knows the statement sends its name alone.
         cutter.cut_at(ADMITS, late=late)
         status, _, _ = cut_off.submit(document)
@@ -78,11 +78,11 @@ class Commit:
 
 
 COMMITS: Final = (
-    Commit("hold", lambda case: case.accepted(scenarios.pay_with()), Step.LOCK_OFFER, HOLDS),
-    Commit("claim", scenarios.locked, Step.PAY, CLAIMS),
-    Commit("capture", scenarios.locked, Step.PAY, CAPTURES),
-    Commit("look-up", scenarios.confirming, Step.LOOK_UP),
-    Commit("store", scenarios.captured, Step.TOKENIZE),
+    Commit("hold", lambda case: case.accepted(beginnings.pay_with()), Step.LOCK_OFFER, HOLDS),
+    Commit("claim", beginnings.locked, Step.PAY, CLAIMS),
+    Commit("capture", beginnings.locked, Step.PAY, CAPTURES),
+    Commit("look-up", beginnings.confirming, Step.LOOK_UP),
+    Commit("store", beginnings.captured, Step.TOKENIZE),
 )
 
 
@@ -101,7 +101,7 @@ def test_a_worker_cut_off_while_it_gives_money_back_gives_it_back_once(
     case: Case, behind: Floor, cutter: Cutter
 ) -> None:
     for number in range(CUTS):
-        order = scenarios.captured_after_a_no(case)
+        order = beginnings.captured_after_a_no(case)
         cutter.cut_at(COMMIT, late=number % 2 == 1)
         cut_off(STEPS[Step.RETURN_MONEY], behind.run, order)
         cutter.arrived()
@@ -113,7 +113,7 @@ def test_a_webhook_cut_off_at_its_commit_is_sent_again_and_has_its_effect_once(
     case: Case, behind: Floor, cutter: Cutter
 ) -> None:
     for number in range(CUTS):
-        hook = case.hook(scenarios.challenged_and_approved(case), "charge.captured")
+        hook = case.hook(beginnings.challenged_and_approved(case), "charge.captured")
         cutter.cut_at(COMMIT, late=number % 2 == 1)
         assert replace(case, floor=behind).tell_here(hook) in (HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE)
         cutter.arrived()
@@ -125,7 +125,7 @@ def test_a_rescuer_cut_off_after_its_statement_leaves_no_order_behind(
     case: Case, behind: Floor, cutter: Cutter
 ) -> None:
     for number in range(CUTS):
-        case.accepted_unheard(scenarios.pay_with())  # Else the rescuer sees its message wait, and waits as well.
+        case.accepted_unheard(beginnings.pay_with())  # Else the rescuer sees its message wait, and waits as well.
         case.let_pass(12)  # Past the first patience; 200 times it stays below the hour in which orders expire.
         cutter.cut_at(PUTS_OFF, late=number % 2 == 1)
         cut_off(rescuer.rescue, behind.run)

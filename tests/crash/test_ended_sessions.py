@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from deploy.crashtest.server_faults import END_ALL, SESSIONS_EVERY_S
 from deploy.stack.postgres import ADMIN
 from shared.domain.offers import Offer
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support import process_environment, worker_process
 from tests.support.crash_case import PATIENT_REFUSAL, Case, Floor
 from tests.support.psp import until
@@ -62,7 +62,7 @@ def orders_until(case: Case, offer: Offer, ends_at: float) -> int:
     """What a shop does meanwhile: order after order, each repeated until it is accepted; how many."""
     count = 0
     while time.monotonic() < ends_at:
-        document = case.document(scenarios.pay_with(), offer=offer)
+        document = case.document(beginnings.pay_with(), offer=offer)
 
         def is_accepted(document: Document = document) -> bool:
             status, told, _ = case.submit(document)

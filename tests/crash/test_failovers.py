@@ -23,7 +23,7 @@ from shared.doctor import books
 from shared.doctor.examination import Scope, examine
 from shared.messages import Step
 from shared.psp.factory import psp_for
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support import commit_cutter, crash_case, lateness
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case, Floor
@@ -67,7 +67,7 @@ class Moving:
 
     def offered(self) -> Document:
         """A request that can be sent any time: its offer is there already."""
-        return self.case.document(scenarios.pay_with())
+        return self.case.document(beginnings.pay_with())
 
     def accepted(self, document: Document) -> str:
         """The number an accepted order got; a client that hears 503 repeats."""

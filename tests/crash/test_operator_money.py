@@ -18,7 +18,7 @@ from shared.messages import Step
 from shared.operate import actions
 from shared.operate.asking import Asked
 from shared.store.operator_actions import Outcome
-from tests.crash.scenarios import captured
+from tests.crash.beginnings import captured
 from tests.support import commit_cutter
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case

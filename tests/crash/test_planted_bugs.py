@@ -20,7 +20,7 @@ from deploy.crashtest.leaks import leaks
 from deploy.crashtest.records import Violation
 from shared.failpoints import Failpoint
 from shared.messages import Step
-from tests.crash import scenarios
+from tests.crash import beginnings, scenarios
 from tests.crash.test_stopped_workers import stale_no, wake
 from tests.support import commit_cutter, crash_case
 from tests.support.commit_cutter import Cutter
@@ -51,20 +51,20 @@ def a_death_after_the_charge(case: Case) -> list[Violation]:
 
 def an_answer_lost(case: Case) -> list[Violation]:
     """The PSP takes the money and is cut off."""
-    number = scenarios.locked(case, scenarios.ANSWER_LOST_CARD)
+    number = beginnings.locked(case, beginnings.ANSWER_LOST_CARD)
     case.step(Step.PAY, number)
     return case.violations()
 
 
 def a_late_success(case: Case) -> list[Violation]:
     """The PSP takes the money of an order that has failed."""
-    scenarios.captured_after_a_no(case)
+    beginnings.captured_after_a_no(case)
     return case.violations()
 
 
 def a_late_success_unheard(case: Case) -> list[Violation]:
     """The same, and its webhook is lost: only the PSP's books know."""
-    scenarios.captured_unheard(case)
+    beginnings.captured_unheard(case)
     case.reconcile()
     return case.violations()
 
@@ -74,7 +74,7 @@ def an_old_webhook_again_and_again(case: Case) -> list[Violation]:
 
     Once the hour is over in which it was to be asked (shared/patience.py), it is asked.
     """
-    number = scenarios.locked_by(case, channel("SEPA"))
+    number = beginnings.locked_by(case, channel("SEPA"))
     case.step(Step.PAY, number)
     pending = case.hook(number, "charge.pending")
     case.hook(number, "charge.captured")
@@ -95,7 +95,7 @@ def a_crash_of_the_database(case: Case) -> list[Violation]:
             with psycopg.connect(database.url) as durable:
                 durable.execute("UPDATE tenants SET name = name")  # And with it, all that was written before it.
             database.stop_writing()
-            here.accepted(scenarios.pay_with())
+            here.accepted(beginnings.pay_with())
             database.kill()
             database.start()
             floor.hang_up()
@@ -104,14 +104,14 @@ def a_crash_of_the_database(case: Case) -> list[Violation]:
 
 def a_ring_lost(case: Case) -> list[Violation]:
     """The broker forgets its queue."""
-    case.accepted_unheard(scenarios.pay_with())
+    case.accepted_unheard(beginnings.pay_with())
     return case.violations(within_s=10)
 
 
 def a_late_commit(case: Case) -> list[Violation]:
     """The connection is cut before the admitting statement arrives; the call has no key of its own."""
     with cut_off(case) as (behind, cutter):
-        document = case.document(scenarios.pay_with(), offer=case.seller.offer(single_use=False), key=None)
+        document = case.document(beginnings.pay_with(), offer=case.seller.offer(single_use=False), key=None)
         cutter.cut_at("INSERT INTO idempotency_keys", late=True)
         behind.submit(document)
         cutter.arrived()
@@ -120,7 +120,7 @@ def a_late_commit(case: Case) -> list[Violation]:
 
 def a_look_into_the_queues(case: Case) -> list[Violation]:
     """Somebody reads what the broker holds."""
-    case.accepted(scenarios.pay_with())
+    case.accepted(beginnings.pay_with())
     until(lambda: case.floor.broker.dbsize(), seconds=20)
     return leaks(content(case.floor.broker), [GOOD_CARD])
 
@@ -129,7 +129,7 @@ def a_forgotten_tenant(case: Case) -> list[Violation]:
     """A statement that forgot its tenant looks for another tenant's order."""
     with crash_case.floor(case.floor.settings, case.floor.sandbox, case.floor.hooks) as floor:
         here, other = floor.case().seller, floor.case()
-        number = other.accepted(scenarios.pay_with())
+        number = other.accepted(beginnings.pay_with())
         with filters_forgotten(floor.parts.engine) as forgotten:
             told = here.app.test_client().get(f"/api/v1/c2a/offer/checkout/{number}/status", headers=here.shop.headers)
         assert forgotten

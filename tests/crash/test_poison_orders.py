@@ -9,21 +9,21 @@ import pytest
 from shared.failpoints import KILLED, Failpoint
 from shared.messages import Step
 from shared.patience import CRASHES_TO_PARK
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support.crash_case import Case
 from workers.rescuer import rescue
 
 
 def admitted(case: Case) -> str:
     """An order nobody has worked on."""
-    return case.accepted(scenarios.pay_with())
+    return case.accepted(beginnings.pay_with())
 
 
 @pytest.mark.parametrize(
     ("poison", "step", "point", "end"),
     [
         (admitted, Step.LOCK_OFFER, Failpoint.LOCK_BEFORE_STATEMENT, "failed"),
-        (scenarios.captured_untold, Step.TOKENIZE, Failpoint.TOKENIZE_BEFORE_CALL, "done"),
+        (beginnings.captured_untold, Step.TOKENIZE, Failpoint.TOKENIZE_BEFORE_CALL, "done"),
     ],
     ids=["before its offer is held", "while its method is asked for"],
 )
@@ -36,7 +36,7 @@ def test_an_order_that_kills_five_workers_takes_no_sixth_and_no_other_order_with
         case.floor.broker.flushdb()  # Its message was in the child's hands.
         case.let_pass(65)
         assert rescue(case.floor.run) == 1
-    others = [case.accepted(scenarios.pay_with()) for _ in range(3)]
+    others = [case.accepted(beginnings.pay_with()) for _ in range(3)]
 
     assert case.working(step, number, point).ended() == 0
 

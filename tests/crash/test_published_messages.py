@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.messages import ALONE_OF, Step
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support import crash_case, process_environment, worker_process
 from tests.support.crash_case import Case, Floor
 from tests.support.psp import until
@@ -21,11 +21,11 @@ AN_HOUR_S: Final = 3_600
 TAKEN: Final = [one for one in messages() if one.queue not in ALONE_OF.values()]
 """All but those for workers whose pool is processes: the worker here works in threads."""
 LEADS_TO: Final[Mapping[str, Callable[[Case], str]]] = {
-    Step.LOCK_OFFER: lambda case: case.accepted(scenarios.pay_with()),
-    Step.PAY: scenarios.locked,
-    Step.TOKENIZE: scenarios.captured,
-    Step.LOOK_UP: scenarios.confirming,
-    Step.RETURN_MONEY: scenarios.captured_after_a_no,
+    Step.LOCK_OFFER: lambda case: case.accepted(beginnings.pay_with()),
+    Step.PAY: beginnings.locked,
+    Step.TOKENIZE: beginnings.captured,
+    Step.LOOK_UP: beginnings.confirming,
+    Step.RETURN_MONEY: beginnings.captured_after_a_no,
 }
 """How an order gets to where it waits for a step."""
 

@@ -20,7 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.domain.offers import Offer
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support import api_process, crash_case, process_environment
 from tests.support.api_process import ApiProcess
 from tests.support.crash_case import SUBMIT, Case, Floor
@@ -73,7 +73,7 @@ def test_a_disk_that_is_full_under_the_log_refuses_orders_and_loses_none(case: C
 
 
 def test_an_api_without_descriptors_says_503_until_there_are_some(case: Case, api: ApiProcess) -> None:
-    documents = [case.document(scenarios.pay_with()) for _ in range(AT_ONCE)]
+    documents = [case.document(beginnings.pay_with()) for _ in range(AT_ONCE)]
     with ExitStack() as connections:
         open_ones = [connections.enter_context(connected(api)) for _ in documents]
         with limited(api.server, resource.RLIMIT_NOFILE, FILES), hoarding(api), ThreadPoolExecutor(AT_ONCE) as clients:
@@ -85,7 +85,7 @@ def test_an_api_without_descriptors_says_503_until_there_are_some(case: Case, ap
 
 def test_an_api_without_memory_says_503_or_nothing_until_there_is_some(case: Case, api: ApiProcess) -> None:
     """Where there is none even to take a connection, the client hears nothing and repeats, as after a crash."""
-    documents = [case.document(scenarios.pay_with()) for _ in range(AT_ONCE)]
+    documents = [case.document(beginnings.pay_with()) for _ in range(AT_ONCE)]
     server = api.server
     large = [document | PADDING for document in documents * COPIES]
     with limited(server, resource.RLIMIT_AS, server.memory_info().vms), ThreadPoolExecutor(len(large)) as clients:
@@ -99,7 +99,7 @@ def until_refused(case: Case, offer: Offer) -> Iterator[Document]:
     """Submit orders until so many are refused that the disk is full for good; all of them."""
     refused = 0
     for _ in range(AT_MOST):
-        document = case.document(scenarios.pay_with(), offer=offer)
+        document = case.document(beginnings.pay_with(), offer=offer)
         yield document
         status, _, _ = case.submit(document)
         assert status in (202, 503)

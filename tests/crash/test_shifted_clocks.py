@@ -19,7 +19,7 @@ import pytest
 
 from shared.doorbell import Doorbell
 from shared.messages import Step
-from tests.crash import scenarios
+from tests.crash import beginnings
 from tests.support import faketime, worker_process
 from tests.support.crash_case import Case, Floor
 from tests.support.faketime import Clock
@@ -80,7 +80,7 @@ def test_whatever_a_workers_clock_says_leases_and_deadlines_go_by_the_databases(
     case: Case, clock: Clock, worker_log: Path, doorbell: Doorbell
 ) -> None:
     clock.shift(OFF_S)
-    challenged = case.accepted(scenarios.pay_with(scenarios.CHALLENGED_CARD))
+    challenged = case.accepted(beginnings.pay_with(beginnings.CHALLENGED_CARD))
     until(lambda: case.state(challenged) == "challenge", seconds=20)
     case.floor.sandbox.set_faults(answerDelayMs=ANSWER_DELAY_MS)
     claimed_ahead = paying(case)
@@ -102,7 +102,7 @@ def test_whatever_a_workers_clock_says_leases_and_deadlines_go_by_the_databases(
 
 def paying(case: Case) -> str:
     """An order whose charge the worker has in hand."""
-    number = case.accepted(scenarios.pay_with())
+    number = case.accepted(beginnings.pay_with())
     until(lambda: case.state(number) == "paying", seconds=20)
     return number
 

@@ -10,7 +10,7 @@ import signal
 
 from shared.failpoints import Failpoint
 from shared.messages import Step
-from tests.crash.scenarios import locked
+from tests.crash.beginnings import locked
 from tests.support.children import Child
 from tests.support.crash_case import Case
 from tests.support.psp import until
