@@ -122,18 +122,11 @@ class Vault:
             raise VaultAway("cards cannot be taken right now; try again") from error
         return [_sizes(next(told), list(islice(told, len(card.sizes_of)))) for card in cards]
 
-    def get(self, tenant_id: UUID, tracking_number: str) -> Card | None:
-        """The card of an order, None if it is gone; raises VaultAway or KeysAway, or CannotOpen if it was tampered
-        with or its key was retired."""
-        place = _place(tenant_id, tracking_number)
-        try:
-            sealed = cast("bytes | None", self.redis.get(place))
-        except RedisError as error:
-            raise VaultAway("cards cannot be read right now") from error
-        return self._opened(place, sealed)
-
     def look(self, tenant_id: UUID, tracking_number: str, *, sizes_of: Sequence[str]) -> tuple[Card | None, list[int]]:
-        """As `get`, and how large the sets *sizes_of* are, in one round trip."""
+        """The card of an order, None if it is gone, and how large the sets *sizes_of* are, in one round trip.
+
+        Raises VaultAway or KeysAway, or CannotOpen if the card was tampered with or its key was retired.
+        """
         place = _place(tenant_id, tracking_number)
         try:
             with self.redis.pipeline(transaction=False) as trip:

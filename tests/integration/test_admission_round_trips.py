@@ -23,6 +23,7 @@ from tests.support.front_door import parts_for
 from tests.support.pg_proxy import PgProxy
 from tests.support.selling import Seller, a_seller
 from tests.support.storefront import new_correlation
+from tests.support.vaulted import card_of
 from tests.support.wire import Document, channel, fresh_card
 
 WARM = 8
@@ -113,7 +114,7 @@ def test_an_order_whose_answer_was_lost_stands_though_its_offer_ended_since(
     assert "Idempotent-Replayed" not in answer.headers
     [number] = numbers(postgres_url, request)
     assert answer.get_json()["trackingNumber"] == number
-    assert seller.parts.vault.get(seller.shop.tenant_id, number) is not None
+    assert card_of(seller.parts.vault, seller.shop.tenant_id, number) is not None
 
 
 def test_the_callers_own_repeat_after_a_lost_answer_gets_the_same_number(

@@ -22,6 +22,7 @@ from shared.store.engine import statements
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import Sandbox
 from tests.support.storefront import new_correlation
+from tests.support.vaulted import card_of
 from tests.support.wire import Document, fresh_card
 from workers import reconcile
 from workers.lock_offer import lock_offer
@@ -40,7 +41,7 @@ Step = Callable[[], object]
 
 
 def has_card(room: EngineRoom, number: str) -> bool:
-    return room.run.vault.get(room.seller.shop.tenant_id, number) is not None
+    return card_of(room.run.vault, room.seller.shop.tenant_id, number) is not None
 
 
 def paid_with(card: str) -> Callable[[EngineRoom], tuple[str, Step]]:

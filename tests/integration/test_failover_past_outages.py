@@ -15,6 +15,7 @@ from shared.psp.traffic.gate import gate_of
 from tests.support import lanes
 from tests.support.failing_over import NOWHERE, SOFT_EVERYWHERE, age, failed_as, says_softly_no
 from tests.support.two_psps import FIRST, SECOND, TwoPsps
+from tests.support.vaulted import card_of
 from tests.support.wire import fresh_card
 from workers.pay import pay
 
@@ -152,7 +153,7 @@ def test_with_a_no_in_hand_a_card_that_is_gone_ends_the_order_with_that_no(both:
 
 
 def has_card(both: TwoPsps, number: str) -> bool:
-    return both.room.run.vault.get(both.room.seller.shop.tenant_id, number) is not None
+    return card_of(both.room.run.vault, both.room.seller.shop.tenant_id, number) is not None
 
 
 def test_the_card_stays_while_another_psp_may_need_it_and_is_gone_after(both: TwoPsps) -> None:

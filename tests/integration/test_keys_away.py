@@ -19,6 +19,7 @@ from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
 from tests.support.key_services import SomeKms
 from tests.support.psp import Sandbox
+from tests.support.vaulted import card_of
 from tests.support.wire import channel, fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -124,4 +125,4 @@ def test_two_installations_with_other_keys_read_nothing_of_each_other(room: Engi
     number, tenant = room.locked(), room.seller.shop.tenant_id
     other = replace(room.run.vault, keyring=Keyring(SomeKms(), bytes(32)))
     with pytest.raises(ValueError, match="does not belong"):
-        other.get(tenant, number)
+        card_of(other, tenant, number)

@@ -12,6 +12,7 @@ from shared.psp.port import ChargeQuery, Psp
 from shared.store.attempts import AttemptState
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
+from tests.support.vaulted import card_of
 from tests.support.wire import fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -158,7 +159,7 @@ def test_a_look_up_that_comes_late_leaves_the_card_to_whoever_pays_now(room: Eng
 
     assert room.state(number) is OrderState.PAYING
     assert room.attempt(number).outcome is AttemptState.OPEN
-    assert room.run.vault.get(room.seller.shop.tenant_id, number) is not None
+    assert card_of(room.run.vault, room.seller.shop.tenant_id, number) is not None
 
 
 def test_an_order_that_moved_between_two_reads_is_left_alone(room: EngineRoom) -> None:

@@ -14,6 +14,7 @@ from shared.store.attempts import Attempt, AttemptState
 from tests.support.attempt_rows import write_ahead
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
+from tests.support.vaulted import card_of
 from tests.support.wire import fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -36,7 +37,7 @@ def charge_at_psp(room: EngineRoom, attempt: Attempt) -> Captured:
             channel=Channel.CREDIT_CARD,
             customer_urn="cu.00.482",
             return_url="http://127.0.0.1/return",
-            card=room.run.vault.get(attempt.tenant_id, attempt.tracking_number),
+            card=card_of(room.run.vault, attempt.tenant_id, attempt.tracking_number),
         )
     )
     assert isinstance(made, Captured)

@@ -15,6 +15,7 @@ from shared.store import holds, moves
 from shared.store.orders import Order
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import until
+from tests.support.vaulted import card_of
 from tests.support.wire import fresh_card
 from workers.lock_offer import lock_offer
 from workers.pay import pay
@@ -77,7 +78,7 @@ def test_the_loser_fails_and_is_never_charged(room: EngineRoom) -> None:
     loser = room.order(second)
     assert (loser.state, loser.failure) == (OrderState.FAILED, "OFFER_ALREADY_ORDERED")
     assert room.attempts(second) == []
-    assert room.run.vault.get(loser.tenant_id, second) is None
+    assert card_of(room.run.vault, loser.tenant_id, second) is None
 
 
 def test_fifty_orders_of_one_offer_have_one_winner(room: EngineRoom) -> None:
@@ -168,4 +169,4 @@ def test_an_order_nobody_locked_for_an_hour_fails_rather_than_surprise(room: Eng
     assert not lock_offer(room.run, number)
 
     assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "OFFER_EXPIRED")
-    assert room.run.vault.get(room.seller.shop.tenant_id, number) is None
+    assert card_of(room.run.vault, room.seller.shop.tenant_id, number) is None

@@ -18,6 +18,7 @@ from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
 from tests.support.examined import findings
 from tests.support.psp import Sandbox, until
+from tests.support.vaulted import card_of
 from tests.support.wire import channel
 from workers.lock_offer import lock_offer
 from workers.look_up import look_up
@@ -33,7 +34,7 @@ def test_what_was_never_charged_fails_at_once_and_lets_go_of_offer_and_card(room
     order = room.order(number)
     assert (acted.outcome, order.state, order.failure) == (Outcome.DONE, OrderState.FAILED, "CANCELLED")
     assert not room.sql("SELECT 1 FROM offer_holds WHERE tracking_number = :n", n=number)
-    assert room.run.vault.get(order.tenant_id, number) is None
+    assert card_of(room.run.vault, order.tenant_id, number) is None
     assert not lock_offer(room.run, number)
     assert not pay(room.run, number)
     assert room.attempts(number) == []

@@ -24,6 +24,7 @@ from shared.psp.port import Channel, ChargeRequest
 from shared.store.attempts import Attempt, AttemptState
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
+from tests.support.vaulted import card_of
 from tests.support.wire import fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -107,7 +108,7 @@ def test_a_charge_that_went_back_before_we_heard_of_it_leaves_the_other_to_be_re
 
 def test_a_second_charge_of_another_amount_goes_back_whole(room: EngineRoom, shared_psp: Sandbox) -> None:
     number = room.locked()
-    card = room.run.vault.get(room.seller.shop.tenant_id, number)
+    card = card_of(room.run.vault, room.seller.shop.tenant_id, number)
     assert pay(room.run, number)
     attempt = room.attempt(number)
     shared_psp.set_faults(keyLifetimeSeconds=0, voidWindowSeconds=0)

@@ -26,6 +26,7 @@ from tests.support.engine_room import EngineRoom
 from tests.support.lanes import opens
 from tests.support.own_redis import own_redis
 from tests.support.psp import Sandbox, until
+from tests.support.vaulted import card_of
 from tests.support.wire import channel, fresh_card, stored_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -61,7 +62,7 @@ def test_an_order_without_a_slot_stands_in_the_row_with_no_attempt_and_no_lease(
     assert (order.state, order.waits_for) == (OrderState.OFFER_LOCKED, room.account.provider)
     assert (order.lease_until, order.fence, room.attempts(number)) == (None, 0, [])
     assert room.due_in(number) == pytest.approx(room.lane.interval_s, abs=2.0)
-    assert room.run.vault.get(room.seller.shop.tenant_id, number) is not None, "its card waits with it"
+    assert card_of(room.run.vault, room.seller.shop.tenant_id, number) is not None, "its card waits with it"
     second = room.locked()
     assert not pay(room.run, second)
     assert room.due_in(second) - room.due_in(number) == pytest.approx(room.lane.interval_s, abs=0.2)

@@ -18,6 +18,7 @@ from shared.store.attempts import AttemptState
 from shared.store.engine import statements
 from tests.support.engine_room import EngineRoom, Killed
 from tests.support.psp import Sandbox
+from tests.support.vaulted import card_of
 from tests.support.wire import fresh_card
 from workers.lock_offer import lock_offer
 from workers.look_up import look_up
@@ -103,7 +104,7 @@ def test_an_order_that_takes_five_workers_down_before_it_holds_its_offer_is_canc
         assert not lock_offer(room.run, number)
     order = room.order(number)
     assert (order.state, order.failure, order.parked) == (OrderState.FAILED, "CANCELLED", True)
-    assert room.run.vault.get(order.tenant_id, number) is None
+    assert card_of(room.run.vault, order.tenant_id, number) is None
     assert alarms(logs) == [("error", number, 5)]
 
 

@@ -17,6 +17,7 @@ from shared.store import methods
 from shared.store.attempts import AttemptState
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import Sandbox
+from tests.support.vaulted import card_of
 from tests.support.wire import Document, channel, fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -334,11 +335,11 @@ def test_the_card_leaves_the_vault_once_no_further_attempt_can_need_it(room: Eng
     """Captured, declined for good, challenged, or pending (design, what protects the money)."""
     number = room.locked(fresh_card(card))
     tenant = room.seller.shop.tenant_id
-    assert room.run.vault.get(tenant, number) is not None
+    assert card_of(room.run.vault, tenant, number) is not None
 
     pay(room.run, number)
 
-    assert room.run.vault.get(tenant, number) is None
+    assert card_of(room.run.vault, tenant, number) is None
 
 
 @pytest.mark.parametrize("card", ["4000002760003184", "4000007700000067"], ids=["challenged", "pending"])
@@ -347,11 +348,11 @@ def test_a_look_up_that_learns_as_much_lets_go_of_the_card(room: EngineRoom, sha
     number = room.locked(fresh_card(card))
     tenant = room.seller.shop.tenant_id
     pay(room.run, number)
-    assert room.run.vault.get(tenant, number) is not None
+    assert card_of(room.run.vault, tenant, number) is not None
 
     look_up(room.run, number)
 
-    assert room.run.vault.get(tenant, number) is None
+    assert card_of(room.run.vault, tenant, number) is None
 
 
 def test_the_card_stays_while_nobody_knows(room: EngineRoom) -> None:
@@ -360,7 +361,7 @@ def test_the_card_stays_while_nobody_knows(room: EngineRoom) -> None:
     pay(room.run, number)
 
     assert room.state(number) is OrderState.CONFIRMING
-    assert room.run.vault.get(room.seller.shop.tenant_id, number) is not None
+    assert card_of(room.run.vault, room.seller.shop.tenant_id, number) is not None
 
 
 def test_a_method_is_stored_once_however_often_its_step_runs(room: EngineRoom) -> None:

@@ -16,6 +16,7 @@ from shared.store.attempts import AttemptState
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import captured
 from tests.support.psp import until
+from tests.support.vaulted import card_of
 from tests.support.wire import channel, fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -188,7 +189,7 @@ def test_a_kept_card_told_after_its_capture_is_still_stored(adyen: AdyenRoom) ->
 
 def _request_of(adyen: AdyenRoom, number: str) -> ChargeRequest:
     order, attempt = adyen.room.order(number), adyen.room.attempt(number)
-    card = adyen.room.run.vault.get(order.tenant_id, number)
+    card = card_of(adyen.room.run.vault, order.tenant_id, number)
     return ChargeRequest(
         attempt.psp_key, attempt.merchant_reference, attempt.money, Channel.CREDIT_CARD, order.customer_urn,
         "https://shop.example/return", card, keep_method=True,

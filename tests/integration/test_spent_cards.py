@@ -13,6 +13,7 @@ from shared.domain.cards import Card
 from shared.domain.states import OrderState
 from shared.ids import new_tracking_number
 from tests.support.order_rows import an_order
+from tests.support.vaulted import card_of
 from workers import spent_cards
 from workers.runtime import Runtime, build
 
@@ -36,7 +37,7 @@ def test_a_card_is_forgotten_once_its_order_can_no_longer_need_it(
     order = an_order(engine, state)
     run.vault.put(order.tenant_id, order.tracking_number, CARD)
     assert spent_cards.forget(run) == (state not in NEEDED)
-    assert (run.vault.get(order.tenant_id, order.tracking_number) is not None) == (state in NEEDED)
+    assert (card_of(run.vault, order.tenant_id, order.tracking_number) is not None) == (state in NEEDED)
 
 
 def test_a_payment_that_is_pending_needs_its_card_no_more(engine: Engine, run: Runtime) -> None:
@@ -44,7 +45,7 @@ def test_a_payment_that_is_pending_needs_its_card_no_more(engine: Engine, run: R
     order = an_order(engine, OrderState.CONFIRMING, deadline_at=func.now())
     run.vault.put(order.tenant_id, order.tracking_number, CARD)
     assert spent_cards.forget(run) == 1
-    assert run.vault.get(order.tenant_id, order.tracking_number) is None
+    assert card_of(run.vault, order.tenant_id, order.tracking_number) is None
 
 
 def test_the_card_of_an_order_that_is_just_being_admitted_is_left_alone(engine: Engine, run: Runtime) -> None:

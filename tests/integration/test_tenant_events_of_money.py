@@ -30,6 +30,7 @@ from tests.support.event_receiver import Heard, Receivers
 from tests.support.listening import Listener, listens, teller, until_heard
 from tests.support.operating import a_desk
 from tests.support.psp import Sandbox
+from tests.support.vaulted import card_of
 from tests.support.wire import GOOD_CARD, fresh_card
 from workers.pay import pay
 from workers.return_money import return_money
@@ -66,7 +67,7 @@ def charge_at_psp(room: EngineRoom, attempt: Attempt) -> Captured:
             channel=Channel.CREDIT_CARD,
             customer_urn="cu.00.482",
             return_url="http://127.0.0.1/return",
-            card=room.run.vault.get(attempt.tenant_id, attempt.tracking_number),
+            card=card_of(room.run.vault, attempt.tenant_id, attempt.tracking_number),
         )
     )
     assert isinstance(made, Captured)

@@ -19,6 +19,7 @@ from shared.domain.cards import Card
 from shared.keyring import CannotOpen
 from shared.vault import Vault, VaultAway
 from tests.support.own_redis import own_redis
+from tests.support.vaulted import card_of
 
 CARD = Card("Jane Doe", "4111111111111111", "2029", "12", "9173", "Personal Visa")
 
@@ -37,7 +38,7 @@ def cards(vault_url: str) -> Vault:
 def test_a_card_comes_back_as_it_went_in(cards: Vault) -> None:
     tenant = uuid4()
     cards.put(tenant, "trk_1", CARD)
-    assert cards.get(tenant, "trk_1") == CARD
+    assert card_of(cards, tenant, "trk_1") == CARD
 
 
 def test_nothing_of_a_card_can_be_read_in_the_server(cards: Vault, server: redis.Redis) -> None:
@@ -52,7 +53,7 @@ def test_a_card_moved_to_another_order_does_not_open(cards: Vault, server: redis
     cards.put(tenant, "trk_3", CARD)
     server.rename(f"card:{tenant}:trk_3", f"card:{tenant}:trk_4")
     with pytest.raises(CannotOpen):
-        cards.get(tenant, "trk_4")
+        card_of(cards, tenant, "trk_4")
 
 
 @pytest.mark.parametrize("moved_to", ["card:{other}:trk_3", "kept:{tenant}:trk_3", "method:{tenant}:trk_3"])
@@ -74,7 +75,7 @@ def test_a_card_that_was_let_go_is_gone(cards: Vault) -> None:
     tenant = uuid4()
     cards.put(tenant, "trk_6", CARD)
     cards.forget(tenant, "trk_6")
-    assert cards.get(tenant, "trk_6") is None
+    assert card_of(cards, tenant, "trk_6") is None
 
 
 def test_a_vault_that_is_away_says_so_by_name() -> None:
@@ -82,7 +83,7 @@ def test_a_vault_that_is_away_says_so_by_name() -> None:
     with pytest.raises(VaultAway):
         away.put(uuid4(), "trk_7", CARD)
     with pytest.raises(VaultAway):
-        away.get(uuid4(), "trk_7")
+        card_of(away, uuid4(), "trk_7")
     away.forget(uuid4(), "trk_7")  # Its time to live does it.
 
 

@@ -32,6 +32,7 @@ from shared.store.tables import order_events, psp_events
 from tests.support.attempt_rows import write_ahead
 from tests.support.front_door import a_shop, opened, parts_for
 from tests.support.order_rows import again, an_order
+from tests.support.vaulted import card_of
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BEFORE: Final = "whsec_" + "A" * 32
@@ -209,7 +210,7 @@ def test_only_a_soft_no_lets_the_order_go_on_to_another_psp(psp: Psp, parts: Par
     now = again(psp.engine, order.tracking_number)
     assert now.state is (OrderState.OFFER_LOCKED if soft else OrderState.FAILED)
     assert attempt_now(psp, attempt) is AttemptState.DECLINED
-    assert (parts.vault.get(order.tenant_id, order.tracking_number) is not None) is soft
+    assert (card_of(parts.vault, order.tenant_id, order.tracking_number) is not None) is soft
 
 
 def test_a_capture_of_another_amount_is_not_taken_for_ours(psp: Psp) -> None:
@@ -278,7 +279,7 @@ def test_the_card_leaves_the_vault_with_the_news_that_nobody_needs_it(psp: Psp, 
 
     psp.tell(attempt, told, challenge={"redirectUrl": "http://127.0.0.1/page"})
 
-    assert parts.vault.get(order.tenant_id, order.tracking_number) is None
+    assert card_of(parts.vault, order.tenant_id, order.tracking_number) is None
 
 
 OTHER: Final = "whsec_" + "B" * 32
