@@ -9,13 +9,12 @@ from typing import Final
 
 from sqlalchemy import text
 
-from shared.domain.cards import Card
 from shared.domain.offers import Offer
 from shared.messages import Step
 from shared.psp.factory import psp_for
-from shared.psp.port import Channel, ChargeRequest
 from shared.store import attempts
 from shared.store.engine import statements
+from tests.support.asked_beside import request_of
 from tests.support.crash_case import Case
 from tests.support.wire import GOOD_CARD, Document, fresh_card
 
@@ -97,17 +96,7 @@ def send_again(case: Case, number: str) -> None:
     """The request of an order's only attempt, once more."""
     with statements(case.floor.run.engine) as conn:
         [attempt] = attempts.of_order(conn, case.seller.shop.tenant_id, number)
-    psp_for(case.account).charge(
-        ChargeRequest(
-            psp_key=attempt.psp_key,
-            merchant_reference=attempt.merchant_reference,
-            money=attempt.money,
-            channel=Channel.CREDIT_CARD,
-            card=Card("Jane Doe", GOOD_CARD, "2029", "12", "123", None),
-            customer_urn="cu.00.482",
-            return_url="http://127.0.0.1:9/return",
-        )
-    )
+    psp_for(case.account).charge(request_of(attempt))
 
 
 def change(case: Case, statement: str, number: str) -> None:

@@ -9,12 +9,11 @@ import pytest
 from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Declined, DeclineReason, NotSent, Unanswered
 from shared.domain.states import OrderState
-from shared.psp.port import Channel, ChargeRequest
 from shared.store.attempts import Attempt, AttemptState
+from tests.support.asked_beside import charge_at_psp
 from tests.support.attempt_rows import write_ahead
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
-from tests.support.vaulted import card_of
 from tests.support.wire import fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
@@ -25,23 +24,6 @@ from workers.tokenize import tokenize
 def states_at(psp: Sandbox, room: EngineRoom, number: str) -> list[str]:
     """The states of the order's charges in the PSP's ledger, the first one first."""
     return [row["state"] for row in psp.charges(room.account) if row["merchantReference"] == number]
-
-
-def charge_at_psp(room: EngineRoom, attempt: Attempt) -> Captured:
-    """A real capture under this attempt's key."""
-    made = room.psp.charge(
-        ChargeRequest(
-            psp_key=attempt.psp_key,
-            merchant_reference=attempt.merchant_reference,
-            money=attempt.money,
-            channel=Channel.CREDIT_CARD,
-            customer_urn="cu.00.482",
-            return_url="http://127.0.0.1/return",
-            card=card_of(room.run.vault, attempt.tenant_id, attempt.tracking_number),
-        )
-    )
-    assert isinstance(made, Captured)
-    return made
 
 
 def two_workers(room: EngineRoom) -> tuple[str, Attempt, int]:

@@ -8,7 +8,6 @@ from secrets import token_hex
 
 import pytest
 
-from shared.domain.money import Money
 from shared.domain.outcomes import (
     Captured,
     Challenge,
@@ -20,8 +19,8 @@ from shared.domain.outcomes import (
     Returned,
 )
 from shared.domain.states import OrderState
-from shared.psp.port import Channel, ChargeRequest
 from shared.store.attempts import Attempt, AttemptState
+from tests.support.asked_beside import request_of
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
 from tests.support.vaulted import card_of
@@ -112,17 +111,7 @@ def test_a_second_charge_of_another_amount_goes_back_whole(room: EngineRoom, sha
     assert pay(room.run, number)
     attempt = room.attempt(number)
     shared_psp.set_faults(keyLifetimeSeconds=0, voidWindowSeconds=0)
-    larger = room.psp.charge(
-        ChargeRequest(
-            psp_key=attempt.psp_key,
-            merchant_reference=attempt.merchant_reference,
-            money=Money(2000, "EUR"),
-            channel=Channel.CREDIT_CARD,
-            customer_urn="cu.00.482",
-            return_url="http://127.0.0.1/return",
-            card=card,
-        )
-    )
+    larger = room.psp.charge(request_of(replace(attempt, amount_minor=2000), card))
     assert isinstance(larger, Captured)
 
     room.tell(attempt, larger, actor="webhook")

@@ -11,26 +11,24 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from shared.config import Settings
-from shared.domain.outcomes import Captured, Declined, DeclineReason
+from shared.domain.outcomes import Declined, DeclineReason
 from shared.domain.states import OrderState
 from shared.domain.tenant_events import EventKind, TenantEvent
 from shared.operate import actions
 from shared.operate.asking import Asked
-from shared.psp.port import Channel, ChargeRequest
 from shared.store import methods
-from shared.store.attempts import Attempt
 from shared.store.engine import create_engine
 from shared.store.operator_actions import Outcome
 from shared.store.row_security import Role
 from shared.store.telling import tell
 from shared.store.tenancy import acting_for
 from tests.support import event_receiver
+from tests.support.asked_beside import charge_at_psp
 from tests.support.engine_room import EngineRoom
 from tests.support.event_receiver import Heard, Receivers
 from tests.support.listening import Listener, listens, teller, until_heard
 from tests.support.operating import a_desk
 from tests.support.psp import Sandbox
-from tests.support.vaulted import card_of
 from tests.support.wire import GOOD_CARD, fresh_card
 from workers.pay import pay
 from workers.return_money import return_money
@@ -55,23 +53,6 @@ def listener(room: EngineRoom, receivers: Receivers) -> Iterator[Listener]:
 def one(room: EngineRoom) -> Iterator[Teller]:
     with teller(room.run) as made:
         yield made
-
-
-def charge_at_psp(room: EngineRoom, attempt: Attempt) -> Captured:
-    """A real capture under this attempt's key."""
-    made = room.psp.charge(
-        ChargeRequest(
-            psp_key=attempt.psp_key,
-            merchant_reference=attempt.merchant_reference,
-            money=attempt.money,
-            channel=Channel.CREDIT_CARD,
-            customer_urn="cu.00.482",
-            return_url="http://127.0.0.1/return",
-            card=card_of(room.run.vault, attempt.tenant_id, attempt.tracking_number),
-        )
-    )
-    assert isinstance(made, Captured)
-    return made
 
 
 def told(one: Teller, listener: Listener, count: int) -> list[Heard]:

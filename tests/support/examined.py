@@ -11,7 +11,7 @@ from shared.doctor.findings import Check, Finding
 from shared.domain.cards import Card
 from shared.domain.money import Money
 from shared.domain.states import OrderState
-from shared.psp.port import Channel, ChargeRequest
+from tests.support.asked_beside import request_under
 from tests.support.engine_room import EngineRoom
 from tests.support.wire import GOOD_CARD
 from workers.pay import pay
@@ -99,15 +99,6 @@ def charged_again(room: EngineRoom, number: str) -> str:
 
 
 def _charge(room: EngineRoom, psp_key: str, merchant_reference: str, money: Money, card: str = GOOD_CARD) -> str:
-    made = room.psp.charge(
-        ChargeRequest(
-            psp_key=psp_key,
-            merchant_reference=merchant_reference,
-            money=money,
-            channel=Channel.CREDIT_CARD,
-            customer_urn="cu.00.482",
-            return_url="https://shop.example/return",
-            card=Card(number=card, holder_name="Jane Doe", expire_year="2029", expire_month="12", cvc="123"),
-        )
-    )
+    typed = Card(number=card, holder_name="Jane Doe", expire_year="2029", expire_month="12", cvc="123")
+    made = room.psp.charge(request_under(psp_key, merchant_reference, money, typed))
     return str(getattr(made, "reference", None))

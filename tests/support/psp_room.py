@@ -18,15 +18,15 @@ from api.parts import Parts
 from shared import keyring
 from shared.config import Settings
 from shared.domain.cards import Card
-from shared.domain.money import Money
 from shared.domain.outcomes import PaymentOutcome
 from shared.domain.states import OrderState
 from shared.psp.factory import psp_for
-from shared.psp.port import Account, Channel, ChargeRequest, Psp
+from shared.psp.port import Account, Psp
 from shared.store import accounts, attempts
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from shared.store.orders import Order
+from tests.support.asked_beside import request_of
 from tests.support.attempt_rows import write_ahead
 from tests.support.front_door import a_shop, opened
 from tests.support.order_rows import an_order
@@ -81,17 +81,8 @@ class PspRoom:
 
     def charge(self, attempt: Attempt, number: str = "4111111111111111") -> PaymentOutcome:
         """Make the charge of *attempt* at the sandbox."""
-        return self.psp.charge(
-            ChargeRequest(
-                psp_key=attempt.psp_key,
-                merchant_reference=attempt.merchant_reference,
-                money=Money(attempt.amount_minor, attempt.currency),
-                channel=Channel.CREDIT_CARD,
-                customer_urn="cu.00.482",
-                return_url="https://shop.example/return",
-                card=Card(number=number, holder_name="Jane Doe", expire_year="2029", expire_month="12", cvc="123"),
-            )
-        )
+        card = Card(number=number, holder_name="Jane Doe", expire_year="2029", expire_month="12", cvc="123")
+        return self.psp.charge(request_of(attempt, card))
 
     def deliver(self, hook: Hook) -> None:
         """Bring a webhook to the front door, as it was sent."""

@@ -9,13 +9,13 @@ from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 from shared.config import Settings
-from shared.domain.cards import Card
 from shared.domain.outcomes import PaymentOutcome
 from shared.psp.factory import psp_for
-from shared.psp.port import Account, Channel, ChargeRequest, Psp
+from shared.psp.port import Account, ChargeRequest, Psp
 from shared.store import accounts
 from shared.store.attempts import Attempt
 from tests.support import engine_room
+from tests.support.asked_beside import request_of
 from tests.support.engine_room import EngineRoom, Killed
 from tests.support.psp import Sandbox
 from tests.support.wire import Document
@@ -58,16 +58,7 @@ class TwoPsps:
 
     def charge(self, provider: str, attempt: Attempt) -> PaymentOutcome:
         """What the PSP answers to a request under the key of *attempt*, from nobody of ours."""
-        asked = ChargeRequest(
-            psp_key=attempt.psp_key,
-            merchant_reference=attempt.merchant_reference,
-            money=attempt.money,
-            channel=Channel.CREDIT_CARD,
-            customer_urn="cu.00.482",
-            return_url="http://127.0.0.1/return",
-            card=Card("Jane Doe", "4111111111111111", "2029", "12", "123", None),
-        )
-        return psp_for(self.accounts[provider]).charge(asked)
+        return psp_for(self.accounts[provider]).charge(request_of(attempt))
 
     def asking(self, provider: str, meanwhile: Callable[[], None]) -> Runtime:
         """The engine room where *meanwhile* happens between the request to *provider* and its answer."""
