@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final
@@ -22,7 +21,6 @@ from shared.store import moves
 from shared.store.deliveries import CLAIMED_FOR
 from shared.store.orders import Order
 from shared.store.reader import BACK, SLICE, Reader
-from tests.support import event_receiver
 from tests.support.event_receiver import Receivers
 from tests.support.listening import Listener, a_tenant, end, listens, teller, until_heard
 from tests.support.own_postgres import own_postgres
@@ -32,31 +30,6 @@ from workers.runtime import Runtime
 from workers.telling import Teller
 
 SOON: Final = timedelta(minutes=1)
-
-
-@pytest.fixture(scope="module")
-def receivers() -> Iterator[Receivers]:
-    with event_receiver.running() as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def run(settings: Settings) -> Iterator[Runtime]:
-    made = runtime.build(settings)
-    yield made
-    made.doorbell.close()
-    made.engine.dispose()
-
-
-@pytest.fixture
-def one(run: Runtime) -> Iterator[Teller]:
-    with teller(run) as made:
-        yield made
-
-
-@pytest.fixture
-def listener(run: Runtime, receivers: Receivers) -> Listener:
-    return listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront())
 
 
 def test_an_event_is_verified_by_the_official_library_and_says_what_happened(listener: Listener, one: Teller) -> None:

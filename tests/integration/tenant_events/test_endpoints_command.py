@@ -16,18 +16,12 @@ from shared import keyring
 from shared.cli.main import main
 from shared.config import Settings
 from shared.domain.tenant_events import EventKind
-from tests.support import event_receiver, worker_process
+from tests.support import worker_process
 from tests.support.event_receiver import Receivers
 from tests.support.listening import Listener, a_tenant, teller, until_heard
 from tests.support.psp import until
 from workers import runtime
 from workers.runtime import Runtime
-
-
-@pytest.fixture(scope="module")
-def receivers() -> Iterator[Receivers]:
-    with event_receiver.running() as process:
-        yield process
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from statistics import quantiles
@@ -11,47 +11,19 @@ from typing import Final
 
 import pytest
 
-from shared.config import Settings
 from shared.doctor import checks
 from shared.doctor.examination import Scope, examine
 from shared.doctor.findings import Check
 from shared.domain.tenant_events import HOLDS, PAUSED_AFTER, RETRIES, SUSPECT_AFTER
 from shared.store import deliveries, endpoints
-from tests.support import event_receiver
 from tests.support.event_receiver import Receivers
-from tests.support.listening import Listener, a_tenant, goes_on, listens, teller, until_heard, until_tried
+from tests.support.listening import Listener, a_tenant, goes_on, listens, until_heard, until_tried
 from tests.support.psp import until
-from workers import runtime
 from workers.runtime import Runtime
 from workers.telling import Teller
 
 A_DAY: Final = timedelta(days=1, minutes=1)
 """Longer than the longest pause."""
-
-
-@pytest.fixture(scope="module")
-def receivers() -> Iterator[Receivers]:
-    with event_receiver.running() as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def run(settings: Settings) -> Iterator[Runtime]:
-    made = runtime.build(settings)
-    yield made
-    made.doorbell.close()
-    made.engine.dispose()
-
-
-@pytest.fixture
-def one(run: Runtime) -> Iterator[Teller]:
-    with teller(run) as made:
-        yield made
-
-
-@pytest.fixture
-def listener(run: Runtime, receivers: Receivers) -> Listener:
-    return listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront())
 
 
 def due_in(listener: Listener) -> float:

@@ -22,7 +22,6 @@ from shared.store.operator_actions import Outcome
 from shared.store.row_security import Role
 from shared.store.telling import tell
 from shared.store.tenancy import acting_for
-from tests.support import event_receiver
 from tests.support.asked_beside import charge_at_psp
 from tests.support.engine_room import EngineRoom
 from tests.support.event_receiver import Heard, Receivers
@@ -34,12 +33,6 @@ from workers.pay import pay
 from workers.return_money import return_money
 from workers.telling import Teller
 from workers.tokenize import tokenize
-
-
-@pytest.fixture(scope="module")
-def receivers() -> Iterator[Receivers]:
-    with event_receiver.running() as process:
-        yield process
 
 
 @pytest.fixture
