@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from shared.cli.database import need_tenant, transaction
-from shared.cli.show import json_option, show, show_table, tenant_option
+from shared.cli.show import json_option, of_tenant, show, show_table
 from shared.store import deliveries, endpoints
 from shared.store.deliveries import KEPT_DAYS, Logged
 
@@ -38,8 +38,7 @@ Examples:
   c2a endpoints deliveries ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f
   c2a endpoints deliveries ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --state parked""",
 )
-@click.argument("endpoint_id")
-@tenant_option
+@of_tenant("endpoint_id")
 @click.option("--state", type=click.Choice(["waiting", "delivered", "parked"]), help="Those in one state alone.")
 @click.option("--limit", type=click.IntRange(1, MOST_SHOWN), default=SHOWN, show_default=True)
 @json_option
@@ -64,8 +63,7 @@ Examples:
   c2a endpoints replay ep_0f3a... --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --parked
   c2a endpoints replay ep_0f3a... --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --last-hours 6""",
 )
-@click.argument("endpoint_id")
-@tenant_option
+@of_tenant("endpoint_id")
 @click.option("--event-id", "event_ids", multiple=True, help="These events.")
 @click.option("--parked", is_flag=True, help="Those that were given up.")
 @click.option("--last-hours", type=click.IntRange(1, KEPT_DAYS * 24), help="Those of the last hours.")

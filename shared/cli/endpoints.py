@@ -15,7 +15,7 @@ from shared import urls as safe
 from shared.cli import endpoint_log
 from shared.cli.database import installation, keyring_of, need_tenant, transaction
 from shared.cli.endpoint_log import known
-from shared.cli.show import json_option, show, show_table, tenant_option
+from shared.cli.show import json_option, of_tenant, show, show_table, tenant_option
 from shared.domain.tenant_events import EventKind
 from shared.store import endpoints
 from shared.store.endpoints import Endpoint
@@ -42,8 +42,7 @@ Examples:
   c2a endpoints add https://shop.example/c2a-events --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f
   c2a endpoints add https://shop.example/sales --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --event checkout.done"""
 )
-@click.argument("url")
-@tenant_option
+@of_tenant("url")
 @click.option(
     "--event", "kinds", multiple=True, type=click.Choice([kind.value for kind in EventKind]), help="Without it: all."
 )
@@ -95,8 +94,7 @@ def list_endpoints(tenant_id: uuid.UUID, as_json: bool) -> None:
 Example:
   c2a endpoints rotate ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("endpoint_id")
-@tenant_option
+@of_tenant("endpoint_id")
 @click.option(
     "--overlap-hours",
     type=click.IntRange(0, LONGEST_OVERLAP_H),
@@ -122,8 +120,7 @@ def rotate(endpoint_id: str, tenant_id: uuid.UUID, overlap_hours: int, as_json: 
 Example:
   c2a endpoints pause ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("endpoint_id")
-@tenant_option
+@of_tenant("endpoint_id")
 @json_option
 def pause(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     """Send ENDPOINT_ID nothing until it is resumed; its events wait, for 31 days at most."""
@@ -135,8 +132,7 @@ def pause(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
 Example:
   c2a endpoints resume ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("endpoint_id")
-@tenant_option
+@of_tenant("endpoint_id")
 @json_option
 def resume(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     """Send ENDPOINT_ID what waits for it: one event first, and the rest once it took that."""
@@ -148,8 +144,7 @@ def resume(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
 Example:
   c2a endpoints remove ep_0f3a5c2aa1bf5da6 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("endpoint_id")
-@tenant_option
+@of_tenant("endpoint_id")
 @json_option
 def remove(endpoint_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     """Forget ENDPOINT_ID and its secrets; it is told nothing more."""

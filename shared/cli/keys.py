@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from shared import revocations, vault
 from shared.cli.database import installation, need_tenant, transaction
-from shared.cli.show import json_option, show, show_table, tenant_option
+from shared.cli.show import json_option, of_tenant, show, show_table, tenant_option
 from shared.config import Settings
 from shared.store import keys
 from shared.store.keys import KeyRole, KnownKey
@@ -80,8 +80,7 @@ def list_keys(tenant_id: uuid.UUID, as_json: bool) -> None:
 Example:
   c2a keys revoke 91fd3f7a20c4be55 --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("key_id")
-@tenant_option
+@of_tenant("key_id")
 @json_option
 def revoke(key_id: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     """Revoke the key KEY_ID (`c2a keys list` shows it) at once and for good.

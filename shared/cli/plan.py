@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +20,19 @@ from shared.planning.costs import OURS, Costs, NoCosts
 from shared.planning.question import LEAST_FREE, LONGEST_PSP_MS, MOST_FREE, Question
 
 DOES_NOT_HOLD: Final = 3
-MOST_ORDERS: Final = 100_000
+ORDERS: Final = click.FloatRange(0.01, 100_000)
 """A second: every card payment of the world is some tens of thousands."""
-LEAST_ORDERS: Final = 0.01
-MOST_POLLS: Final = 1_000
+PSP_MS: Final = click.FloatRange(1, LONGEST_PSP_MS)
+POLLS: Final = click.FloatRange(0, 1_000)
 """An order. Half an hour at the pace an answer asks for."""
+FREE: Final = click.FloatRange(LEAST_FREE, MOST_FREE)
+MORE_THAN_NONE: Final = click.FloatRange(0, min_open=True)
 DEFAULTS: Final = Question(1, 1)
+
+
+def _number(names: str, metavar: str, kind: click.ParamType[Any], told: str, **more: Any) -> Callable[..., Any]:
+    """A number the plan is asked with; *names*: the option's, and Question's where that is another."""
+    return click.option(*names.split(), type=kind, metavar=metavar, help=told, show_default=True, **more)
 
 
 @click.command(
@@ -42,58 +50,41 @@ Examples:
   c2a plan --orders-per-second 1000 --psp-ms 350 --psp-limit-per-second 1200 --availability 0.5
   deploy/bench && c2a plan --orders-per-second 50 --psp-ms 200 --costs .local/bench.json --json""",
 )
-@click.option(
-    "--orders-per-second",
-    type=click.FloatRange(LEAST_ORDERS, MOST_ORDERS),
-    required=True,
-    metavar="N",
-    help="Orders that come in a second, at the busiest.",
-)
-@click.option(
-    "--psp-ms",
-    type=click.FloatRange(1, LONGEST_PSP_MS),
-    required=True,
-    metavar="P",
-    help="What one call to the PSP takes on the average.",
-)
-@click.option(
+@_number("--orders-per-second", "N", ORDERS, "Orders that come in a second, at the busiest.", required=True)
+@_number("--psp-ms", "P", PSP_MS, "What one call to the PSP takes on the average.", required=True)
+@_number(
     "--polls-per-order",
-    type=click.FloatRange(0, MOST_POLLS),
+    "K",
+    POLLS,
+    "How often a storefront asks where its order stands.",
     default=DEFAULTS.polls_per_order,
-    show_default=True,
-    metavar="K",
-    help="How often a storefront asks where its order stands.",
 )
-@click.option(
+@_number(
     "--psp-limit-per-second",
-    type=click.FloatRange(0, min_open=True),
-    metavar="L",
-    help="Calls a second that the PSP allows; nine tenths of them are used. Without it: as many as come.",
+    "L",
+    MORE_THAN_NONE,
+    "Calls a second that the PSP allows; nine tenths of them are used. Without it: as many as come.",
 )
-@click.option(
-    "--availability",
-    "free",
-    type=click.FloatRange(LEAST_FREE, MOST_FREE),
+@_number(
+    "--availability free",
+    "HEADROOM",
+    FREE,
+    "The share of every part that stays free: for bursts, restarts, the loss of a machine.",
     default=DEFAULTS.free,
-    show_default=True,
-    metavar="HEADROOM",
-    help="The share of every part that stays free: for bursts, restarts, the loss of a machine.",
 )
-@click.option(
+@_number(
     "--postgres-cores",
-    type=click.IntRange(1, 1_024),
+    "CORES",
+    click.IntRange(1, 1_024),
+    "Of the largest machine that a PostgreSQL may have.",
     default=DEFAULTS.postgres_cores,
-    show_default=True,
-    metavar="CORES",
-    help="Of the largest machine that a PostgreSQL may have.",
 )
-@click.option(
+@_number(
     "--wal-mb-per-second",
-    type=click.FloatRange(0, min_open=True),
+    "MB",
+    MORE_THAN_NONE,
+    "Write-ahead log that its disk, and its standby, take.",
     default=DEFAULTS.wal_mb_per_second,
-    show_default=True,
-    metavar="MB",
-    help="Write-ahead log that its disk, and its standby, take.",
 )
 @click.option(
     "--costs",
@@ -103,14 +94,7 @@ Examples:
     metavar="FILE",
     help=f"A report of `deploy/bench --only {bench_report.NEEDED_PARTS}` on your own machine.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    metavar="S",
-    help="Of the simulated run; the same seed, the same run.",
-)
+@_number("--seed", "S", click.IntRange(0), "Of the simulated run; the same seed, the same run.", default=1)
 @json_option
 def command(path: Path, seed: int, as_json: bool, **asked: Any) -> None:
     """Plan an installation for a load: processes, connections, servers; what is full first, and what to change then.

@@ -19,7 +19,7 @@ from typing import Final
 import click
 
 from shared.cli.database import installation, keyring_of, need_tenant
-from shared.cli.show import json_option, show, tenant_option
+from shared.cli.show import json_option, of_tenant, show
 from shared.domain.outcomes import Absent, NotSent, Unanswered
 from shared.keyring import CannotOpen
 from shared.psp.factory import UnknownAdapter, psp_over
@@ -68,8 +68,7 @@ Exit codes: 0 the account can be used, 1 it cannot: the answer says why.
 Example:
   c2a psps check stripe --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("provider")
-@tenant_option
+@of_tenant("provider")
 @json_option
 def check(provider: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     """Make one harmless call to PROVIDER and say what is wrong, if anything is.

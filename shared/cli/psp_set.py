@@ -12,7 +12,7 @@ import click
 from shared.cli import lines
 from shared.cli.database import installation, keyring_of, need_tenant
 from shared.cli.psp_account import ANY, NONE, Given, Made, before, made
-from shared.cli.show import json_option, show, tenant_option
+from shared.cli.show import json_option, of_tenant, show
 from shared.config import Settings
 from shared.psp.credentials import NEEDS
 from shared.psp.port import Channel
@@ -38,8 +38,7 @@ Examples:
   c2a psps set stripe --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --rank 10 --currency EUR --currency USD
   pass show stripe | c2a psps set stripe --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f --credentials -""",
 )
-@click.argument("provider")
-@tenant_option
+@of_tenant("provider")
 @click.option("--adapter", type=click.Choice(sorted(NEEDS)), help="Which PSP it is; needed for a new account.")
 @click.option("--base-url", metavar="URL", help="Where it is called; needed for a new account.")
 @click.option(

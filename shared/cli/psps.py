@@ -10,7 +10,7 @@ import click
 
 from shared.cli import psp_check, psp_set, psp_story
 from shared.cli.database import installation, need_tenant
-from shared.cli.show import json_option, show, show_table, tenant_option
+from shared.cli.show import json_option, of_tenant, show, show_table, tenant_option
 from shared.store import accounts
 from shared.store.accounts import Listed
 
@@ -51,8 +51,7 @@ def list_accounts(tenant_id: uuid.UUID, as_json: bool) -> None:
 Example:
   c2a psps enable stripe --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("provider")
-@tenant_option
+@of_tenant("provider")
 @json_option
 def enable(provider: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     """Let the account at PROVIDER take new payments."""
@@ -64,8 +63,7 @@ def enable(provider: str, tenant_id: uuid.UUID, as_json: bool) -> None:
 Example:
   c2a psps disable stripe --tenant e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"""
 )
-@click.argument("provider")
-@tenant_option
+@of_tenant("provider")
 @json_option
 def disable(provider: str, tenant_id: uuid.UUID, as_json: bool) -> None:
     """Send no new payments to the account at PROVIDER, from the next order on.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 from rich.cells import cell_len
@@ -25,6 +25,17 @@ json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True
 tenant_option: Callable[..., Any] = click.option(
     "--tenant", "tenant_id", type=click.UUID, required=True, help="The tenant's UUID."
 )
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def of_tenant(argument: str) -> Callable[[F], F]:
+    """Names something that a tenant has, and the tenant."""
+
+    def asks(command: F) -> F:
+        named: F = click.argument(argument)(tenant_option(command))
+        return named
+
+    return asks
 
 
 def show(record: Mapping[str, object], *, as_json: bool) -> None:
