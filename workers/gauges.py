@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.depth import BrokerAway, Depths
 from shared.key_service import CannotOpen, KeysAway
 from shared.messages import queues
-from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.lane import PspLane
 from shared.psp.traffic.records import Records
 from shared.psp.traffic.terms import terms_of
 from shared.store import gauges
@@ -98,7 +98,7 @@ class Look:
 
     def _breakers(self) -> Found:
         accounts = self._accounts
-        away = self._records.are_away([Lane(tenant, provider) for tenant, provider, _ in accounts])
+        away = self._records.are_away([PspLane(tenant, provider) for tenant, provider, _ in accounts])
         have = Counter(adapter for _, _, adapter in accounts)
         opened = Counter(adapter for (_, _, adapter), is_away in zip(accounts, away, strict=True) if is_away)
         return {

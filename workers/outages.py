@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.lane import PspLane
 from shared.store import overdue
 from shared.store.engine import statements
 
@@ -31,7 +31,7 @@ class Outages:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def over(self, lane: Lane) -> None:
+    def over(self, lane: PspLane) -> None:
         """The PSP of *lane* answers again: let its waiters move up. It is told in the middle of somebody's call, so a
         database that is away is logged; then they come by their own pauses."""
         try:

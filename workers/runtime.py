@@ -25,7 +25,7 @@ from shared.psp.record import Records
 from shared.psp.router import Candidate
 from shared.psp.traffic import records
 from shared.psp.traffic.guarded import guarding
-from shared.psp.traffic.lane import Errand, Lane, Later
+from shared.psp.traffic.lane import Errand, Later, PspLane
 from shared.psp.traffic.terms import terms_of
 from shared.psp.traffic.turns import Turn, Turns
 from shared.routing import candidates_of
@@ -88,7 +88,7 @@ class Runtime:
         """A turn to charge at the PSP of *account*, a typed *card* or not, and to keep the method or not; or when to
         come back for it. Waits for one that is near."""
         can = self.psp_for(account).capabilities
-        return self.turns.turn(Lane.of(account, can).taking(can.calls_of(card=card, keeps=keeps)), errand)
+        return self.turns.turn(PspLane.of(account, can).taking(can.calls_of(card=card, keeps=keeps)), errand)
 
     def warm_up(self) -> None:
         """Open what the first order would otherwise wait for; what is away now is reached when it is needed."""

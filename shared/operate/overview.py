@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from shared.domain.states import OrderState
 from shared.operate.queues import Kind, kinds_of
 from shared.operate.search import search
-from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.lane import PspLane
 from shared.psp.traffic.records import Records, Standing
 from shared.store import accounts, open_money, recent_orders, waiting_rows
 from shared.store.accounts import Listed
@@ -105,6 +105,6 @@ def _psps(tenant_id: UUID, listed: Sequence[Listed], records: Records) -> tuple[
         return tuple(PspState(one, None) for one in listed)
 
 
-def _lane(tenant_id: UUID, one: Listed) -> Lane:
+def _lane(tenant_id: UUID, one: Listed) -> PspLane:
     """Its name is what counts; what its adapter knows of the PSP's limit would need its credentials opened."""
-    return Lane(str(tenant_id), one.provider, one.terms.calls_per_s)
+    return PspLane(str(tenant_id), one.provider, one.terms.calls_per_s)

@@ -17,7 +17,7 @@ from shared.psp.factory import psp_for
 from shared.psp.port import AccountTerms, Capabilities, Psp
 from shared.psp.traffic.gate import ring_of
 from shared.psp.traffic.guarded import LONGEST_ALONE_S, GuardedPsp, guarding
-from shared.psp.traffic.lane import Errand, Lane
+from shared.psp.traffic.lane import Errand, PspLane
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.turns import AWAY, Turn, Turns
 from tests.contract.subject import a_request, card, query_of
@@ -58,7 +58,7 @@ def psp(turns: Turns, shared_psp: Sandbox) -> Iterator[GuardedPsp]:
     shared_psp.heal()
 
 
-def counted(redis: Redis, lane: Lane) -> list[End]:
+def counted(redis: Redis, lane: PspLane) -> list[End]:
     """How the calls of *lane* ended so far."""
     slots = [[int(count) for count in slot.split()] for slot in redis.hvals(ring_of(lane.name))]
     return [end for end in End for slot in slots for _ in range(slot[end])]
@@ -161,10 +161,10 @@ def test_the_turn_its_caller_holds_is_the_one_of_the_first_call(psp: GuardedPsp,
 def test_an_account_is_paced_as_agreed_else_as_its_adapter_knows(shared_psp: Sandbox) -> None:
     account = shared_psp.account()
     can = replace(psp_for(account).capabilities, calls_per_s=100.0)
-    assert Lane.of(account, can).calls_per_s == 100.0
+    assert PspLane.of(account, can).calls_per_s == 100.0
     agreed = replace(account, terms=AccountTerms(calls_per_s=5.0))
-    assert Lane.of(agreed, can).calls_per_s == 5.0
-    assert Lane.of(account, psp_for(account).capabilities).calls_per_s is None
+    assert PspLane.of(agreed, can).calls_per_s == 5.0
+    assert PspLane.of(account, psp_for(account).capabilities).calls_per_s is None
     assert isinstance(can, Capabilities)
 
 

@@ -21,7 +21,7 @@ from api.parts import Parts
 from shared.config import Settings
 from shared.psp.port import Channel
 from shared.psp.traffic.gate import Ended, gate_of
-from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.lane import PspLane
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.terms import terms_of
 from shared.psp.traffic.turns import Turns
@@ -308,7 +308,7 @@ def test_while_a_psp_is_left_alone_its_callers_are_told_until_when(
     client: FlaskClient, shop: Shop, parts: Parts, psp: Sandbox
 ) -> None:
     """The front door calls through the same gate as the engine room, which met this 429."""
-    lane = Lane(str(shop.tenant_id), "sandbox")
+    lane = PspLane(str(shop.tenant_id), "sandbox")
     Turns(parts.redis, terms_of(parts.settings)).ended(lane, Ended(End.PACED, 1, retry_after_s=20.0))
 
     answer = add(client, shop)

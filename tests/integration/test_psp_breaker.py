@@ -10,7 +10,7 @@ from redis import Redis
 
 from shared import vault
 from shared.psp.traffic.gate import Ended, News, SharedGate
-from shared.psp.traffic.lane import Errand, Lane, Later
+from shared.psp.traffic.lane import Errand, Later, PspLane
 from shared.psp.traffic.scripts import AWAY_AFTER, PROBE_US, TRY_US, End
 from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import AWAY, Turn, Turns
@@ -37,7 +37,7 @@ def other(redis: Redis) -> Turns:
     return turns_of(redis)
 
 
-def tried(turns: Turns, lane: Lane, errand: Errand = Errand.NEW) -> Turn:
+def tried(turns: Turns, lane: PspLane, errand: Errand = Errand.NEW) -> Turn:
     """The turn of whoever may try, once somebody may."""
 
     def ask() -> Turn | None:

@@ -13,7 +13,7 @@ from redis import Redis
 from deploy.stack import redis as servers
 from shared import vault
 from shared.psp.traffic.gate import Ended, SharedGate
-from shared.psp.traffic.lane import HEADROOM, NEAR_S, Errand, Lane, Later
+from shared.psp.traffic.lane import HEADROOM, NEAR_S, Errand, Later, PspLane
 from shared.psp.traffic.scripts import HALVED_US, HALVINGS, End
 from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import PAUSE_S, Turn, Turns
@@ -43,7 +43,7 @@ def gate(redis: Redis) -> SharedGate:
     return SharedGate(redis, IMPATIENT)
 
 
-def crowd(gate: SharedGate, lane: Lane, errand: Errand = Errand.NEW) -> list[float]:
+def crowd(gate: SharedGate, lane: PspLane, errand: Errand = Errand.NEW) -> list[float]:
     """Callers of one kind until one finds no slot near any more: the waits of those who found one, and its place."""
     waits = []
     while (told := gate.ask(lane, errand, near_s=NEAR_S[errand])).goes:
@@ -51,7 +51,7 @@ def crowd(gate: SharedGate, lane: Lane, errand: Errand = Errand.NEW) -> list[flo
     return [*waits, told.after_s]
 
 
-def place_of(gate: SharedGate, lane: Lane) -> float:
+def place_of(gate: SharedGate, lane: PspLane) -> float:
     """The place of somebody new who has to stand in the row."""
     told = gate.ask(lane, Errand.NEW, near_s=0.0)
     assert not told.goes
@@ -133,7 +133,7 @@ def test_a_call_that_was_held_up_asks_for_another_slot(turns: Turns) -> None:
     assert again.is_in_time()
 
 
-def step_of(gate: SharedGate, lane: Lane) -> float:
+def step_of(gate: SharedGate, lane: PspLane) -> float:
     """How far apart two are who stand in the row."""
     first = place_of(gate, lane)
     return place_of(gate, lane) - first

@@ -15,7 +15,7 @@ from shared import vault
 from shared.psp.port import Account
 from shared.psp.record import Record
 from shared.psp.traffic.gate import Ended, ring_of
-from shared.psp.traffic.lane import HEADROOM, Errand, Lane, Later
+from shared.psp.traffic.lane import HEADROOM, Errand, Later, PspLane
 from shared.psp.traffic.records import BELIEVED_S, Records
 from shared.psp.traffic.scripts import SLOTS, End
 from shared.psp.traffic.terms import Terms
@@ -39,12 +39,12 @@ def turns(redis: Redis) -> Turns:
     return turns_of(redis)
 
 
-def account_of(lane: Lane) -> Account:
+def account_of(lane: PspLane) -> Account:
     """The account whose lane it is."""
     return replace(NOWHERE, tenant_id=lane.tenant_id, provider=lane.provider)
 
 
-def record_of(redis: Redis, lane: Lane, terms: Terms = IMPATIENT) -> Record:
+def record_of(redis: Redis, lane: PspLane, terms: Terms = IMPATIENT) -> Record:
     """What a process that knows nothing yet reads."""
     return Records(redis, terms).of([account_of(lane)])[lane.provider]
 

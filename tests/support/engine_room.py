@@ -22,7 +22,7 @@ from shared.domain.states import OrderState
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, AccountTerms, Channel, ChargeRequest, Psp
-from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.lane import PspLane
 from shared.settle import News, settle
 from shared.store import accounts, attempts, methods, orders
 from shared.store.attempts import Attempt
@@ -115,7 +115,7 @@ class EngineRoom:
             return list(result) if result.returns_rows else []
 
     @property
-    def lane(self) -> Lane:
+    def lane(self) -> PspLane:
         """Its account's way to the PSP."""
         return lanes.of(self.account)
 

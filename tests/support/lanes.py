@@ -13,7 +13,7 @@ from redis import Redis
 from shared import vault
 from shared.psp.port import Account
 from shared.psp.traffic.gate import Ended, gate_of, ring_of
-from shared.psp.traffic.lane import Errand, Lane, Later
+from shared.psp.traffic.lane import Errand, Later, PspLane
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import Turns
@@ -22,14 +22,14 @@ IMPATIENT: Final = Terms(breaker_calls=20, breaker_window_s=6.0, breaker_open_s=
 """The shipped breaker, ten times (its opening fifty times) as quick."""
 
 
-def a_lane(calls_per_s: float | None = None) -> Lane:
+def a_lane(calls_per_s: float | None = None) -> PspLane:
     """A lane nobody has called through."""
-    return Lane(str(uuid.uuid4()), "sandbox", calls_per_s)
+    return PspLane(str(uuid.uuid4()), "sandbox", calls_per_s)
 
 
-def of(account: Account) -> Lane:
+def of(account: Account) -> PspLane:
     """The lane of *account* at a PSP that set no limit of its own."""
-    return Lane(account.tenant_id, account.provider, account.terms.calls_per_s)
+    return PspLane(account.tenant_id, account.provider, account.terms.calls_per_s)
 
 
 def forget(redis: Redis, account: Account) -> None:
@@ -42,18 +42,18 @@ def turns_of(redis: Redis, terms: Terms = IMPATIENT) -> Turns:
     return Turns(redis, terms)
 
 
-def ends(turns: Turns, lane: Lane, *how: End, took_ms: int = 10) -> None:
+def ends(turns: Turns, lane: PspLane, *how: End, took_ms: int = 10) -> None:
     """Calls that ended like that."""
     for end in how:
         turns.ended(lane, Ended(end, took_ms))
 
 
-def opens(turns: Turns, lane: Lane) -> None:
+def opens(turns: Turns, lane: PspLane) -> None:
     """Have the breaker of *lane* open."""
     ends(turns, lane, *[End.UNANSWERED] * IMPATIENT.breaker_calls)
 
 
-def says_429(turns: Turns, redis: Redis, lane: Lane, *, retry_after_s: float = 5.0) -> None:
+def says_429(turns: Turns, redis: Redis, lane: PspLane, *, retry_after_s: float = 5.0) -> None:
     """The PSP says 429 once the pause for the last one is just over."""
     if redis.hget(f"{lane.name}:gate", "pause"):
         seconds, micros = redis.time()
@@ -61,7 +61,7 @@ def says_429(turns: Turns, redis: Redis, lane: Lane, *, retry_after_s: float = 5
     turns.ended(lane, Ended(End.PACED, 5, retry_after_s=retry_after_s))
 
 
-def is_sent(turns: Turns, lane: Lane, errand: Errand = Errand.NEW) -> bool:
+def is_sent(turns: Turns, lane: PspLane, errand: Errand = Errand.NEW) -> bool:
     """Whether a call may go now."""
     turn = turns.turn(lane, errand)
     if isinstance(turn, Later):
@@ -70,7 +70,7 @@ def is_sent(turns: Turns, lane: Lane, errand: Errand = Errand.NEW) -> bool:
         return not isinstance(turns.in_time(turn), Later)
 
 
-def calls_of(vault_url: str, lane: Lane, threads: int, until_s: float) -> list[float]:
+def calls_of(vault_url: str, lane: PspLane, threads: int, until_s: float) -> list[float]:
     """When a process of *threads* made its calls through *lane*, until the system's monotonic time *until_s*."""
     made: list[float] = []
     with vault.connect(vault_url) as redis:

@@ -9,7 +9,7 @@ import pytest
 from shared.psp.http import Http
 from shared.psp.port import Account, Channel
 from shared.psp.stripe import StripePsp
-from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.lane import PspLane
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def at_stripe(key: str, http: Http) -> StripePsp:
 
 @pytest.mark.parametrize("calls", [1, 2, 3])
 def test_who_makes_several_calls_in_a_turn_takes_as_many_slots_of_the_same_lane(calls: int) -> None:
-    lane = Lane("t", "p", 30.0)
+    lane = PspLane("t", "p", 30.0)
     taken = lane.taking(calls)
     assert taken.interval_s == pytest.approx(calls * lane.interval_s)
     assert taken.name == lane.name
 
 
 def test_where_no_limit_is_set_none_arises() -> None:
-    assert Lane("t", "p").taking(3).interval_s == 0
+    assert PspLane("t", "p").taking(3).interval_s == 0
 
 
 @pytest.mark.parametrize(("card", "keeps", "calls"), [(False, False, 1), (True, False, 2), (True, True, 3)])

@@ -12,7 +12,7 @@ from typing import Final, Protocol, cast
 
 from redis import Redis
 
-from shared.psp.traffic.lane import Errand, Lane
+from shared.psp.traffic.lane import Errand, PspLane
 from shared.psp.traffic.scripts import ASK, END, End
 from shared.psp.traffic.terms import Terms
 
@@ -51,11 +51,11 @@ class Ended:
 class Gate(Protocol):
     """Who may call and who waits. Both answers are of one moment."""
 
-    def ask(self, lane: Lane, errand: Errand, *, near_s: float) -> Told:
+    def ask(self, lane: PspLane, errand: Errand, *, near_s: float) -> Told:
         """Whether a call may go within *near_s* seconds (below 0: it may not), or its place in the row."""
         ...
 
-    def ended(self, lane: Lane, ended: Ended) -> tuple[News, float]:
+    def ended(self, lane: PspLane, ended: Ended) -> tuple[News, float]:
         """Note how a call ended; what that says, and in how many seconds one that met 429 has its place."""
         ...
 
@@ -67,13 +67,13 @@ class SharedGate:
         self._ask, self._end = redis.register_script(ASK), redis.register_script(END)
         self._terms = terms
 
-    def ask(self, lane: Lane, errand: Errand, *, near_s: float) -> Told:
+    def ask(self, lane: PspLane, errand: Errand, *, near_s: float) -> Told:
         """As Gate says."""
         asked = [*_spacing(lane), errand.value, _us(near_s)]
         goes, after_us, flag = cast("tuple[int, int, int]", self._ask([gate_of(lane.name)], asked))
         return Told(bool(goes), after_us / _US, is_probe=bool(goes and flag), is_away=bool(not goes and flag))
 
-    def ended(self, lane: Lane, ended: Ended) -> tuple[News, float]:
+    def ended(self, lane: PspLane, ended: Ended) -> tuple[News, float]:
         """As Gate says."""
         terms = self._terms
         patience = [terms.breaker_calls, _us(terms.breaker_open_s), _us(terms.slot_s)]
@@ -93,7 +93,7 @@ def ring_of(name: str) -> str:
     return f"{name}:ring"
 
 
-def _spacing(lane: Lane) -> list[int]:
+def _spacing(lane: PspLane) -> list[int]:
     return [_us(lane.interval_s), _us(lane.apart_s)]
 
 

@@ -29,7 +29,7 @@ from shared.observe.traces import tracing
 from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, Psp, PspEvent
 from shared.psp.record import counts_for
 from shared.psp.traffic.gate import Ended
-from shared.psp.traffic.lane import Errand, Lane, Later
+from shared.psp.traffic.lane import Errand, Later, PspLane
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.turns import Turn, Turns, held
 
@@ -46,7 +46,7 @@ class GuardedPsp:
     """One account at one PSP, behind the gate of its lane."""
 
     psp: Psp
-    lane: Lane
+    lane: PspLane
     turns: Turns
     adapter: str
 
@@ -145,7 +145,7 @@ def guarding(psp_for: Callable[[Account], Psp], turns: Turns) -> Callable[[Accou
 
     def guarded(account: Account) -> GuardedPsp:
         psp = psp_for(account)
-        return GuardedPsp(psp, Lane.of(account, psp.capabilities), turns, account.adapter)
+        return GuardedPsp(psp, PspLane.of(account, psp.capabilities), turns, account.adapter)
 
     return guarded
 

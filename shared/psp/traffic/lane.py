@@ -41,7 +41,7 @@ LONGEST_WAIT_S: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class PspLane:
     """The way of one account to its PSP; *calls_per_s* None: its PSP set no limit."""
 
     tenant_id: str
@@ -49,11 +49,11 @@ class Lane:
     calls_per_s: float | None = None
 
     @classmethod
-    def of(cls, account: Account, can: Capabilities) -> Lane:
+    def of(cls, account: Account, can: Capabilities) -> PspLane:
         """The lane of *account*: as agreed for it, else as its adapter knows its PSP."""
         return cls(account.tenant_id, account.provider, account.terms.calls_per_s or can.calls_per_s)
 
-    def taking(self, calls: int) -> Lane:
+    def taking(self, calls: int) -> PspLane:
         """The same lane for somebody who makes so many calls in one turn, and so takes as many slots."""
         return self if self.calls_per_s is None else replace(self, calls_per_s=self.calls_per_s / calls)
 

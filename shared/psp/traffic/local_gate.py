@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.psp.traffic.gate import Ended, News, Told
-from shared.psp.traffic.lane import Errand, Lane
+from shared.psp.traffic.lane import Errand, PspLane
 from shared.psp.traffic.scripts import AWAY_AFTER, FAILED, End
 
 LANES: Final = 10_000
@@ -37,7 +37,7 @@ class LocalGate:
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
 
-    def ask(self, lane: Lane, errand: Errand, *, near_s: float) -> Told:
+    def ask(self, lane: PspLane, errand: Errand, *, near_s: float) -> Told:
         """As Gate says."""
         with self._lock:
             now, own = self._clock(), self._of(lane)
@@ -52,7 +52,7 @@ class LocalGate:
                 own.line = max(own.line, now) + lane.interval_s
             return Told(goes=True, after_s=slot - now)
 
-    def ended(self, lane: Lane, ended: Ended) -> tuple[News, float]:
+    def ended(self, lane: PspLane, ended: Ended) -> tuple[News, float]:
         """As Gate says."""
         with self._lock:
             now, own = self._clock(), self._of(lane)
@@ -65,13 +65,13 @@ class LocalGate:
             was_away, own.unheard = own.unheard >= AWAY_AFTER, 0
             return News.BACK if was_away else News.NONE, 0.0
 
-    def _of(self, lane: Lane) -> _Lane:
+    def _of(self, lane: PspLane) -> _Lane:
         if len(self._lanes) >= LANES:
             self._lanes.clear()
         return self._lanes.setdefault(lane.name, _Lane())
 
 
-def _place(own: _Lane, lane: Lane, errand: Errand, earliest: float) -> float:
+def _place(own: _Lane, lane: PspLane, errand: Errand, earliest: float) -> float:
     if errand is Errand.NEW:
         at = max(own.line, earliest)
         own.line = at + lane.apart_s

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from shared.psp.port import Account
 from shared.psp.record import Record
 from shared.psp.traffic.gate import gate_of, ring_of
-from shared.psp.traffic.lane import Lane
+from shared.psp.traffic.lane import PspLane
 from shared.psp.traffic.scripts import COUNTED, HALVED_US, SLOTS, End
 from shared.psp.traffic.terms import Terms
 
@@ -57,7 +57,7 @@ class Records:
 
     def of(self, accounts: Sequence[Account]) -> dict[str, Record]:
         """The record of each of a tenant's *accounts* by its provider; where nobody knows, that of a new account."""
-        names = {account.provider: Lane(account.tenant_id, account.provider).name for account in accounts}
+        names = {account.provider: PspLane(account.tenant_id, account.provider).name for account in accounts}
         now = time.monotonic()
         with self._lock:
             known = {name: self._known[name] for name in names.values() if name in self._known}
@@ -67,7 +67,7 @@ class Records:
             self._remember(known)
         return {provider: known[name][1] if name in known else Record() for provider, name in names.items()}
 
-    def standing(self, lane: Lane) -> Standing:
+    def standing(self, lane: PspLane) -> Standing:
         """How *lane* stands now; raises RedisError."""
         [(now, ring, gate)] = self._ask([lane.name])
         left = {name: max(0.0, gate[name] - now) for name in ("next", "line", "pause", "open", "probe")}
@@ -76,7 +76,7 @@ class Records:
         waits_s = max(left["next"], left["line"], left["pause"])
         return Standing(_record(now, ring, gate, self._terms), left["open"], rate, left["pause"], waits_s)
 
-    def are_away(self, lanes: Sequence[Lane]) -> list[bool]:
+    def are_away(self, lanes: Sequence[PspLane]) -> list[bool]:
         """Whether the breaker of each lane is open now; raises RedisError."""
         return [_record(*told, self._terms).is_away for told in self._ask([lane.name for lane in lanes])]
 

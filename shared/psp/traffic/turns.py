@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from shared.domain.outcomes import PACED
 from shared.psp.traffic.gate import Ended, Gate, News, SharedGate, Told
 from shared.psp.traffic.hands import Hands
-from shared.psp.traffic.lane import NEAR_S, Errand, Lane, Later
+from shared.psp.traffic.lane import NEAR_S, Errand, Later, PspLane
 from shared.psp.traffic.local_gate import LocalGate
 from shared.psp.traffic.terms import Terms
 
@@ -46,7 +46,7 @@ _HELD: ContextVar[Turn | None] = ContextVar("psp_turn", default=None)
 class Turn:
     """Somebody's turn to call. Within its `with` the first call to its account is the one it was given for."""
 
-    lane: Lane
+    lane: PspLane
     is_probe: bool
     slot_at: float
     """The monotonic time at which the call may leave, and"""
@@ -71,7 +71,7 @@ class Turn:
         self._let_go()
 
 
-def held(lane: Lane) -> Turn | None:
+def held(lane: PspLane) -> Turn | None:
     """The turn this caller holds for *lane*, once: the call after it needs one of its own."""
     turn = _HELD.get()
     if turn is None or turn.lane.name != lane.name:
@@ -83,7 +83,7 @@ def held(lane: Lane) -> Turn | None:
 class Turns:
     """The turns of one process. Safe to use from any thread or greenlet; waits are sleeps of the standard library."""
 
-    def __init__(self, redis: Redis, terms: Terms, on_back: Callable[[Lane], None] = lambda _: None) -> None:
+    def __init__(self, redis: Redis, terms: Terms, on_back: Callable[[PspLane], None] = lambda _: None) -> None:
         """*on_back* hears of a PSP that answers again, in the thread of the call that met it."""
         self._shared: Gate = SharedGate(redis, terms)
         self._local: Gate = LocalGate()
@@ -91,7 +91,7 @@ class Turns:
         self._on_back = on_back
         self._away_until = 0.0
 
-    def turn(self, lane: Lane, errand: Errand) -> Turn | Later:
+    def turn(self, lane: PspLane, errand: Errand) -> Turn | Later:
         """A turn to call through *lane*, waited for where it is near; else a place in the row."""
         if not self._hands.take(lane.name):
             told = self._ask(lane, errand, near_s=-1.0)
@@ -118,7 +118,7 @@ class Turns:
             turn = came
         return _later(self._ask(turn.lane, Errand.PLACED, near_s=-1.0))
 
-    def ended(self, lane: Lane, ended: Ended) -> timedelta:
+    def ended(self, lane: PspLane, ended: Ended) -> timedelta:
         """Note how a call ended; where it met 429, when it has its next turn."""
         news, place_s = self._end(lane, ended)
         if news is News.AWAY:
@@ -128,7 +128,7 @@ class Turns:
             self._on_back(lane)
         return timedelta(seconds=place_s)
 
-    def _come(self, lane: Lane, errand: Errand) -> Turn | Later:
+    def _come(self, lane: PspLane, errand: Errand) -> Turn | Later:
         asked_at = time.monotonic()
         told = self._ask(lane, errand, near_s=NEAR_S[errand])
         if not told.goes:
@@ -140,7 +140,7 @@ class Turns:
         let_go = partial(self._hands.let_go, lane.name)
         return Turn(lane, told.is_probe, slot_at, asked_at + told.after_s + lane.late_s, let_go)
 
-    def _ask(self, lane: Lane, errand: Errand, *, near_s: float) -> Told:
+    def _ask(self, lane: PspLane, errand: Errand, *, near_s: float) -> Told:
         if self._is_shared():
             try:
                 return self._shared.ask(lane, errand, near_s=near_s)
@@ -148,7 +148,7 @@ class Turns:
                 self._leave_alone(error)
         return self._local.ask(lane, errand, near_s=near_s)
 
-    def _end(self, lane: Lane, ended: Ended) -> tuple[News, float]:
+    def _end(self, lane: PspLane, ended: Ended) -> tuple[News, float]:
         if self._is_shared():
             try:
                 return self._shared.ended(lane, ended)
