@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     psp_events_kept_days: int = Field(default=90, ge=0)
     """How long an event of a PSP is known after it had its effect; 0: for ever. PSPs repeat one for some days; Adyen's
     may be sent again by hand for longer. One that comes again after that meets an order that is at its end."""
+    offers_kept_days: int = Field(default=31, ge=0)
+    """How long an offer is kept after its end, and longer while an order of it is live; 0: for ever. Most are looked at
+    and never ordered, so nothing else grows as fast. For so long a late order hears OFFER_EXPIRED, then
+    OFFER_NOT_FOUND; what was ordered stands in the order itself."""
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
     """Where this program tells its metrics, at /metrics and without a key; none: nowhere, and it counts for itself."""
     metrics_host: str = "127.0.0.1"

@@ -31,6 +31,8 @@ class Keeper:
             (sweeps.of_psp_events(), settings.psp_events_kept_days),
             (sweeps.of_attempts(), settings.orders_kept_months),
             (sweeps.of_refunds(), settings.orders_kept_months),
+            (sweeps.of_holds(), settings.orders_kept_months),
+            (sweeps.of_offers(), settings.offers_kept_days),
         ]
 
     def look(self, run: Runtime, number: int) -> None:
@@ -39,5 +41,5 @@ class Keeper:
         if self._orders_kept_months and number % DROP_EVERY == 0:
             months.drop_old(run.engine, months=self._orders_kept_months)
         for sweep, kept in self._sweeps:
-            if kept and (rows := sweep.look(run.engine, kept)):
+            if kept and (rows := sweep.round(run.engine, kept)):
                 log.info("keeper.swept", table=sweep.table, rows=rows)

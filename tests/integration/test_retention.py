@@ -11,17 +11,28 @@ from typing import Any, Final
 import psycopg
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Engine, insert, text, update
+from sqlalchemy import Column, Engine, func, insert, select, text, update
 
 from shared.config import Settings
 from shared.domain.states import OrderState
 from shared.ids import first_number_at
 from shared.store import attempts, months, sweeps
+from shared.store import offers as offer_store
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from shared.store.row_security import Role
-from shared.store.tables import order_events, orders, payment_attempts, psp_events, refunds
+from shared.store.tables import (
+    idempotency_keys,
+    offer_holds,
+    offers,
+    order_events,
+    orders,
+    payment_attempts,
+    psp_events,
+    refunds,
+)
 from tests.support.attempt_rows import first_attempt, write_ahead
+from tests.support.catalogue import an_offer
 from tests.support.order_rows import an_order
 from tests.support.told import told_of
 from workers.keeper import Keeper
@@ -30,6 +41,16 @@ from workers.runtime import build
 KEPT: Final = 18
 OLD: Final = datetime(2021, 3, 9, 12, tzinfo=UTC)
 OLD_MONTH: Final = "orders_2021_03"
+EMPTIED: Final = (
+    orders,
+    order_events,
+    payment_attempts,
+    psp_events,
+    idempotency_keys,
+    refunds,
+    offers,
+    offer_holds,
+)
 DONE_THEN: Final = {"state": "done", "due_at": None, "amount_minor": 1499, "currency": "EUR"}
 
 
@@ -45,7 +66,7 @@ def room(settings: Settings) -> Iterator[Engine]:
 def _months(engine: Engine) -> None:
     """An installation that is some years old."""
     with statements(engine) as conn:
-        conn.execute(text("TRUNCATE orders, order_events, payment_attempts, psp_events, idempotency_keys, refunds"))
+        conn.execute(text(f"TRUNCATE {', '.join(table.name for table in EMPTIED)}"))
         names = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^(orders|order_events)_(before|2021)'"
         for name in conn.execute(text(names)).scalars().all():
             conn.execute(text(f"DROP TABLE {name}"))
@@ -212,7 +233,90 @@ def test_a_refund_goes_after_its_order_once_its_psp_had_its_say(engine: Engine, 
     assert sum(sweep.look(room, KEPT) for _ in range(2)) == 1
 
 
-@pytest.mark.parametrize("sweep", [sweeps.of_attempts(), sweeps.of_psp_events(), sweeps.of_refunds()])
+def an_old_offer(engine: Engine, tenant_id: uuid.UUID, name: str, *, ended_ago: timedelta) -> None:
+    """An offer of that name that ended so long ago (by the database's clock)."""
+    with engine.begin() as conn:
+        offer_store.keep_imported(conn, tenant_id, [an_offer(offer_identifier=name)])
+        conn.execute(update(offers).where(offers.c.offer_identifier == name).values(expires_at=func.now() - ended_ago))
+
+
+def names_of(engine: Engine, column: Column[str]) -> set[str]:
+    with statements(engine) as conn:
+        return set(conn.execute(select(column)).scalars())
+
+
+def test_an_offer_goes_when_it_ended_long_ago_and_stays_while_an_order_of_it_is_live(
+    engine: Engine, room: Engine
+) -> None:
+    tenant_id, long_ago = uuid.uuid4(), timedelta(days=32)
+    for name in ("old", "ordered", "done"):
+        an_old_offer(engine, tenant_id, name, ended_ago=long_ago)
+    an_old_offer(engine, tenant_id, "young", ended_ago=timedelta(days=30))
+    then = datetime.now(UTC) - long_ago
+    live = an_order(engine, OrderState.ADMITTED, tenant_id=tenant_id, offer_identifier="ordered", admitted_at=then)
+    an_order(engine, OrderState.DONE, tenant_id=tenant_id, offer_identifier="done", admitted_at=then)
+    an_order(engine, OrderState.ADMITTED, offer_identifier="old", admitted_at=then)  # Another tenant's offer.
+    sweep = sweeps.of_offers()
+    assert sum(sweep.look(room, 31) for _ in range(2)) == 2
+    assert names_of(engine, offers.c.offer_identifier) == {"young", "ordered"}
+    with engine.begin() as conn:
+        ends = {"state": "failed", "failure": "OFFER_EXPIRED", "due_at": None, "finished_at": func.now()}
+        conn.execute(update(orders).where(orders.c.tracking_number == live.tracking_number).values(**ends))
+    assert sum(sweep.look(room, 31) for _ in range(2)) == 1
+    assert names_of(engine, offers.c.offer_identifier) == {"young"}
+
+
+def test_live_orders_are_looked_up_once_however_many_offers_are_old(room: Engine) -> None:
+    asked = {"begins": "(0,0)", "ends": "(2,0)", "kept": 1}
+    with room.begin() as conn:
+        conn.execute(text("SET LOCAL enable_seqscan = off"))  # As if the tables were large.
+        plan = "\n".join(conn.execute(text(f"EXPLAIN {sweeps.of_offers().statement.text}"), asked).scalars())
+    assert plan.count("CTE live") == 1
+    assert "Seq Scan on orders" not in plan
+
+
+def held(engine: Engine, order: Order, offer_identifier: str) -> None:
+    values = {"tenant_id": order.tenant_id, "tracking_number": order.tracking_number}
+    with engine.begin() as conn:
+        conn.execute(insert(offer_holds).values(**values, offer_identifier=offer_identifier))
+
+
+def test_a_hold_goes_after_its_order_and_stays_while_its_offer_could_be_ordered_again(
+    engine: Engine, room: Engine
+) -> None:
+    order, young = ended(engine), ended(engine, datetime.now(UTC))
+    an_old_offer(engine, order.tenant_id, "ended", ended_ago=timedelta(days=1))
+    an_old_offer(engine, order.tenant_id, "goes on", ended_ago=-timedelta(days=1))
+    for holder, name in ((order, "ended"), (order, "gone"), (order, "goes on"), (young, "of a young order")):
+        held(engine, holder, name)
+    sweep = sweeps.of_holds()
+    assert [sweep.look(room, KEPT) for _ in range(2)] == [0, 0], "its order is there"
+    months.drop_old(room, months=KEPT)
+    assert sum(sweep.look(room, KEPT) for _ in range(2)) == 2
+    assert names_of(engine, offer_holds.c.offer_identifier) == {"goes on", "of a young order"}
+
+
+EVERY_SWEEP: Final = [
+    sweeps.of_attempts(),
+    sweeps.of_psp_events(),
+    sweeps.of_refunds(),
+    sweeps.of_offers(),
+    sweeps.of_holds(),
+]
+
+
+@pytest.mark.parametrize("pages", [0, 1, 368_640, 368_641, 10_000_000, 92_160_000])
+def test_a_table_of_up_to_seven_hundred_gigabytes_is_gone_through_in_a_day(pages: int) -> None:
+    looks = sweeps.looks_a_round(pages)
+    assert looks * sweeps.PAGES * sweeps.ROUNDS_A_DAY >= pages
+    assert looks == 1 or (looks - 1) * sweeps.PAGES * sweeps.ROUNDS_A_DAY < pages, "and no more often than that"
+
+
+def test_a_table_of_any_size_leaves_most_of_the_minute_to_others() -> None:
+    assert sweeps.looks_a_round(10**12) == sweeps.MOST_LOOKS
+
+
+@pytest.mark.parametrize("sweep", EVERY_SWEEP)
 def test_a_look_reads_its_pages_and_no_others_and_goes_all_the_way_round(
     engine: Engine, room: Engine, sweep: sweeps.Sweep
 ) -> None:
@@ -238,7 +342,7 @@ def test_in_slices_of_a_page_every_row_is_met(engine: Engine, room: Engine) -> N
 
 def test_the_keeper_does_all_of_it_and_nothing_where_all_is_kept_for_ever(settings: Settings, engine: Engine) -> None:
     ended(engine)
-    for_ever = settings.model_copy(update={"orders_kept_months": 0, "psp_events_kept_days": 0})
+    for_ever = settings.model_copy(update={"orders_kept_months": 0, "psp_events_kept_days": 0, "offers_kept_days": 0})
     run = build(settings)
     Keeper(for_ever).look(run, 0)
     assert OLD_MONTH in names(engine)
@@ -255,7 +359,12 @@ def test_the_keeper_does_all_of_it_and_nothing_where_all_is_kept_for_ever(settin
 
 @pytest.mark.parametrize(
     "asked",
-    [{"C2A_ORDERS_KEPT_MONTHS": "1"}, {"C2A_KEYS_KEPT_DAYS": "30"}, {"C2A_PSP_EVENTS_KEPT_DAYS": "-1"}],
+    [
+        {"C2A_ORDERS_KEPT_MONTHS": "1"},
+        {"C2A_KEYS_KEPT_DAYS": "30"},
+        {"C2A_PSP_EVENTS_KEPT_DAYS": "-1"},
+        {"C2A_OFFERS_KEPT_DAYS": "-1"},
+    ],
 )
 def test_no_setting_lets_an_order_go_before_its_key(monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]) -> None:
     for name, value in asked.items():
