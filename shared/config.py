@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     mode: Mode = Mode.DEVELOPMENT
     public_url: str = "http://127.0.0.1:8080"
     """Where shoppers and storefronts reach us: minted into followUpUrl and the PSP's return address."""
+    proxies: int = Field(default=0, ge=0, le=9)
+    """How many proxies of yours stand one behind the other before the API, each adding to X-Forwarded-For: the console
+    counts tries to log in by the address that the outermost saw. 0: that header is whatever a caller wrote."""
     keyring: Path | None = None
     """The file of sealing keys (`c2a keyring create`), followed as it changes; none, here or in keyring_document:
     development only, with a key that dies with the process."""

@@ -68,7 +68,7 @@ class Shopper:
         """Where the declines of the customer, and of the address if it is known, are kept."""
         return [
             self._named("customer", self.customer_urn),
-            *([self._named("address", _line(self.ip_address))] if self.ip_address else []),
+            *([self._named("address", line_of(self.ip_address))] if self.ip_address else []),
         ]
 
     def _named(self, kind: str, text: str) -> str:
@@ -138,8 +138,8 @@ _COUNTED: Final = frozenset(
 )
 
 
-def _line(text: str) -> str:
-    """The address *text* names, however it was spelled; of IPv6, the network of its line."""
+def line_of(text: str) -> str:
+    """The address *text* names, however it was spelled; of IPv6, the network of its line. Raises ValueError."""
     address = ip_address(text)
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
+from tests.support.psp import until
 from tests.support.psp_side import PspSide
 from tests.support.stack import Stack
 from tests.support.stack_rows import StackRows
@@ -261,3 +262,23 @@ def test_who_logs_out_is_out_also_by_the_back_button(stack: Stack, console: Page
     console.go_back()
 
     expect(console.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def attempt(page: Page, key: str) -> int:
+    """Try *key* at the login that *page* shows; the status it was answered with."""
+    page.get_by_label("Your name").fill(NAME)
+    page.get_by_label("Operator key").fill(key)
+    with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+        page.get_by_role("button", name="Log in").click()
+    page.wait_for_load_state()
+    return answered.value.status
+
+
+def test_who_tried_too_many_keys_is_told_how_long_to_wait_and_gets_in_then(stack: Stack, page: Page) -> None:
+    page.goto(f"{stack.base_url}/ops/login")
+    until(lambda: attempt(page, "sk_dev_mistyped") == 429, seconds=60)
+    told = re.compile(r"Too many keys were tried\. .* wait (a second|\d+ seconds), then try again\.")
+    expect(page.get_by_role("alert")).to_have_text(told)
+    expect(page.get_by_label("Operator key")).to_have_value("")
+    until(lambda: attempt(page, stack.operator_key) == 303, seconds=60)
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
