@@ -2,8 +2,9 @@
 
 Two kinds are left when a worker died, a PSP was late and a webhook was lost: a capture in the PSP's books that our
 attempt knows nothing of (it was written off as declined or absent), and an attempt whose verdict is out although its
-order was paid or ended by another one, so that nobody looks it up. Both end in the one settle function: the money
-counts or goes back. Whatever is due then is rung for by the rescuer. One that cannot be settled now (a key that was
+order was paid or ended by another one, so that nobody looks it up. A third is made by hand: money of a paid order that
+somebody gave back at the PSP. All end in the one settle function: the money counts or goes back, or its tenant is told
+that it did. Whatever is due then is rung for by the rescuer. One that cannot be settled now (a key that was
 retired, a PSP that answers late) is logged and does not stand in the way of the others: it is found again.
 """
 
@@ -36,10 +37,11 @@ BATCH: Final = 100
 """Attempts a minute whose order ended without them: it takes two faults at once to leave one."""
 
 
-def settle_found(run: Runtime, attempt: Attempt, captured: Captured) -> None:
-    """Make a capture that was found in the PSP's books count, or go back."""
+def settle_found(run: Runtime, attempt: Attempt, found: Captured | Returned) -> None:
+    """Make a capture that was found in the PSP's books count, or go back; have the tenant told of one that went back
+    there by somebody's hand."""
     with _on_its_own(attempt):
-        _settle(run, attempt, captured)
+        _settle(run, attempt, found)
 
 
 def settle_beside(run: Runtime, tenant_id: UUID | None, *, ends_at: float) -> None:

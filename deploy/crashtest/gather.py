@@ -30,7 +30,12 @@ def database(dsn: str) -> Database:
                 conn,
                 Attempt,
                 """SELECT tenant_id::text AS tenant, tracking_number, attempt_no AS number, provider, psp_key AS key,
-                          outcome, psp_reference AS reference, refunded_minor AS refunded FROM payment_attempts""",
+                          outcome, psp_reference AS reference, refunded_minor - coalesce((
+                              SELECT sum(amount_minor)::bigint FROM refunds AS back
+                              WHERE (back.tenant_id, back.tracking_number, back.attempt_no)
+                                  = (attempt.tenant_id, attempt.tracking_number, attempt.attempt_no)
+                                AND back.settled_at = back.asked_at), 0) AS refunded
+                   FROM payment_attempts AS attempt""",  # Less what went back by hand: no operator said so.
             ),
             methods=_rows(
                 conn, Method, "SELECT tenant_id::text AS tenant, method_urn AS urn, tracking_number FROM stored_methods"

@@ -54,7 +54,8 @@ WENT_BACK: Final = Check(
     name="done-order-was-refunded",
     promise="Money of a paid order goes back through us alone.",
     severity=Severity.ALARM,
-    next_step="Somebody voided or refunded it at the PSP: see that the subscription ends, too.",
+    next_step="Somebody voided or refunded it at the PSP; the tenant is told (payment.refunded): see that the "
+    "subscription ends, too.",
 )
 NOT_ASKED: Final = Check(
     name="books-not-compared",
@@ -162,13 +163,14 @@ class Comparison:
             return
         check = WENT_BACK if isinstance(answer, Returned) else MISSING_CAPTURE
         detail = f"{attempt.psp_reference} is {type(answer).__name__.lower()} at {attempt.provider}"
-        yield Finding(check, attempt.tenant_id, attempt.tracking_number, detail)
+        news = (attempt, answer) if isinstance(answer, Returned) else None
+        yield Finding(check, attempt.tenant_id, attempt.tracking_number, detail, news)
 
     def _is_refunded(self, attempt: Attempt) -> bool:
         """Whether an operator gave all of it back, or is at it: written ahead of the call, so whoever sees that it went
         back finds it here."""
         with statements(self.engine) as conn:
-            return refunds.refunded_minor(conn, attempt) == attempt.amount_minor
+            return refunds.is_ours(conn, attempt)
 
     def _found(
         self, check: Check, charge: ChargeRecord, detail: str, *, news: tuple[Attempt, Captured] | None = None

@@ -151,6 +151,7 @@ def _refund(one: Refund) -> dict[str, Any]:
         "takenAt": _at(one.taken_at),
         "settledAt": _at(one.settled_at),
         "actionId": str(one.action_id),
+        "byHand": one.is_by_hand,
     }
 
 

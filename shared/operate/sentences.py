@@ -94,7 +94,9 @@ def _of_refund(one: Refund) -> Iterator[Line]:
     what = f"{one.amount_minor} {one.currency} (minor units)"
     if one.taken_at is not None:
         yield Line(one.taken_at, f"The PSP took the refund of {what} in hand, and will tell.")
-    if one.settled_at is not None:
+    if one.is_by_hand:
+        yield Line(one.asked_at, f"{what} went back to the shopper: somebody did so at the PSP, not here.")
+    elif one.settled_at is not None:
         how = "went back to the shopper" if one.state is RefundState.GIVEN else "did not go back: the PSP refused"
         yield Line(one.settled_at, f"The refund of {what} {how}.")
 

@@ -2,22 +2,30 @@
 
 What is under way is reserved in `payment_attempts.refunded_minor`, whose check the database keeps; what the PSP refuses
 is free again. An order stays done and its attempt captured: it was sold and paid, and what went back stands here.
+
+So does what somebody gave back at the PSP beside us, once its PSP tells that nothing is left: it is written down as
+given in the moment we hear of it, so that it is told of once and nobody gives it back again. A part that went back
+beside us is not: what PSPs tell of parts does not say which of two equal ones it was.
 """
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection, Interval, func, insert, literal, select, text, update
 
 from shared.domain.money import Money
 from shared.store.attempts import Attempt
 from shared.store.returned_events import tell_returned
 from shared.store.tables import payment_attempts, refunds
+
+log = structlog.get_logger(__name__)
 
 MOST: Final = 200
 """Refunds shown of one order."""
@@ -53,6 +61,11 @@ class Refund:
     def money(self) -> Money:
         """What goes back."""
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether nobody asked for it here: it was written down and proven in one transaction."""
+        return self.settled_at == self.asked_at
 
     @property
     def key(self) -> str:
@@ -96,6 +109,13 @@ def under_way(conn: Connection, tenant_id: UUID, tracking_number: str) -> Refund
 def refunded_minor(conn: Connection, attempt: Attempt) -> int:
     """What of *attempt* went back to its shopper by us, or is on its way, in minor units."""
     return int(conn.execute(select(payment_attempts.c.refunded_minor).where(*_is(attempt))).scalar_one())
+
+
+def is_ours(conn: Connection, attempt: Attempt) -> bool:
+    """Whether all of *attempt* went back, or is on its way, because operators said so here."""
+    every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
+    ours = [one for one in every if one.attempt_no == attempt.attempt_no and not one.is_by_hand]
+    return sum(one.amount_minor for one in ours if one.state is not RefundState.REFUSED) == attempt.amount_minor
 
 
 def write_ahead(conn: Connection, attempt: Attempt, *, action_id: UUID, amount_minor: int) -> None:
@@ -166,7 +186,9 @@ def told_given(conn: Connection, attempt: Attempt, money: Money | None) -> None:
     """
     refund = under_way(conn, attempt.tenant_id, attempt.tracking_number)
     if refund is None:
-        _given_after_all(conn, attempt, money)
+        is_ours = _given_after_all(conn, attempt, money)
+        if not is_ours and money in (None, attempt.money):
+            _given_by_hand(conn, attempt)
     elif refund.attempt_no == attempt.attempt_no and (money is None or _is_it(refund, money)):
         given(conn, refund)
 
@@ -175,17 +197,34 @@ def _is_it(refund: Refund, money: Money | None) -> bool:
     return refund.taken_at is not None and money == refund.money
 
 
-def _given_after_all(conn: Connection, attempt: Attempt, money: Money | None) -> None:
-    """A return that somebody had taken for refused was told of as done; it counts again where there is room for it."""
+def _given_after_all(conn: Connection, attempt: Attempt, money: Money | None) -> bool:
+    """A return that somebody had taken for refused was told of as done; it counts again where there is room for it.
+    Whether that was it."""
     every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
     last = next((one for one in reversed(every) if one.attempt_no == attempt.attempt_no), None)
     if last is None or last.state is not RefundState.REFUSED or not _is_it(last, money):
-        return
+        return False
     if refunded_minor(conn, attempt) + last.amount_minor > attempt.amount_minor:
-        return
+        return False
     _reserve(conn, last.tenant_id, last.tracking_number, last.attempt_no, last.amount_minor)
     conn.execute(update(refunds).where(*_stands(last, RefundState.REFUSED)).values(state=RefundState.GIVEN))
     _tell(conn, last)
+    return True
+
+
+def _given_by_hand(conn: Connection, attempt: Attempt) -> None:
+    """All of *attempt* is back at its shopper: what we did not give, somebody gave beside us. Told twice it is no news,
+    as nothing is left then."""
+    left_minor = attempt.amount_minor - refunded_minor(conn, attempt)
+    if not left_minor:
+        return
+    action_id = uuid.uuid4()  # Of no operator's action.
+    write_ahead(conn, attempt, action_id=action_id, amount_minor=left_minor)
+    mine = (refunds.c.tenant_id == attempt.tenant_id, refunds.c.action_id == action_id)
+    proven = {"state": RefundState.GIVEN, "due_at": None, "settled_at": refunds.c.asked_at}
+    row = conn.execute(update(refunds).where(*mine).values(proven).returning(*_COLUMNS)).one()
+    _tell(conn, _refund(row))
+    log.warning("payment.given_back_by_hand", tracking_number=attempt.tracking_number, attempt=attempt.attempt_no)
 
 
 def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ...]) -> None:
@@ -196,6 +235,9 @@ def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ..
     if not mine or (mine[-1].state is RefundState.ASKED and mine[-1].taken_at is None):
         return  # Somebody else's return.
     last = mine[-1]
+    if last.is_by_hand:
+        _not_given_by_hand(conn, last)
+        return
     pause = pauses[min(last.refusals, len(pauses) - 1)]
     conn.execute(
         update(refunds)
@@ -209,6 +251,13 @@ def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ..
             settled_at=None,
         )
     )
+
+
+def _not_given_by_hand(conn: Connection, refund: Refund) -> None:
+    """What somebody gave back beside us is here after all: theirs to give again, or an operator's."""
+    values = {"state": RefundState.REFUSED, "settled_at": func.clock_timestamp()}
+    conn.execute(update(refunds).where(*_stands(refund, RefundState.GIVEN)).values(values))
+    _reserve(conn, refund.tenant_id, refund.tracking_number, refund.attempt_no, -refund.amount_minor)
 
 
 def _settled(conn: Connection, refund: Refund, state: RefundState) -> bool:

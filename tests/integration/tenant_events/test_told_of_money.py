@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from shared.config import Settings
-from shared.domain.outcomes import Declined, DeclineReason
+from shared.doctor.examination import Scope
+from shared.domain.money import Money
+from shared.domain.outcomes import Declined, DeclineReason, Returned
 from shared.domain.states import OrderState
 from shared.domain.tenant_events import EventKind, TenantEvent
 from shared.operate import actions
 from shared.operate.asking import Asked
 from shared.store import methods
+from shared.store.attempts import Attempt
 from shared.store.engine import create_engine
-from shared.store.operator_actions import Outcome
+from shared.store.operator_actions import Acted, Outcome
 from shared.store.row_security import Role
 from shared.store.telling import tell
 from shared.store.tenancy import acting_for
@@ -29,6 +33,7 @@ from tests.support.listening import Listener, listens, teller, until_heard
 from tests.support.operating import a_desk
 from tests.support.psp import Sandbox
 from tests.support.wire import GOOD_CARD, fresh_card
+from workers import examiner
 from workers.pay import pay
 from workers.return_money import return_money
 from workers.telling import Teller
@@ -89,8 +94,7 @@ def test_each_part_of_a_done_order_that_an_operator_gives_back_is_told_of(
     assert pay(room.run, number)
     tokenize(room.run, number)
     for part in (500, 999):
-        by = Asked("Ana", "withdrawn", uuid.uuid4())
-        assert actions.refund(a_desk(room), room.seller.shop.tenant_id, number, by, part).outcome is Outcome.BEGUN
+        assert refund(room, number, part).outcome is Outcome.BEGUN
         return_money(room.run, number)
 
     done, *parts = told(one, listener, 3)
@@ -100,6 +104,62 @@ def test_each_part_of_a_done_order_that_an_operator_gives_back_is_told_of(
         ("payment.refunded", 500),
         ("payment.refunded", 999),
     ]
+
+
+def sold(room: EngineRoom) -> Attempt:
+    """The paid attempt of an order that is done."""
+    number = room.locked()
+    assert pay(room.run, number)
+    tokenize(room.run, number)
+    return room.attempt(number)
+
+
+def refund(room: EngineRoom, number: str, part: int | None) -> Acted:
+    by = Asked("Ana", "withdrawn", uuid.uuid4())
+    return actions.refund(a_desk(room), room.seller.shop.tenant_id, number, by, part)
+
+
+def void_by_hand(room: EngineRoom, attempt: Attempt) -> Returned:
+    """Somebody voids it at the PSP; what a webhook then tells of it."""
+    assert attempt.psp_reference is not None
+    assert isinstance(room.psp.void(attempt.psp_reference, psp_key=f"hand-{attempt.psp_key}"), Returned)
+    return Returned(attempt.psp_reference)
+
+
+@pytest.mark.parametrize("how", ["by its webhook", "in its books"])
+def test_money_that_somebody_gave_back_at_the_psp_by_hand_is_told_of_once(
+    room: EngineRoom, listener: Listener, one: Teller, how: str
+) -> None:
+    attempt = sold(room)
+    news = void_by_hand(room, attempt)
+    for _ in range(2):
+        if how == "by its webhook":
+            room.tell(attempt, news, actor="webhook")
+        else:
+            examiner.examine_alone(room.run, Scope(timedelta(hours=1), 60.0, listener.tenant_id))
+
+    _, back = told(one, listener, 2)
+
+    assert back.event["type"] == "payment.refunded"
+    assert back.event["data"]["trackingNumber"] == attempt.tracking_number
+    assert back.event["data"]["amountMilpieces"] == 1499
+    assert room.state(attempt.tracking_number) is OrderState.DONE
+    assert "all of it went back" in refund(room, attempt.tracking_number, None).told
+
+
+def test_what_was_left_of_an_order_and_went_back_by_hand_is_told_of_alone(
+    room: EngineRoom, listener: Listener, one: Teller
+) -> None:
+    attempt = sold(room)
+    assert refund(room, attempt.tracking_number, 500).outcome is Outcome.BEGUN
+    return_money(room.run, attempt.tracking_number)
+    assert attempt.psp_reference is not None
+    room.psp.refund(attempt.psp_reference, Money(999, "EUR"), psp_key=f"hand-{attempt.psp_key}")
+    room.tell(attempt, Returned(attempt.psp_reference), actor="webhook")
+
+    _, *parts = told(one, listener, 3)
+
+    assert [each.event["data"]["amountMilpieces"] for each in parts] == [500, 999]
 
 
 @pytest.mark.parametrize("by_order", [True, False], ids=["with an order", "without one"])
