@@ -164,6 +164,35 @@ def test_an_overview_whose_session_is_over_says_so(console: Page) -> None:
     expect(console.locator("#live-state")).to_contain_text("Your session is over")
 
 
+BROKEN_WORDS = """() => {
+  const broken = [];
+  for (const cell of document.querySelectorAll("td:not(.correlation), tbody th")) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) for (const word of texts.currentNode.data.matchAll(/\\S+/g)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (range.getClientRects().length > 1 && !cell.querySelector("code")) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+"""The words of the tables that do not stand on one line; numbers and a storefront's own names may go on in the next."""
+
+
+@pytest.mark.parametrize("where", ["/ops", "/ops/orders"])
+@pytest.mark.parametrize("width", [700, 1100])
+def test_a_word_of_a_table_stands_on_one_line(
+    shop: Storefront, rows: StackRows, console: Page, where: str, width: int
+) -> None:
+    a_challenge(shop, rows, parked=True)
+    console.set_viewport_size({"width": width, "height": 800})
+    console.goto(urlsplit(console.url)._replace(path=where).geturl())
+    expect(console.locator("main tbody tr").first).to_be_visible()
+
+    assert console.evaluate(BROKEN_WORDS) == []
+
+
 def test_it_works_by_keyboard_alone(stack: Stack, shop: Storefront, rows: StackRows, page: Page) -> None:
     number = a_challenge(shop, rows)
     page.goto(f"{stack.base_url}/ops/orders/{number}")
