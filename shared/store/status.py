@@ -68,6 +68,7 @@ _READ: Final = Direct(
 _MOVED: Final = Direct(
     select(orders.c.tracking_number).where(
         orders.c.tracking_number == any_(bindparam("tracking_numbers", type_=ARRAY(Text))),
+        in_the_month_of("one_of_them"),
         orders.c.tenant_id == bindparam("tenant_id"),
         orders.c.state == any_(bindparam("states", type_=ARRAY(Text))),
     )
@@ -77,8 +78,16 @@ _MOVED: Final = Direct(
 def moved(engine: Engine, tenant_id: UUID, tracking_numbers: Sequence[str], code: CheckoutCode) -> list[str]:
     """Those of this tenant's orders for which the public has another word than *code*."""
     others = [state.value for state in OrderState if CODE_OF[state] is not code]
-    asked = {"tracking_numbers": list(tracking_numbers), "tenant_id": tenant_id, "states": others}
-    return [number for (number,) in _MOVED.all(engine, asked)]
+    found: list[str] = []
+    for number_of_month, numbers in _by_month(tracking_numbers).items():
+        asked = {
+            "tracking_numbers": numbers,
+            "one_of_them": number_of_month,
+            "tenant_id": tenant_id,
+            "states": others,
+        }
+        found += [number for (number,) in _MOVED.all(engine, asked)]
+    return found
 
 
 def read(engine: Engine, tenant_id: UUID, tracking_numbers: Sequence[str]) -> list[Status | None]:

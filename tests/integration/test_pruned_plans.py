@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from shared.config import Settings
 from shared.domain.money import Money
-from shared.domain.states import OrderEvent, OrderState
+from shared.domain.states import CheckoutCode, OrderEvent, OrderState
 from shared.store import holds, leases, moves, orders, overdue, status
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
@@ -33,6 +33,10 @@ HOUR: Final = timedelta(hours=1)
 
 def poll(engine: Engine, order: Order) -> object:
     return status.read(engine, order.tenant_id, [order.tracking_number])
+
+
+def look_for_a_waiter(engine: Engine, order: Order) -> object:
+    return status.moved(engine, order.tenant_id, [order.tracking_number], CheckoutCode.DONE)
 
 
 def lock(engine: Engine, order: Order) -> object:
@@ -75,7 +79,7 @@ def kept_plan(conn: psycopg.Connection[Any], statement: str) -> str:
     return "\n".join(row[0] for row in rows)
 
 
-@pytest.mark.parametrize("work", [poll, lock, hold, fail, read_for_engine_room])
+@pytest.mark.parametrize("work", [poll, look_for_a_waiter, lock, hold, fail, read_for_engine_room])
 def test_what_names_an_order_touches_one_partition(
     engine: Engine, generic: psycopg.Connection[Any], work: Callable[[Engine, Order], object]
 ) -> None:
