@@ -39,12 +39,12 @@ from shared.psp.adyen_answers import (
     LinkDocument,
     ModificationDocument,
     not_done,
-    parsed,
     verdict_of,
 )
 from shared.psp.adyen_money import to_adyen
 from shared.psp.adyen_refusals import GONE
 from shared.psp.adyen_wire import AdyenWire, Reply, key_of
+from shared.psp.documents import parsed
 from shared.psp.http import Answer, Http
 from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, PspEvent
 

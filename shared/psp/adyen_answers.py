@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared.domain.cards import Card
@@ -28,6 +28,7 @@ from shared.domain.outcomes import (
     Pending,
     Unanswered,
 )
+from shared.psp import documents
 from shared.psp.adyen_kept import kept_by
 from shared.psp.adyen_money import from_adyen
 from shared.psp.adyen_refusals import IN_PROGRESS, not_tried, refused
@@ -43,10 +44,10 @@ OTHERWISE: Final = timedelta(days=3)
 MISMATCH: Final = Unanswered("answer does not match")
 
 
-class Document(BaseModel):
-    """A document of Adyen's; what it says beside the fields we read is left where it is."""
+class Document(documents.Document):
+    """A document of Adyen's."""
 
-    model_config = ConfigDict(strict=True, alias_generator=to_camel, hide_input_in_errors=True, frozen=True)
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class Amount(Document):
@@ -98,17 +99,6 @@ class ErrorDocument(Document):
     message: str
 
 
-D = TypeVar("D", bound=Document)
-
-
-def parsed(model: type[D], body: bytes) -> D | None:
-    """The document in *body*; None for anything else."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError:
-        return None  # Not raised on: the error would carry the PSP's text.
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a document must be about. *money* None: whatever it names, the caller compares it."""
@@ -123,7 +113,7 @@ def verdict_of(reply: Reply, asked: Asked) -> PaymentOutcome:
     """What the answer to a payment, or to its details, says of what was *asked*."""
     if not isinstance(reply, Answer) or reply.status != 200:
         return not_done(reply)
-    document = parsed(PaymentDocument, reply.body)
+    document = documents.parsed(PaymentDocument, reply.body)
     if document is None:
         return Unanswered("answer is malformed")
     return _verdict(document, asked) if _is_about(document, asked) else MISMATCH
@@ -133,7 +123,7 @@ def not_done(reply: Reply) -> Declined | NotSent | Unanswered:
     """What an answer other than a result means. Only Adyen's own document proves anything."""
     if not isinstance(reply, Answer):
         return reply
-    error = parsed(ErrorDocument, reply.body)
+    error = documents.parsed(ErrorDocument, reply.body)
     if error is None or error.status != reply.status or error.error_code in IN_PROGRESS:
         return Unanswered(f"status {reply.status}")
     match reply.status:

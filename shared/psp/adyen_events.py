@@ -21,8 +21,9 @@ from pydantic import Field
 
 from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Declined, DeclineReason, LookUpOutcome, Returned, StillHeld
-from shared.psp.adyen_answers import Amount, Document, parsed
+from shared.psp.adyen_answers import Amount, Document
 from shared.psp.adyen_requests import CARD_CHECK, KEY_NAME
+from shared.psp.documents import parsed
 from shared.psp.port import BadSignature, EventKind, PspEvent
 
 _PLAIN: Final = r"^[^:]{1,200}$"

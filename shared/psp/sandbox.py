@@ -30,6 +30,7 @@ from shared.domain.outcomes import (
     ReturnOutcome,
     Unanswered,
 )
+from shared.psp.documents import parsed
 from shared.psp.http import Answer, Http
 from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, EventKind, PspEvent
 from shared.psp.sandbox_answers import (
@@ -39,7 +40,6 @@ from shared.psp.sandbox_answers import (
     EventDocument,
     KeepDocument,
     PageDocument,
-    parsed,
     reason_of,
 )
 from shared.psp.standard_webhooks import verified_id

@@ -7,9 +7,9 @@ count (None), and the PSP's own texts stay here.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, TypeVar
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared.domain.money import Money
@@ -23,13 +23,14 @@ from shared.domain.outcomes import (
     Pending,
     Returned,
 )
+from shared.psp.documents import Document
 from shared.psp.port import ChargePage, ChargeRecord
 
 Verdict = Captured | Declined | Challenged | Pending | Returned
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(strict=True, alias_generator=to_camel, hide_input_in_errors=True, frozen=True)
+class _Document(Document):
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class KeptDocument(_Document):
@@ -154,17 +155,6 @@ class EventDocument(_Document):
     id: str = Field(min_length=1)
     type: str
     charge: ChargeDocument
-
-
-D = TypeVar("D", bound=_Document)
-
-
-def parsed(model: type[D], body: bytes) -> D | None:
-    """The document in *body*; None for anything else."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError:
-        return None  # Not raised on: the error would carry the PSP's text.
 
 
 def reason_of(code: str | None) -> DeclineReason:

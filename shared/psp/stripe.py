@@ -33,6 +33,7 @@ from shared.domain.outcomes import (
     Unanswered,
 )
 from shared.psp import stripe_asks as asks
+from shared.psp.documents import parsed
 from shared.psp.http import Answer, Http
 from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, ChargeRequest, PspEvent
 from shared.psp.stripe_answers import (
@@ -42,7 +43,6 @@ from shared.psp.stripe_answers import (
     IntentDocument,
     MethodDocument,
     SessionDocument,
-    parsed,
 )
 from shared.psp.stripe_events import read_event
 from shared.psp.stripe_look_ups import StripeLookUps

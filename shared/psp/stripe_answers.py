@@ -8,9 +8,9 @@ stay here. What a charge is for stands in its metadata, where we wrote it.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from shared.domain.cards import CardBrand
 from shared.domain.money import Money
@@ -24,6 +24,7 @@ from shared.domain.outcomes import (
     Returned,
     Unanswered,
 )
+from shared.psp.documents import D, Document
 from shared.psp.port import Channel
 from shared.psp.stripe_declines import declined
 from shared.psp.stripe_money import from_stripe
@@ -48,11 +49,7 @@ _Id = Annotated[str, Field(min_length=1)]
 _YEAR_10000: Final = 253_402_300_800
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True, frozen=True)
-
-
-class CardDocument(_Document):
+class CardDocument(Document):
     """A card as Stripe shows it: never its number."""
 
     brand: str
@@ -64,7 +61,7 @@ class CardDocument(_Document):
 _BRANDS: Final = {brand.value.lower(): brand.value for brand in CardBrand}
 
 
-class MethodDocument(_Document):
+class MethodDocument(Document):
     """A PaymentMethod."""
 
     id: _Id
@@ -83,14 +80,14 @@ class MethodDocument(_Document):
         return KeptMethod(token, f"{'*' * 12}{card.last4}", brand, str(card.exp_year), f"{card.exp_month:02}")
 
 
-class CustomerDocument(_Document):
+class CustomerDocument(Document):
     """A Customer."""
 
     id: _Id
     object: Literal["customer"]
 
 
-class ChargeDocument(_Document):
+class ChargeDocument(Document):
     """The Charge of a PaymentIntent: what it says of money that went back."""
 
     id: _Id
@@ -101,15 +98,15 @@ class ChargeDocument(_Document):
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
-class _Page(_Document):
+class _Page(Document):
     url: str | None = None
 
 
-class _Instructions(_Document):
+class _Instructions(Document):
     hosted_instructions_url: str | None = None
 
 
-class NextActionDocument(_Document):
+class NextActionDocument(Document):
     """What the shopper must do."""
 
     type: str
@@ -127,12 +124,12 @@ class NextActionDocument(_Document):
         return self.redirect_to_url.url if self.redirect_to_url else told.hosted_instructions_url if told else None
 
 
-class _Failure(_Document):
+class _Failure(Document):
     code: str | None = None
     decline_code: str | None = None
 
 
-class IntentDocument(_Document):
+class IntentDocument(Document):
     """A PaymentIntent."""
 
     id: _Id
@@ -227,7 +224,7 @@ def _patience(metadata: dict[str, str]) -> timedelta:
     return next((days for channel, days in PATIENCE.items() if metadata.get(CHANNEL) == channel.value), SOON)
 
 
-class IntentsDocument(_Document):
+class IntentsDocument(Document):
     """A page of PaymentIntents, the newest first."""
 
     object: Literal["list"]
@@ -235,19 +232,19 @@ class IntentsDocument(_Document):
     has_more: bool
 
 
-class _Found(_Document):
+class _Found(Document):
     id: _Id
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
-class FoundDocument(_Document):
+class FoundDocument(Document):
     """What a search found; how it stands there may be out of date."""
 
     object: Literal["search_result"]
     data: list[_Found]
 
 
-class SessionDocument(_Document):
+class SessionDocument(Document):
     """A Checkout Session."""
 
     id: _Id
@@ -260,14 +257,14 @@ class SessionDocument(_Document):
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
-class SessionsDocument(_Document):
+class SessionsDocument(Document):
     """The Checkout Sessions of a PaymentIntent."""
 
     object: Literal["list"]
     data: list[SessionDocument]
 
 
-class RefundDocument(_Document):
+class RefundDocument(Document):
     """A Refund."""
 
     id: _Id
@@ -286,33 +283,22 @@ class Error(_Failure):
     payment_intent: IntentDocument | None = None
 
 
-class ErrorDocument(_Document):
+class ErrorDocument(Document):
     """Why Stripe did not do it, and where the charge stands."""
 
     error: Error
 
 
-class _EventData(_Document):
+class _EventData(Document):
     object: dict[str, Any]
 
 
-class EventDocument(_Document):
+class EventDocument(Document):
     """A webhook."""
 
     id: _Id
     type: str
     data: _EventData | None = None
-
-
-D = TypeVar("D", bound=_Document)
-
-
-def parsed(model: type[D], body: bytes) -> D | None:
-    """The document in *body*; None for anything else."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError:
-        return None  # Not raised on: the error would carry Stripe's text.
 
 
 def read(model: type[D], document: dict[str, Any]) -> D | None:

@@ -20,6 +20,7 @@ from typing import Final
 from stripe import SignatureVerificationError, WebhookSignature
 
 from shared.domain.outcomes import LookUpOutcome, Returned
+from shared.psp.documents import parsed
 from shared.psp.port import BadSignature, EventKind, PspEvent
 from shared.psp.stripe_answers import (
     MERCHANT_REFERENCE,
@@ -28,7 +29,6 @@ from shared.psp.stripe_answers import (
     EventDocument,
     IntentDocument,
     SessionDocument,
-    parsed,
     read,
 )
 from shared.psp.stripe_declines import declined

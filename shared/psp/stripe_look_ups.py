@@ -22,6 +22,7 @@ from shared.domain.outcomes import (
     Returned,
     Unanswered,
 )
+from shared.psp.documents import parsed
 from shared.psp.http import Answer
 from shared.psp.port import Channel, ChargePage, ChargeQuery, ChargeRecord
 from shared.psp.stripe_answers import (
@@ -33,7 +34,6 @@ from shared.psp.stripe_answers import (
     IntentsDocument,
     SessionDocument,
     SessionsDocument,
-    parsed,
 )
 from shared.psp.stripe_declines import declined
 from shared.psp.stripe_refusals import MISMATCH, is_absent

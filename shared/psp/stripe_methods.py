@@ -14,8 +14,9 @@ from typing import TypeVar
 from shared.domain.cards import Card, mask
 from shared.domain.outcomes import Declined, KeepOutcome, KeptMethod, NotSent, Unanswered
 from shared.psp import stripe_asks as asks
+from shared.psp.documents import parsed
 from shared.psp.http import Answer
-from shared.psp.stripe_answers import CustomerDocument, MethodDocument, parsed
+from shared.psp.stripe_answers import CustomerDocument, MethodDocument
 from shared.psp.stripe_refusals import is_absent, not_done
 from shared.psp.stripe_wire import Reply, StripeWire
 

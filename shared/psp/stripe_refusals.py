@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from shared.domain.outcomes import Declined, DeclineReason, NotSent, Unanswered
+from shared.psp.documents import parsed
 from shared.psp.http import Answer
-from shared.psp.stripe_answers import Error, ErrorDocument, parsed
+from shared.psp.stripe_answers import Error, ErrorDocument
 from shared.psp.stripe_declines import declined
 from shared.psp.stripe_wire import Reply
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Declined, Returned, ReturnOutcome, Unanswered
+from shared.psp.documents import parsed
 from shared.psp.http import Answer
-from shared.psp.stripe_answers import IntentDocument, RefundDocument, parsed
+from shared.psp.stripe_answers import IntentDocument, RefundDocument
 from shared.psp.stripe_look_ups import StripeLookUps
 from shared.psp.stripe_money import to_stripe
 from shared.psp.stripe_refusals import is_final
