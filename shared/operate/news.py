@@ -24,7 +24,6 @@ from shared.store import inbox, inbox_search, operator_actions, orders
 from shared.store.attempts import Attempt
 from shared.store.inbox_search import Event
 from shared.store.operator_actions import Acted, Outcome
-from shared.store.order_stories import Told
 from shared.store.orders import Order
 from shared.told import UnreadableTold, open_told
 
@@ -108,7 +107,7 @@ def _settled(desk: Desk, conn: Connection, event: Event, meant: Meant | None) ->
     return _Moved(before, after)
 
 
-def why_not(event: Event | Told) -> str | None:
+def why_not(event: Event) -> str | None:
     """Why *event* is not told again, as far as its row says; None if it may be."""
     if event.settled_at is not None:
         return "it was settled and had its effect; retry the order to ask its PSP"

@@ -17,10 +17,11 @@ from shared.keyring import CannotOpen, Keyring
 from shared.operate.case import case_of
 from shared.operate.judging import Action, allowed
 from shared.operate.psps import Abilities
-from shared.store import attempt_stories, operator_actions, order_stories, orders, refunds
+from shared.store import attempt_stories, inbox_search, operator_actions, order_stories, orders, refunds
 from shared.store.attempt_stories import AttemptStory
+from shared.store.inbox_search import Event
 from shared.store.operator_actions import Acted
-from shared.store.order_stories import Lease, Move, Told
+from shared.store.order_stories import Lease, Move
 from shared.store.orders import Order
 from shared.store.refunds import Refund
 from shared.told import UnreadableTold, open_told
@@ -31,7 +32,7 @@ class Heard:
     """One PSP event, and the name of what it told (shared/domain/outcomes.py); None where it told nothing of a charge,
     or nobody can read it."""
 
-    event: Told
+    event: Event
     outcome: str | None
 
 
@@ -67,7 +68,7 @@ def read(conn: Connection, order: Order, ring: Keyring) -> Story:
         order=order,
         moves=tuple(order_stories.moves(conn, *who)),
         attempts=tuple(attempts),
-        heard=tuple(_heard(ring, order.tenant_id, one) for one in order_stories.news(conn, order.tenant_id, attempts)),
+        heard=tuple(_heard(ring, one) for one in inbox_search.of_attempts(conn, order.tenant_id, attempts)),
         acted=tuple(operator_actions.of_order(conn, *who)),
         refunds=tuple(refunds.of_order(conn, *who)),
         lease=order_stories.lease(conn, order),
@@ -82,9 +83,9 @@ def find(conn: Connection, number: str, *, tenant_id: UUID | None = None) -> Ord
     return orders.get(conn, number) if tenant_id is None else orders.of_tenant(conn, tenant_id, number)
 
 
-def _heard(ring: Keyring, tenant_id: UUID, event: Told) -> Heard:
+def _heard(ring: Keyring, event: Event) -> Heard:
     try:
-        told = None if event.outcome is None else open_told(ring, tenant_id, event.event_id, event.outcome)
+        told = None if event.outcome is None else open_told(ring, event.tenant_id, event.event_id, event.outcome)
     except (CannotOpen, KeysAway, UnreadableTold):
         return Heard(event, None)
     return Heard(event, None if told is None else type(told).__name__)

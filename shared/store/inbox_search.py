@@ -1,17 +1,22 @@
-"""Finds PSP events for an operator: those that wait for an attempt, or those of a charge; a page, by an index."""
+"""Finds PSP events for an operator, by an index: a page of those that wait, those of a charge or of an order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Text, Uuid, any_, func, select, tuple_, type_coerce
+from sqlalchemy import ARRAY, Connection, Text, Uuid, and_, any_, func, or_, select, tuple_, type_coerce
 from sqlalchemy.sql import ColumnElement
 
+from shared.store.attempt_stories import AttemptStory
 from shared.store.inbox import EventName
 from shared.store.tables import psp_accounts, psp_events, tenants
+
+MOST_OF_AN_ORDER: Final = 200
+"""Events told of one order: a charge makes a handful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,24 @@ def of_charge(conn: Connection, reference: str, *, tenant_id: UUID | None, limit
     event = psp_events.c
     mine = (_tenant(tenant_id), event.provider == any_(_providers()), event.psp_reference == reference)
     rows = conn.execute(select(*_COLUMNS).where(*mine).order_by(event.received_at).limit(limit))
+    return [Event(*row) for row in rows]
+
+
+def of_attempts(conn: Connection, tenant_id: UUID, attempts: Sequence[AttemptStory]) -> list[Event]:
+    """What PSPs told of *attempts*, the first one first: of their charges, and what waits under their keys."""
+    event = psp_events.c
+    told_of = [
+        and_(event.tenant_id == tenant_id, event.provider == one.provider, named)
+        for one in attempts
+        for named in (
+            event.psp_reference == one.psp_reference if one.psp_reference else None,
+            and_(event.psp_key == one.psp_key, event.settled_at.is_(None)),
+        )
+        if named is not None
+    ]
+    if not told_of:
+        return []
+    rows = conn.execute(select(*_COLUMNS).where(or_(*told_of)).order_by(event.received_at).limit(MOST_OF_AN_ORDER))
     return [Event(*row) for row in rows]
 
 

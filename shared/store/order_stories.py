@@ -1,23 +1,19 @@
-"""What the rows say of one order beyond its own: its moves, who holds it, its offer's hold, what PSPs told of it."""
+"""What the rows say of one order beyond its own: its moves, who holds it, and its offer's hold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, select
 
-from shared.store.attempt_stories import AttemptStory
 from shared.store.orders import Order
-from shared.store.tables import offer_holds, order_events, orders, psp_events
+from shared.store.tables import offer_holds, order_events, orders
 
 MOST_EVENTS: Final = 2_000
 """Moves shown of one order: one whose PSP was away for a day makes some hundred."""
-MOST_NEWS: Final = 200
-"""Webhooks shown of one order: a charge makes a handful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +35,6 @@ class Lease:
     lease_owner: str
     lease_until: datetime
     lease_limit: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One PSP event of the inbox. *outcome* is sealed."""
-
-    provider: str
-    event_id: str
-    kind: str
-    psp_key: str | None
-    psp_reference: str | None
-    merchant_reference: str | None
-    outcome: bytes | None
-    received_at: datetime
-    settled_at: datetime | None
 
 
 def moves(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[Move]:
@@ -86,26 +67,3 @@ def holder(conn: Connection, order: Order) -> str | None:
             offer_holds.c.tenant_id == order.tenant_id, offer_holds.c.offer_identifier == order.offer_identifier
         )
     ).scalar_one_or_none()
-
-
-def news(conn: Connection, tenant_id: UUID, attempts: Sequence[AttemptStory]) -> list[Told]:
-    """What PSPs told of *attempts*, the first one first: of their charges, and what waits under their keys."""
-    event = psp_events.c
-    told_of = [
-        and_(event.tenant_id == tenant_id, event.provider == one.provider, named)
-        for one in attempts
-        for named in (
-            event.psp_reference == one.psp_reference if one.psp_reference else None,
-            and_(event.psp_key == one.psp_key, event.settled_at.is_(None)),
-        )
-        if named is not None
-    ]
-    if not told_of:
-        return []
-    rows = conn.execute(
-        select(*(event[field.name] for field in fields(Told)))
-        .where(or_(*told_of))
-        .order_by(event.received_at)
-        .limit(MOST_NEWS)
-    )
-    return [Told(*row) for row in rows]
