@@ -41,8 +41,8 @@ LONGEST_S: Final = 1.0
 WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
 TABLES: Final = ("orders", "psp_accounts")
 """Which a next version adds a column to, before any process of it runs: this one does not know of it."""
-READ_FOR_S: Final = 2.0
-"""How long a backup is in the migration's way: longer than it waits at a time."""
+TRIES_IN_VAIN: Final = 1
+"""How often a migration tries while a backup is in its way: it waits, lets those behind it pass, and comes again."""
 SOLD_AT_LEAST: Final = 20
 
 
@@ -165,18 +165,19 @@ def migrate_beside_a_backup(settings: Settings) -> None:
     """Add a column to each of TABLES while somebody's long transaction has read them."""
     with ThreadPoolExecutor(1) as pool, psycopg.connect(settings.database_url.get_secret_value()) as backup:
         backup.execute("SELECT FROM orders, psp_accounts LIMIT 1")
-        migrating = pool.submit(changed, settings, "ADD COLUMN of_the_next_version text")
-        time.sleep(READ_FOR_S)
-        assert not migrating.done()
+        tries: list[float] = []
+        migrating = pool.submit(changed, settings, "ADD COLUMN of_the_next_version text", tries)
+        until(lambda: len(tries) > TRIES_IN_VAIN, seconds=10)
         backup.rollback()
         migrating.result(60)
 
 
-def changed(settings: Settings, how: str) -> None:
-    """Change each of TABLES, as a migration does."""
+def changed(settings: Settings, how: str, tries: list[float]) -> None:
+    """Change each of TABLES, as a migration does; *tries*: when it tried."""
     engine = create_engine(settings)
 
     def change(conn: Connection) -> None:
+        tries.append(time.monotonic())
         for table in TABLES:
             conn.execute(text(f"ALTER TABLE {table} {how}"))
 
@@ -190,4 +191,4 @@ def at_the_end_as_before(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        changed(settings, "DROP COLUMN IF EXISTS of_the_next_version")
+        changed(settings, "DROP COLUMN IF EXISTS of_the_next_version", [])

@@ -109,15 +109,16 @@ def paying(case: Case) -> str:
 
 def watch(case: Case, number: str, *, ring: Callable[[], None]) -> None:
     """Look at an order until it is paid, its step being rung for again and again: nobody may take it."""
-    ends_at = time.monotonic() + 20
-    while time.monotonic() < ends_at:
+
+    def is_paid() -> bool:
         ring()
         leased = case.is_leased(number)  # Before its state: the commit that ends the one changes the other.
         if case.state(number) != "paying":
-            return
+            return True
         assert leased, "a lease was let go of before its time"
-        time.sleep(0.05)
-    raise AssertionError("the charge was never answered")
+        return False
+
+    until(is_paid, seconds=20)
 
 
 def clock_errors(log: Path, number: str) -> list[float]:
