@@ -47,6 +47,17 @@ class Hand:
         """kill -9; how many it reached."""
         return send(processes, signal.SIGKILL)
 
+    async def kill_whole(self, name: str) -> int:
+        """kill -9 of every process of *name*, its main one first; how many it reached, once another lives.
+
+        Raises NotBack.
+        """
+        family = self.target.family(name)
+        reached = self.kill(family)
+        if family:
+            await self.reborn(name, family[0].pid)
+        return reached
+
     async def stop_for(self, processes: list[psutil.Process], seconds: float) -> int:
         """SIGSTOP, *seconds* later SIGCONT, whatever happens in between; how many it reached."""
         reached = send(processes, signal.SIGSTOP)

@@ -37,10 +37,7 @@ async def api_worker_killed(hand: Hand) -> Blow:
 
 async def api_killed(hand: Hand) -> Blow:
     """The whole API, its master first so that nobody is forked meanwhile."""
-    family = hand.target.family("api")
-    reached = hand.kill(family)
-    if family:
-        await hand.reborn("api", family[0].pid)
+    reached = await hand.kill_whole("api")
     await hand.api_back()
     return Blow(f"whole API: {reached} killed", reached)
 

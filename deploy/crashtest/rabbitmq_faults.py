@@ -19,10 +19,7 @@ TIMEOUT_S: Final = 10.0
 
 async def killed(hand: Hand) -> Blow:
     """kill -9; what it had confirmed is still there when it comes back."""
-    family = hand.target.family(NAME)
-    reached = hand.kill(family)
-    if family:
-        await hand.reborn(NAME, family[0].pid)
+    reached = await hand.kill_whole(NAME)
     url = hand.target.text("brokerUrl")
     await hand.until(lambda: _answers(url), NAME)
     return Blow(f"RabbitMQ: {reached} processes killed", reached)

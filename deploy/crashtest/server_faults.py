@@ -65,10 +65,7 @@ async def broker_silent(hand: Hand) -> Blow:
 
 async def postgres_killed(hand: Hand) -> Blow:
     """kill -9 of the postmaster and of every process of its."""
-    family = hand.target.family("postgres")
-    reached = hand.kill(family)
-    if family:
-        await hand.reborn("postgres", family[0].pid)
+    reached = await hand.kill_whole("postgres")
     await hand.database_back()
     return Blow(f"PostgreSQL: {reached} processes killed", reached)
 
@@ -86,10 +83,7 @@ async def commits_cut(hand: Hand) -> Blow:
 
 
 async def _redis_killed(hand: Hand, name: str, address: str) -> Blow:
-    family = hand.target.family(name)
-    reached = hand.kill(family)
-    if family:
-        await hand.reborn(name, family[0].pid)
+    reached = await hand.kill_whole(name)
     url = hand.target.text(address)
     await hand.until(lambda: _pings(url), name)
     return Blow(f"{name}: {reached} killed", reached)
