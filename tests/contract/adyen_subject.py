@@ -39,6 +39,10 @@ class AdyenSubject:
         assert challenge.redirect_url is not None
         return self.fake.click(challenge.redirect_url, decision)
 
+    def goes_wrong(self, kind: str) -> None:
+        """One of the fake's troubles."""
+        self.fake.troubles.add(kind)
+
     def live_captures(self) -> list[tuple[str, int, str]]:
         """From the fake's books."""
         return self.fake.live_captures(self.account)

@@ -44,6 +44,10 @@ class StripeSubject:
         assert answer.status_code == 303
         return answer.headers["location"]
 
+    def goes_wrong(self, kind: str) -> None:
+        """One of the fake's faults."""
+        self.fake.faults.add(kind)
+
     def live_captures(self) -> list[tuple[str, int, str]]:
         """From the fake's books."""
         live = self.fake.books_of(self.account).live()

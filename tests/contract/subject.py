@@ -45,6 +45,10 @@ class Subject(Protocol):
         """Approve, decline or cancel on the PSP's page; where the browser is sent then."""
         ...
 
+    def goes_wrong(self, kind: str) -> None:
+        """Let the PSP have a trouble of this name with the next charge."""
+        ...
+
     def live_captures(self) -> list[tuple[str, int, str]]:
         """Merchant reference, amount and currency of every capture the PSP holds for this account."""
         ...
@@ -78,6 +82,10 @@ class SandboxSubject:
         answer = self.sandbox.click(challenge.redirect_url, decision)
         assert answer.status_code == 303
         return answer.headers["location"]
+
+    def goes_wrong(self, kind: str) -> None:
+        """One of the sandbox's faults."""
+        self.sandbox.set_faults(next=[{"kind": kind}])
 
     def live_captures(self) -> list[tuple[str, int, str]]:
         """From GET /ledger."""

@@ -31,7 +31,7 @@ NOT_WRITTEN = ("500", "hang", "drop", "409", "422")
 def test_a_charge_whose_answer_does_not_count_is_unanswered_and_told_again_under_its_key(
     adyen_subject: AdyenSubject, kind: str
 ) -> None:
-    adyen_subject.fake.troubles.add(kind)
+    adyen_subject.goes_wrong(kind)
     request = a_request()
     assert isinstance(adyen_subject.psp.charge(request), Unanswered)
     captured = adyen_subject.psp.charge(request)
@@ -45,7 +45,7 @@ def test_a_charge_whose_answer_does_not_count_is_unanswered_and_told_again_under
 def test_a_charge_that_was_never_made_is_unanswered_and_may_be_sent_again(
     adyen_subject: AdyenSubject, kind: str
 ) -> None:
-    adyen_subject.fake.troubles.add(kind)
+    adyen_subject.goes_wrong(kind)
     request = a_request()
     assert isinstance(adyen_subject.psp.charge(request), Unanswered)
     assert adyen_subject.live_captures() == []
@@ -102,7 +102,7 @@ def test_a_refusal_of_some_other_server_is_no_answer(
 ) -> None:
     """A proxy or a firewall between us and Adyen knows nothing of what an earlier request became."""
     head = b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
-    with evil.serving(_after_all_of_it(head + body)) as url:
+    with evil.serving(evil.after_all_of_it(head + body)) as url:
         psp = AdyenPsp(replace(adyen_subject.account, base_url=url), http)
         assert psp.charge(a_request()) == Unanswered(f"status {status}")
         assert psp.keep_card(card(), customer_urn="cu.00.482", psp_key="k") == Unanswered(f"status {status}")
@@ -198,23 +198,10 @@ class _Says:
 def says(adyen_subject: AdyenSubject, http: Http) -> Any:
     def answer(conn: socket.socket, over: threading.Event) -> None:
         body = told.body
-        _after_all_of_it(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)(
+        evil.after_all_of_it(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)(
             conn, over
         )
 
     with evil.serving(answer) as url:
         told = _Says(AdyenPsp(replace(adyen_subject.account, base_url=url), http))
         yield told
-
-
-def _after_all_of_it(answer: bytes) -> evil.Behaviour:
-    """Read the whole request, then send *answer*: who hangs up on half a request is not heard."""
-
-    def behave(conn: socket.socket, over: threading.Event) -> None:
-        asked = conn.recv(65_536)
-        end = b"}" if asked.startswith(b"POST") else b"\r\n\r\n"
-        while not asked.endswith(end) and (more := conn.recv(65_536)):
-            asked += more
-        conn.sendall(answer)
-
-    return behave

@@ -19,39 +19,8 @@ from tests.support import evil
 from tests.support.psp import until
 from tests.support.stripe_fake.faults import error
 
-WRITTEN = (
-    "dropAfter", "timeoutAfter", "dribble", "otherAmount", "otherReceived", "otherCurrency", "otherReference",
-    "otherKey", "unknownStatus", "malformed", "truncated", "deep", "list", "huge",
-)  # fmt: skip
-NOT_WRITTEN = ("drop", "timeoutBefore", "http409", "http503", "lockTimeout", "proxy")
 REMEMBERED = ("http500", "http500After")
 BEFORE_THE_CHARGE = ("drop", "timeoutBefore", "http503", "http500", "malformed", "deep", "huge")
-
-
-@pytest.mark.parametrize("kind", WRITTEN)
-def test_a_charge_whose_answer_does_not_count_is_unanswered_and_the_same_request_brings_it(
-    stripe_subject: StripeSubject, kind: str
-) -> None:
-    stripe_subject.fake.faults.add(kind)
-    request = a_request()
-    assert isinstance(stripe_subject.psp.charge(request), Unanswered)
-    captured = stripe_subject.psp.look_up(query_of(request))
-    assert isinstance(captured, Captured)
-    assert captured.money == request.money
-    assert stripe_subject.psp.charge(request) == captured
-    assert len(stripe_subject.live_captures()) == 1
-
-
-@pytest.mark.parametrize("kind", NOT_WRITTEN)
-def test_a_charge_that_was_never_made_is_unanswered_and_may_be_sent_again(
-    stripe_subject: StripeSubject, kind: str
-) -> None:
-    stripe_subject.fake.faults.add(kind)
-    request = a_request()
-    assert isinstance(stripe_subject.psp.charge(request), Unanswered)
-    assert stripe_subject.psp.look_up(query_of(request)) == Absent()
-    assert isinstance(stripe_subject.psp.charge(request), Captured)
-    assert len(stripe_subject.live_captures()) == 1
 
 
 @pytest.mark.parametrize("kind", REMEMBERED)

@@ -55,6 +55,19 @@ def saying(answer: bytes) -> Behaviour:
     return behave
 
 
+def after_all_of_it(answer: bytes) -> Behaviour:
+    """Read the whole request, then send *answer*: who hangs up on half a request is not heard."""
+
+    def behave(conn: socket.socket, over: threading.Event) -> None:
+        asked = conn.recv(65_536)
+        end = b"}" if asked.startswith(b"POST") else b"\r\n\r\n"
+        while not asked.endswith(end) and (more := conn.recv(65_536)):
+            asked += more
+        conn.sendall(answer)
+
+    return behave
+
+
 def _accept(listener: socket.socket, behave: Behaviour, over: threading.Event) -> None:
     listener.settimeout(0.05)
     handlers = []
