@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 
+from shared import vault
 from shared.config import Settings
+from shared.psp.traffic.turns import Turns
 from tests.support import engine_room
 from tests.support.adyen_fake.fake import running as adyen_running
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
+from tests.support.lanes import turns_of
 from tests.support.psp import Sandbox, sandbox
 from tests.support.two_psps import TwoPsps, two_psps
 
@@ -70,3 +74,16 @@ def room(room_of_module: EngineRoom, shared_psp: Sandbox) -> Iterator[EngineRoom
     room_of_module.forget_traffic()
     yield room_of_module
     shared_psp.heal()
+
+
+@pytest.fixture(scope="module")
+def redis(vault_url: str) -> Iterator[Redis]:
+    """The volatile Redis, as the product connects to it."""
+    with vault.connect(vault_url) as client:
+        yield client
+
+
+@pytest.fixture
+def turns(redis: Redis) -> Turns:
+    """The turns that a process takes at PSPs."""
+    return turns_of(redis)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from shared import vault
 from shared.domain.money import Money
 from shared.domain.outcomes import PACED, Absent, Captured, Declined, NotSent, PaymentOutcome, Unanswered
 from shared.psp.factory import psp_for
@@ -21,7 +20,7 @@ from shared.psp.traffic.lane import Errand, PspLane
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.turns import AWAY, Turn, Turns
 from tests.contract.subject import a_request, card, query_of
-from tests.support.lanes import opens, turns_of
+from tests.support.lanes import opens
 from tests.support.psp import Sandbox, until
 
 VERBS: dict[str, Callable[[Psp], object]] = {
@@ -34,19 +33,6 @@ VERBS: dict[str, Callable[[Psp], object]] = {
     "forget_token": lambda psp: psp.forget_token("tok_unknown"),
 }
 REFUSED = {"charge": NotSent, "keep_card": NotSent, "forget_token": bool}
-
-
-@pytest.fixture(scope="module")
-def redis(vault_url: str) -> Iterator[Redis]:
-    """The volatile Redis, as the product connects to it."""
-    with vault.connect(vault_url) as client:
-        yield client
-
-
-@pytest.fixture
-def turns(redis: Redis) -> Turns:
-    """The turns of a process."""
-    return turns_of(redis)
 
 
 @pytest.fixture

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from redis import Redis
 
-from shared import vault
 from shared.psp.traffic.gate import Ended, News, SharedGate
 from shared.psp.traffic.lane import Errand, Later, PspLane
 from shared.psp.traffic.scripts import AWAY_AFTER, PROBE_US, TRY_US, End
@@ -16,13 +14,6 @@ from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import AWAY, Turn, Turns
 from tests.support.lanes import IMPATIENT, a_lane, ends, is_sent, opens, turns_of
 from tests.support.psp import until
-
-
-@pytest.fixture(scope="module")
-def redis(vault_url: str) -> Iterator[Redis]:
-    """The volatile Redis, as the product connects to it."""
-    with vault.connect(vault_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,19 +21,6 @@ from tests.support.lanes import IMPATIENT, a_lane, busiest, calls_of, ends, is_s
 from tests.support.own_redis import own_redis
 
 RATE = 25.0
-
-
-@pytest.fixture(scope="module")
-def redis(vault_url: str) -> Iterator[Redis]:
-    """The volatile Redis, as the product connects to it."""
-    with vault.connect(vault_url) as client:
-        yield client
-
-
-@pytest.fixture
-def turns(redis: Redis) -> Turns:
-    """The turns of a process."""
-    return turns_of(redis)
 
 
 @pytest.fixture
@@ -59,8 +45,8 @@ def place_of(gate: SharedGate, lane: PspLane) -> float:
 
 
 def test_two_processes_together_never_call_more_often_than_the_psp_allows(vault_url: str) -> None:
-    lane, ends_at = a_lane(RATE), time.monotonic() + 6.0
-    processes = [children.start(calls_of, vault_url, lane, 4, ends_at) for _ in range(2)]
+    lane = a_lane(RATE)
+    processes = [children.start(calls_of, vault_url, lane, 4, 2, 5.0) for _ in range(2)]
     made: list[float] = []
     for process in processes:
         assert process.ended() == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,23 +19,10 @@ from shared.psp.traffic.records import BELIEVED_S, Records
 from shared.psp.traffic.scripts import SLOTS, End
 from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import Turns
-from tests.support.lanes import IMPATIENT, a_lane, ends, opens, says_429, turns_of
+from tests.support.lanes import IMPATIENT, a_lane, ends, opens, says_429
 from tests.support.own_redis import own_redis
 from tests.support.psp import until
 from tests.support.selling import NOWHERE
-
-
-@pytest.fixture(scope="module")
-def redis(vault_url: str) -> Iterator[Redis]:
-    """The volatile Redis, as the product connects to it."""
-    with vault.connect(vault_url) as client:
-        yield client
-
-
-@pytest.fixture
-def turns(redis: Redis) -> Turns:
-    """The turns of a process."""
-    return turns_of(redis)
 
 
 def account_of(lane: PspLane) -> Account:

@@ -17,9 +17,12 @@ from shared.psp.traffic.lane import Errand, Later, PspLane
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import Turns
+from tests.support.psp import until
 
 IMPATIENT: Final = Terms(breaker_calls=20, breaker_window_s=6.0, breaker_open_s=0.6)
 """The shipped breaker, ten times (its opening fifty times) as quick."""
+ALL_COME_WITHIN_S: Final = 30.0
+"""How long processes of a test wait for each other: the first of a run imports the product, on a busy machine."""
 
 
 def a_lane(calls_per_s: float | None = None) -> PspLane:
@@ -70,11 +73,15 @@ def is_sent(turns: Turns, lane: PspLane, errand: Errand = Errand.NEW) -> bool:
         return not isinstance(turns.in_time(turn), Later)
 
 
-def calls_of(vault_url: str, lane: PspLane, threads: int, until_s: float) -> list[float]:
-    """When a process of *threads* made its calls through *lane*, until the system's monotonic time *until_s*."""
+def calls_of(vault_url: str, lane: PspLane, threads: int, processes: int, seconds: float) -> list[float]:
+    """When a process of *threads* made its calls through *lane*, for *seconds* from when all *processes* had come."""
     made: list[float] = []
     with vault.connect(vault_url) as redis:
         turns = turns_of(redis)
+        come = f"{lane.name}:come"
+        redis.incr(come)
+        until(lambda: int(redis.get(come) or 0) >= processes, seconds=ALL_COME_WITHIN_S)
+        until_s = time.monotonic() + seconds
 
         def call() -> None:
             while time.monotonic() < until_s:
