@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from shared.call_off import ACTOR
 from shared.domain.states import OrderEvent
 from shared.operate.story import Heard, Story
 from shared.plain import plain
@@ -43,12 +44,15 @@ OF_EVENT: Final[Mapping[OrderEvent, str]] = {
 }
 """What a move means; a test holds that none is missing."""
 
+CALLED_OFF: Final = "It was called off{at_psp}: the PSP is asked to give up whatever it holds."
+"""What the same move means where an operator made it, who has no question but an answer."""
+
 TOLD: Final[Mapping[str, str]] = {
     "Captured": "it was captured",
     "Declined": "it was declined",
     "Challenged": "it waits for its shopper",
     "Pending": "it will be known later",
-    "Returned": "money of it went back",
+    "Returned": "it was cancelled, or money of it went back",
     "StillHeld": "a return of it failed",
 }
 
@@ -74,7 +78,8 @@ def happened(story: Story) -> list[Line]:
 
 def _of_move(move: Move, providers: Mapping[int, str]) -> str:
     try:
-        text = OF_EVENT[OrderEvent(move.event)]
+        event = OrderEvent(move.event)
+        text = CALLED_OFF if (event, move.actor) == (E.PAYMENT_UNANSWERED, ACTOR) else OF_EVENT[event]
     except ValueError:
         text = f"{plain(move.event)} (a name that this version does not know)."
     provider = providers.get(move.attempt_no or 0)

@@ -137,7 +137,7 @@ def _money_of(one: AttemptStory) -> str:
             again = f", asked for again at {_at(one.due_at)}" if one.due_at else ""
             return f"It is on its way back: {what}{again}{_refused(one)}."
         case A.RETURNED:
-            return f"It went back: the PSP holds nothing of {what}."
+            return f"Not any more: the PSP holds nothing of {what}; whatever it had taken went back."
 
 
 def _money_of_refund(one: Refund) -> str:

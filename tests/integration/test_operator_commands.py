@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.domain.states import OrderState
-from tests.support.acting import paid
+from tests.support.acting import challenged, paid
 from tests.support.engine_room import EngineRoom
 from tests.support.operating import at_a_shell, c2a, said
 from tests.support.psp import Sandbox
@@ -98,6 +98,15 @@ def test_a_stuck_order_is_found_understood_and_ended_by_the_commands_alone(
     return_money(room.run, number)
     told = c2a("orders", "explain", number).output
     assert "It failed: CANCELLED." in told
-    assert "It went back: the PSP holds nothing" in told
+    assert "Not any more: the PSP holds nothing" in told
     assert number not in [one["trackingNumber"] for one in said("orders", "list", "--stuck")["orders"]]
     assert said("orders", "replay", number)["differences"] == []
+
+
+@pytest.mark.usefixtures("shell")
+def test_of_a_challenge_that_was_called_off_nobody_is_told_that_it_is_in_doubt(room: EngineRoom) -> None:
+    number = challenged(room)
+    assert said("orders", "cancel", number, "--why", "the shopper called")["outcome"] == "begun"
+    told = c2a("orders", "explain", number).output
+    assert "It was called off at sandbox, attempt 1: the PSP is asked to give up" in told
+    assert "Nobody told us" not in told
