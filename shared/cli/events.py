@@ -114,7 +114,7 @@ def replay(
             found = inbox_search.named(conn, event_id, tenant_id=tenant_id, limit=MOST)
         mine = [one for one in found if provider in (None, one.provider)]
         if not mine:
-            raise click.ClickException("EVENT: the inbox has no such event")
+            raise click.ClickException("EVENT: the inbox has no such event; `c2a events list` shows the parked ones")
         if len(mine) > 1:
             raise click.ClickException("EVENT: several have this id; name --provider and --tenant")
         meant = None if number is None else Meant(number, attempt_no)

@@ -20,21 +20,21 @@ ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()
 SECTION: Final = README[README.index("## A storefront's afternoon") : README.index("## The way of one order")]
 *BUYING, WEBHOOK = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
-COMMANDS: Final = re.findall(r"^    (c2a .*)$", SECTION, re.MULTILINE)
+KEYS, ENDPOINTS = re.findall(r"^    (c2a .*)$", SECTION, re.MULTILINE)
 WITHIN_S: Final = 90.0
 """A start of Python, an order and a challenge, on a busy machine."""
 SECRET: Final = "whsec_" + "c2VjcmV0" * 4
 
 
-def a_key(stack: Stack) -> str:
-    """What the section's one command prints."""
-    [command] = COMMANDS
-    env = os.environ | {"DATABASE_URL": stack.postgres_dsn}
-    words = command.replace('"$C2A_TENANT"', stack.tenant).split()[1:]
-    ran = [sys.executable, "-c", "from shared.cli.main import run; run()", *words]
-    done = subprocess.run(ran, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=WITHIN_S)
-    key: str = json.loads(done.stdout)["apiKey"]
-    return key
+def run(stack: Stack, command: str) -> dict[str, Any]:
+    """What one of the section's commands answers in a shell that has read the stack's `env`, as the README says."""
+    script = f'. "$1"; {command} --json'
+    done = subprocess.run(
+        ["bash", "-euc", script, "bash", stack.home / "env"],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=WITHIN_S,
+    )  # fmt: skip
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def pressed(lines: IO[str], psp: PspSide) -> list[str]:
@@ -48,7 +48,7 @@ def pressed(lines: IO[str], psp: PspSide) -> list[str]:
 
 
 def test_a_reader_sells_a_bundle_with_what_the_section_shows(stack: Stack, psp: PspSide) -> None:
-    env = os.environ | {"C2A_URL": stack.base_url, "C2A_TENANT": stack.tenant, "C2A_KEY": a_key(stack)}
+    env = os.environ | {"C2A_URL": stack.base_url, "C2A_TENANT": stack.tenant, "C2A_KEY": run(stack, KEYS)["apiKey"]}
     program = [sys.executable, "-c", "\n".join(BUYING)]
     with subprocess.Popen(program, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -59,6 +59,14 @@ def test_a_reader_sells_a_bundle_with_what_the_section_shows(stack: Stack, psp: 
     assert [line for line in said if line.startswith("open ")] != []
     assert said[-2].strip() == "CHECK_OUT_DONE"
     assert "400000******3184" in said[-1]
+
+
+def test_the_sections_endpoint_is_added_and_its_secret_told(stack: Stack) -> None:
+    made = run(stack, ENDPOINTS)
+    run(stack, f'c2a endpoints remove {made["endpointId"]} --tenant "$C2A_TENANT"')
+
+    assert made["url"] in SECTION
+    assert made["secret"].startswith("whsec_")
 
 
 def test_the_webhook_of_the_section_hears_what_is_signed_and_nothing_else(monkeypatch: Any) -> None:
