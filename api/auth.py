@@ -18,6 +18,7 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 import structlog
@@ -33,6 +34,8 @@ from shared.store.keys import Caller, KeyRole
 
 MOST_REMEMBERED: Final = 4_096
 """Keys a process remembers; about 2 MiB. Past it all are forgotten, and each costs one statement again."""
+RENEWED_AFTER: Final = 0.75
+"""Of the time a key is believed: what is left of it is longer than any look-up takes."""
 _NO_TENANT: Final = str(uuid.UUID(int=0))
 _CALLERS: Final = "c2a.callers"
 
@@ -110,12 +113,23 @@ def restrict(app: Flask, mode: Mode) -> None:
             raise Forbidden("this key may only read the status of an order; use a secret key")
 
 
+@dataclass(slots=True)
+class _Seen:
+    """Whose a key was found to be, until when that is believed, and from when on one caller looks it up anew."""
+
+    found: Caller | None
+    until: float
+    renew_at: float
+    is_due: bool = False
+    """Whether somebody was sent to look it up who has not yet begun."""
+
+
 class Callers:
     """The keys this process has seen, each believed for a moment."""
 
     def __init__(self, engine: Engine, cache_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine, self._cache_s, self._clock = engine, cache_s, clock
-        self._seen: dict[bytes, tuple[float, Caller | None]] = {}
+        self._seen: dict[bytes, _Seen] = {}
 
     def authenticate(self, key: str, tenant: str, *, believe: bool = True) -> Caller:
         """The caller who showed *key* for *tenant*; raises NotAuthenticated, or what the database raises.
@@ -129,23 +143,34 @@ class Callers:
         return found
 
     def remembered(self, key: str, tenant: str) -> Caller | None:
-        """The same, if it is remembered; None: nothing is known, or nothing good."""
-        until, found = self._seen.get(_digest(key), (0.0, None))
+        """The same, if it is remembered; None: nothing is known, or nothing good, or this one is to look it up anew.
+
+        It is one, of those who come in the last part of what a key is believed for: all who come at the moment when it
+        ends would look it up, each by the way that costs thrice as much.
+        """
+        seen, now = self._seen.get(_digest(key)), self._clock()
+        found = seen.found if seen else None
         theirs = str(found.tenant_id) if found else _NO_TENANT
         is_theirs = hmac.compare_digest(theirs.encode(), tenant.lower().encode("utf-8", "surrogatepass"))
-        return found if is_theirs and self._clock() < until else None
+        if seen is None or not is_theirs or now >= seen.until:
+            return None
+        if found is not None and now >= seen.renew_at:
+            seen.renew_at, seen.is_due = seen.until, True
+            return None
+        return found
 
     def _find(self, key: str, *, believe: bool) -> Caller | None:
-        digest = _digest(key)
-        until, found = self._seen.get(digest, (0.0, None))
-        if believe and self._clock() < until:
-            return found
-        asked_at = self._clock()
+        digest, asked_at = _digest(key), self._clock()
+        if (seen := self._seen.get(digest)) is not None:
+            if believe and asked_at < seen.until and not seen.is_due:
+                return seen.found
+            seen.is_due = False
         with statements(self._engine) as conn:
             found = keys.find(conn, key)
         if len(self._seen) >= MOST_REMEMBERED:
             self._seen.clear()
-        self._seen[digest] = (asked_at + self._believed_s(found), found)
+        believed_s = self._believed_s(found)
+        self._seen[digest] = _Seen(found, asked_at + believed_s, asked_at + RENEWED_AFTER * believed_s)
         return found
 
     def _believed_s(self, found: Caller | None) -> float:

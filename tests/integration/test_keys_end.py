@@ -140,6 +140,36 @@ def test_a_key_is_never_believed_past_its_expiry(engine: Engine) -> None:
     assert statements_of(engine, lambda: callers.authenticate(key, tenant)) == 1, "asked again when it should be over"
 
 
+def test_a_key_in_use_is_looked_up_anew_by_one_caller_while_the_others_are_believed(engine: Engine) -> None:
+    now = [0.0]
+    callers = auth.Callers(engine, 2.0, clock=lambda: now[0])
+    shop = a_shop(engine)
+    shown = shop.key, str(shop.tenant_id)
+    found = callers.authenticate(*shown)
+
+    now[0] = 1.6
+    assert [callers.remembered(*shown) for _ in range(3)] == [None, found, found]
+    assert statements_of(engine, lambda: callers.authenticate(*shown)) == 1, "who was sent"
+    assert statements_of(engine, lambda: callers.authenticate(*shown)) == 0, "who came after"
+    now[0] = 2.1
+    assert callers.remembered(*shown) == found, "from when it was looked up anew"
+
+
+def test_a_key_that_was_looked_up_anew_in_vain_is_believed_by_nobody(engine: Engine) -> None:
+    now = [0.0]
+    callers = auth.Callers(engine, 2.0, clock=lambda: now[0])
+    shop = a_shop(engine)
+    shown = shop.key, str(shop.tenant_id)
+    callers.authenticate(*shown)
+    revoke(engine, None, shop)
+
+    now[0] = 1.6
+    assert callers.remembered(*shown) is None
+    with pytest.raises(NotAuthenticated):
+        callers.authenticate(*shown)
+    assert callers.remembered(*shown) is None
+
+
 def test_a_key_has_at_least_160_random_bits_and_no_two_are_alike(engine: Engine) -> None:
     shop = a_shop(engine)
     with engine.begin() as conn:
