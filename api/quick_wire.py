@@ -7,6 +7,7 @@ what a caller can put into one (x-request-id) was matched before.
 
 from __future__ import annotations
 
+import io
 import time
 from functools import lru_cache
 from typing import Any, Final
@@ -38,7 +39,20 @@ def environ_of(req: Any, listener_name: Any) -> Environ | None:
         if key in environ:
             return None
         environ[key] = value
+    _take_body(req, environ)
     return environ
+
+
+def _take_body(req: Any, environ: Environ) -> None:
+    """Take a body that came with its head, all of it and nothing else: whoever reads it waits for nobody."""
+    length = environ.get("CONTENT_LENGTH")
+    if length is None:
+        return
+    here = req.unreader.take_buffered()
+    if str(len(here)) == length:
+        req.body = environ["wsgi.input"] = io.BytesIO(here)
+    else:
+        req.unreader.unread(here)
 
 
 def send(sock: Any, told: Told) -> None:

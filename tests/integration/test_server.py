@@ -8,10 +8,12 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import httpx
 import pytest
@@ -21,7 +23,9 @@ from api.patience import BODY_S
 from api.server import OPTIONS
 from deploy.stack.waiting import until
 from shared.config import Settings
+from tests.support.front_door import a_shop
 from tests.support.served import PATH, Served, answer_on, ask, serving
+from tests.support.wire import a_request, an_order, fresh_card
 
 CANARY: Final = "4111111111111111"
 
@@ -99,6 +103,41 @@ def test_a_body_that_dribbles_is_given_up_and_others_are_served_meanwhile(served
 
     assert told == (408, {"messageCode": "REQUEST_TIMEOUT"})
     assert BODY_S <= time.monotonic() - began < BODY_S + 3
+
+
+@pytest.mark.parametrize("cut", ["nowhere", "before each body", "within each body", "before the second body"])
+def test_however_requests_are_cut_each_is_answered_by_its_own_body(served: Served, engine: Engine, cut: str) -> None:
+    served = replace(served, shop=a_shop(engine))  # Whose bucket is full.
+    bodies = {"INVALID_REQUEST": b"{}", "BAD_REQUEST": b"no!", "INVALID_CARD": an_order_with_a_wrong_card()}
+    heads = {code: served.head(f"Content-Length: {len(body)}") for code, body in bodies.items()}
+    codes = list(bodies) * 3
+    parts = {
+        "nowhere": [b"".join(heads[code] + bodies[code] for code in codes)],
+        "before each body": [part for code in codes for part in (heads[code], bodies[code])],
+        "within each body": [part for code in codes for part in (heads[code] + bodies[code][:1], bodies[code][1:])],
+        "before the second body": [heads[codes[0]] + bodies[codes[0]] + heads[codes[1]], bodies[codes[1]]],
+    }
+    with served.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts[cut]:
+            client.sendall(part)
+        with client.makefile("rb") as answers:
+            told = [one_answer(answers) for _ in range(2 if cut == "before the second body" else len(codes))]
+
+    assert told == codes[: len(told)]
+
+
+def an_order_with_a_wrong_card() -> bytes:
+    return json.dumps(a_request(an_order("of_1", "cu.1"), fresh_card("4111111111111112"))).encode()
+
+
+def one_answer(answers: BinaryIO) -> str:
+    """The code of the next answer, and nothing of what comes behind it."""
+    length = 0
+    while (line := answers.readline()) not in (b"\r\n", b""):
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+    return str(json.loads(answers.read(length))["status"]["messageCode"])
 
 
 def test_headers_that_dribble_end_with_the_connection(served: Served) -> None:
