@@ -24,6 +24,7 @@ from api import (
     quick_routes,
     request_log,
 )
+from api.demo import door, shop
 from api.openapi import page
 from api.ops import console
 from api.parts import Parts
@@ -50,6 +51,8 @@ def create_app(parts: Parts, *extra: Blueprint) -> Flask:
             app.register_blueprint(routes, url_prefix=prefix, name=f"{routes.name}{prefix.replace('/', '-')}")
     for served_as_is in (health.blueprint(parts), console.blueprint(parts), *extra):
         app.register_blueprint(served_as_is)
+    if door.is_wanted(parts):
+        app.register_blueprint(shop.blueprint(parts))
     app.wsgi_app = quick.Quick(  # type: ignore[method-assign]  # As Flask says middleware is to be put before it.
         app.wsgi_app,
         (quick_routes.Submit(parts, buckets), quick_routes.Poll(parts, buckets)),

@@ -122,6 +122,11 @@ class Settings(BaseSettings):
     """The address of that port: one that only what scrapes can reach."""
     metrics_dir: Path | None = None
     """Where its processes count together, a folder of this program alone; none: one that goes with it."""
+    demo_key: SecretStr | None = None
+    """A tenant's secret key, with which the shop page at /demo sells (api/demo/door.py); none: there is no page.
+    Refused in production, as is the next."""
+    demo_status_key: SecretStr | None = None
+    """A publishable key of the same tenant: the page gives it to whoever visits it."""
     failpoints: str = ""
     """Where this process is to die (shared/failpoints.py): for tests, refused in production."""
     key_cache_s: float = Field(default=2.0, ge=0, le=3_600)
@@ -131,4 +136,10 @@ class Settings(BaseSettings):
     def _an_order_outlives_its_key(self) -> Settings:
         if self.orders_kept_months and self.keys_kept_days >= _SHORTEST_MONTH_DAYS * self.orders_kept_months:
             raise ValueError("orders_kept_months: an order is to outlive its key (keys_kept_days)")
+        return self
+
+    @model_validator(mode="after")
+    def _no_demo_in_production(self) -> Settings:
+        if self.mode is Mode.PRODUCTION and (self.demo_key or self.demo_status_key):
+            raise ValueError("demo_key: the shop page is not for production")
         return self

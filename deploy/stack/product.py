@@ -109,8 +109,8 @@ def _metrics(name: str, home: Home, wiring: Wiring) -> dict[str, str]:
     return {"C2A_METRICS_PORT": str(wiring.metrics_ports[name]), "C2A_METRICS_DIR": str(home.run / f"{name}.metrics")}
 
 
-def api(home: Home, wiring: Wiring) -> Program:
-    """The API, ready once it reaches its database and its vault."""
+def api(home: Home, wiring: Wiring, own: Mapping[str, str] | None = None) -> Program:
+    """The API, ready once it reaches its database and its vault; *own*: settings that no worker has."""
     argv = ("-m", "api.main", "--host", HOST, "--port", str(wiring.api_port), "--workers", str(API_WORKERS))
     return Program(
         name="api",
@@ -118,7 +118,13 @@ def api(home: Home, wiring: Wiring) -> Program:
         log=home.log_of("api"),
         cwd=ROOT,
         env=environment(
-            home, wiring.settings() | _metrics("api", home, wiring) | {"DATABASE_URL": wiring.api_database_url}
+            home,
+            {
+                **wiring.settings(),
+                **_metrics("api", home, wiring),
+                "DATABASE_URL": wiring.api_database_url,
+                **(own or {}),
+            },
         ),
         is_ready=lambda: answers(wiring.api_port, "/readyz"),
         grace_s=10.0,  # A request may take 2 s to be refused while the database is away; a held poll is let go.
@@ -148,9 +154,11 @@ def worker(which: Worker, home: Home, wiring: Wiring) -> Program:
     )
 
 
-def programs(home: Home, wiring: Wiring, workers: tuple[Worker, ...] = WORKERS) -> list[Program]:
-    """The API and its *workers*."""
-    return [api(home, wiring), *(worker(which, home, wiring) for which in workers)]
+def programs(
+    home: Home, wiring: Wiring, workers: tuple[Worker, ...] = WORKERS, of_api: Mapping[str, str] | None = None
+) -> list[Program]:
+    """The API, with the settings *of_api*, and its *workers*."""
+    return [api(home, wiring, of_api), *(worker(which, home, wiring) for which in workers)]
 
 
 def environment(home: Home, settings: Mapping[str, str]) -> dict[str, str]:

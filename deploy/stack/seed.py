@@ -56,29 +56,35 @@ def seed(home: Home, engine: Engine, keyring: Keyring, wiring: Wiring, psp: Stac
     with engine.begin() as conn:
         if tenants.get(conn, TENANT_ID) is None:
             tenants.save(conn, Tenant(TENANT_ID, "demo", UNLIMITED))
-            catalogue.replace(conn, TENANT_ID, [_demo_catalogue()])
-        told = {role.value: _key(conn, role, kept.get(role.value)) for role in (KeyRole.STOREFRONT, KeyRole.OPERATOR)}
+            catalogue.replace(conn, TENANT_ID, [demo_catalogue()])
+        roles = (KeyRole.STOREFRONT, KeyRole.OPERATOR)
+        told = {role.value: kept_key(conn, TENANT_ID, role, kept.get(role.value)) for role in roles}
         account = _account(conn, keyring, wiring, psp)
     write_json(file, told)
     return Seeded(TENANT_ID, told[KeyRole.STOREFRONT], told[KeyRole.OPERATOR], account)
 
 
-def _key(conn: Connection, role: KeyRole, kept: str | None) -> str:
-    """The key we kept, if this database knows it; else a new one."""
+def kept_key(conn: Connection, tenant_id: uuid.UUID, role: KeyRole, kept: str | None) -> str:
+    """The key that was *kept*, if this database knows it; else a new one of the tenant."""
     if kept is not None and keys.find(conn, kept) is not None:
         return kept
-    return keys.create(conn, TENANT_ID, role, live=False)
+    return keys.create(conn, tenant_id, role, live=False)
 
 
 def _account(conn: Connection, keyring: Keyring, wiring: Wiring, psp: StackPsp) -> Account:
     """The account at *psp*, open for orders; one at the other PSP, from an earlier start, is closed for them."""
     for name in PSPS.keys() - {psp.name}:
-        other = _known(conn, keyring, name)
+        other = _known(conn, keyring, TENANT_ID, name)
         if other is not None:
             accounts.save(conn, keyring, other, enabled=False)
-    known = _known(conn, keyring, psp.name)
+    return account_at(psp, conn, keyring, TENANT_ID, wiring)
+
+
+def account_at(psp: StackPsp, conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, wiring: Wiring) -> Account:
+    """The tenant's account at *psp*, open for orders: the one it had, at its present address, or a new one."""
+    known = _known(conn, keyring, tenant_id, psp.name)
     account = Account(
-        tenant_id=str(TENANT_ID),
+        tenant_id=str(tenant_id),
         provider=psp.name,
         account_id=known.account_id if known else secrets.token_urlsafe(16),
         adapter=psp.name,
@@ -90,13 +96,14 @@ def _account(conn: Connection, keyring: Keyring, wiring: Wiring, psp: StackPsp) 
     return account
 
 
-def _known(conn: Connection, keyring: Keyring, provider: str) -> Account | None:
+def _known(conn: Connection, keyring: Keyring, tenant_id: uuid.UUID, provider: str) -> Account | None:
     try:
-        return accounts.get(conn, keyring, TENANT_ID, provider)
+        return accounts.get(conn, keyring, tenant_id, provider)
     except CannotOpen:
         return None  # Sealed by a keyring that was forgotten with the rest of the home: nobody can use it any more.
 
 
-def _demo_catalogue() -> list[CatalogueDocument]:
+def demo_catalogue() -> list[CatalogueDocument]:
+    """What the stack's tenants sell."""
     lines = CATALOGUE.read_text().splitlines()
     return [MODEL_OF[json.loads(line)["kind"]].model_validate_json(line) for line in lines]

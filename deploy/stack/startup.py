@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deploy.stack import options, ports, product, servers, shell
+from deploy.stack import options, ports, product, servers, shell, shop_page
 from deploy.stack.home import Home
 from deploy.stack.product import Wiring, Worker
 from deploy.stack.program import Program
 from deploy.stack.psps import StackPsp
 from deploy.stack.record import Record
 from deploy.stack.seed import Seeded, seed
+from deploy.stack.shop_page import ShopPage
 from deploy.stack.show import Show
 from deploy.stack.supervisor import Supervisor
 from shared import keyring
@@ -87,13 +88,15 @@ def _start(home: Home, choice: Choice, show: Show, supervisor: Supervisor) -> St
     with show.working("schema and demo tenant", then=" are there"):
         own.provide()
         seeded = prepare_database(home, wiring, psp)
-    ours = product.programs(home, wiring, choice.workers)
+        page = _shop_page(home, wiring, psp)
+    ours = product.programs(home, wiring, choice.workers, page.settings if page else None)
     with show.working("PSP, API and workers", then=" are healthy"):
         supervisor.start(ours)
         supervisor.wait_until_ready(strangers)
-        psp.register(seeded.account, wiring)
+        for account in (seeded.account, *([page.account] if page else [])):
+            psp.register(account, wiring)
         supervisor.wait_until_ready(ours)
-    return Stack(home, wiring, psp, _facts(wiring, seeded, ours))
+    return Stack(home, wiring, psp, _facts(wiring, seeded, ours) | ({"shopUrl": page.url} if page else {}))
 
 
 def _api_port(home: Home, asked: int | None, show: Show) -> int:
@@ -131,6 +134,15 @@ def prepare_database(home: Home, wiring: Wiring, psp: StackPsp) -> Seeded:
     try:
         migrate.upgrade(engine)
         return seed(home, engine, keyring.load(wiring.keyring), wiring, psp)
+    finally:
+        engine.dispose()
+
+
+def _shop_page(home: Home, wiring: Wiring, psp: StackPsp) -> ShopPage | None:
+    """The shop page that this stack serves, if it does."""
+    engine = create_engine(Settings.model_validate(wiring.settings()))
+    try:
+        return shop_page.opened(home, engine, keyring.load(wiring.keyring), wiring, psp)
     finally:
         engine.dispose()
 

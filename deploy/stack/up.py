@@ -91,6 +91,8 @@ def _tell(stack: Stack, show: Show, *, is_followed: bool) -> None:
     show.say("")
     show.say(f"  API        {base}")
     show.say(f"  its page   {base}/docs")
+    if "shopUrl" in stack.facts:
+        show.say(f"  shop page  {stack.facts['shopUrl']}")
     shown = f"   ledger {wiring.psp_url}{stack.psp.shows}" if stack.psp.shows else ""
     show.say(f"  PSP        {wiring.psp_url} ({stack.psp.name}){shown}")
     show.say(f"  console    {wiring.base_url}/ops   key: operatorKey in {stack.home.stack_file}")

@@ -55,12 +55,12 @@ def all_pids(stack: Stack) -> list[int]:
 
 def rename_tenant(stack: Stack, name: str) -> None:
     with psycopg.connect(stack.postgres_dsn) as conn:
-        conn.execute("UPDATE tenants SET name = %s", [name])
+        conn.execute("UPDATE tenants SET name = %s WHERE tenant_id = %s", [name, stack.tenant])
 
 
 def name_of_tenant(stack: Stack) -> str:
     with psycopg.connect(stack.postgres_dsn) as conn:
-        ((name,),) = conn.execute("SELECT name FROM tenants")
+        ((name,),) = conn.execute("SELECT name FROM tenants WHERE tenant_id = %s", [stack.tenant])
         return str(name)
 
 
@@ -79,7 +79,7 @@ def test_stack_json_tells_all_that_others_need_and_nobody_else_may_read_it(stack
 
     assert set(document) == {
         *("baseUrl", "tenant", "apiKey", "operatorKey", "postgresDsn", "brokerUrl", "vaultUrl", "psp", "metrics"),
-        "processes",
+        *("shopUrl", "processes"),
     }
     assert set(document["processes"]) == NAMES
     assert document["tenant"] == "e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f"
@@ -177,7 +177,7 @@ def test_a_first_start_pays_both_published_ways_and_ctrl_c_ends_all_it_started(h
             line = process.stdout.readline()
             assert line, said
             said += line
-        pids = all_pids(Stack(home))
+        pids, shop_url = all_pids(Stack(home)), Stack(home).shop_url
         assert all(map(psutil.pid_exists, pids))
 
         process.send_signal(signal.SIGINT)
@@ -185,6 +185,7 @@ def test_a_first_start_pays_both_published_ways_and_ctrl_c_ends_all_it_started(h
 
     assert "order by fresh card: DONE" in said
     assert "order by stored card pm.00.482.1: DONE" in said
+    assert f"shop page  {shop_url}\n" in said
     assert (process.returncode, last) == (0, "Stopped.\n")
     assert not any(map(psutil.pid_exists, pids))
 

@@ -51,6 +51,11 @@ def test_both_published_ways_to_pay_reach_done_through_the_stripe_adapter(stripe
     assert {one["status"] for one in intents} == {"succeeded"}
 
 
+def test_there_is_no_shop_page_where_money_might_move(stripe_stack: Stack) -> None:
+    assert "shopUrl" not in stripe_stack.document()
+    assert httpx.get(f"{stripe_stack.base_url}/demo", trust_env=False).status_code == 404
+
+
 def test_the_second_order_paid_with_what_the_first_one_kept(stripe_stack: Stack) -> None:
     fresh, stored = sorted(_intents(stripe_stack), key=lambda one: int(one["created"]))
     assert stored["customer"] == fresh["customer"] is not None

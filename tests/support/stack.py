@@ -60,6 +60,11 @@ class Stack:
         return str(self.document()["operatorKey"])
 
     @property
+    def shop_url(self) -> str:
+        """The shop page."""
+        return str(self.document()["shopUrl"])
+
+    @property
     def postgres_dsn(self) -> str:
         """The product's database."""
         return str(self.document()["postgresDsn"])
