@@ -14,6 +14,7 @@ from typing import Final
 from api.demo.shopper import LONGEST_SAID
 from api.demo.storefront import Wish
 from shared.client import Card
+from shared.domain.cards import may_show
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105  # A field's name.
 NEW_CARD: Final = ""
@@ -62,5 +63,5 @@ def card_of(form: Mapping[str, str]) -> Card:
 
 
 def said_of(form: Mapping[str, str], item: str) -> str:
-    """What the page had said of *item*, for its own browser to be reminded of."""
-    return form.get(f"said.{item}", "")[:LONGEST_SAID]
+    """What the page had said of *item*, for its own browser to be reminded of; no card, whoever wrote one there."""
+    return may_show(form.get(f"said.{item}", ""))[:LONGEST_SAID]

@@ -78,6 +78,7 @@ class Storefront:
             self.api.delete_method(method)
 
     def _document(self, wish: Wish) -> dict[str, Any]:
+        # No ipAddress: behind a proxy every visitor has the proxy's, and would be stopped for the others' declines.
         payment = Payment(card=wish.card, stored_method_urn=wish.method, keep=wish.keep)
         order = {
             "offerIdentifier": wish.offer,

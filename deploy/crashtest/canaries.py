@@ -38,9 +38,10 @@ CODES: Final = (
     f'cvc": "{CVC}"',
     f"cvc': '{CVC}'",
     f"cvc='{CVC}'",
+    f"cvc={CVC}",
     f'"{YEAR}", "{MONTH}", "{CVC}"',
 )
-"""The code as JSON, as Python shows a dictionary or an object, and in the vault's plaintext."""
+"""The code as JSON, as Python shows a dictionary or an object, as a form spells it, and in the vault's plaintext."""
 
 
 def number(behaviour: str = "success") -> str:

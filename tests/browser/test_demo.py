@@ -27,6 +27,9 @@ NAMED: Final = re.compile(r"""- '?\w+ "[^"]""")
 SLOW_MS: Final = 1_500
 """Longer than a page takes to load: whoever waits for the end has seen the page before it."""
 
+LONG_MS: Final = 5_000
+"""Long enough to do something meanwhile; the PSP is given up after twice as long."""
+
 
 @pytest.fixture
 def shop_url(stack: Stack) -> str:
@@ -49,7 +52,7 @@ def pay(page: Page, card: str, *, bundle: str = "Pro Monthly", keep: bool = True
 
 
 def said(page: Page, title: str) -> None:
-    """The page says it, without having been loaded anew by anybody."""
+    """The page says it, at once or when its order has moved."""
     expect(page.get_by_role("heading", name=title)).to_be_visible()
 
 
@@ -104,6 +107,18 @@ def test_who_picks_a_bundle_and_pays_watches_the_order_to_its_end(front: Page, p
     assert books.money(front) == [(4999, "EUR")]
     front.get_by_role("link", name="Buy something else").click()
     said(front, "Choose what you like")
+
+
+def test_a_lost_line_is_told_and_the_order_is_followed_on(front: Page, psp: PspSide) -> None:
+    psp.set_faults(latencyMs=LONG_MS)
+    pay(front, VISA)
+    said(front, "One moment")
+
+    front.context.set_offline(True)
+    expect(front.get_by_text("No answer just now; trying again.")).to_be_visible()
+    front.context.set_offline(False)
+
+    said(front, PAID)
 
 
 def test_who_passes_the_challenge_comes_back_to_the_paid_order(front: Page, books: Books) -> None:

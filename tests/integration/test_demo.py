@@ -316,6 +316,19 @@ def test_an_order_nobody_answered_is_sent_again_by_the_same_form(
     assert orders_of(room, tenant) == 1
 
 
+def test_while_the_database_is_away_the_page_asks_to_come_back(
+    parts: Parts, settings: Settings, selling: Shop, watching: Shop
+) -> None:
+    away = create_engine(settings.model_copy(update={"database_url": SecretStr("postgresql://127.0.0.1:9/c2a")}))
+    page = Visitor.of(open_with(replace(parts, engine=away), selling.key, watching.key)).get()
+    away.dispose()
+
+    assert page.status_code == 503
+    assert int(page.headers["Retry-After"]) > 0
+    assert "Load the page again in a moment" in said(page)
+    check(dict(page.headers))
+
+
 @pytest.mark.parametrize("number", ["trk_01M89PY73E23D3TE4D3MZHNWAV", "nonsense"])
 def test_an_order_that_is_not_there_is_a_page_that_says_so(visitor: Visitor, number: str) -> None:
     for path in (f"/demo/orders/{number}", f"/demo/orders/{number}/panel"):

@@ -14,6 +14,7 @@ import httpx
 from deploy.crashtest.canaries import CVC, HOLDER, Canary, bad_number
 from deploy.sandbox.cards import BEHAVIOURS
 from tests.leaks.shopper import ADD, SUBMIT, Shopper, insist
+from tests.leaks.visitor import visits
 from tests.support import outage
 from tests.support.psp_side import PspSide
 from tests.support.storefront import new_customer
@@ -40,7 +41,7 @@ Job = Callable[[], object]
 
 def everywhere(shopper: Shopper) -> None:
     """All of it."""
-    at_once([*payments(shopper), partial(failing, shopper), partial(all_refusals, shopper)])
+    at_once([*payments(shopper), partial(failing, shopper), partial(all_refusals, shopper), partial(visits, shopper)])
     all_outages(shopper)
     at_once([partial(shopper.follow, number, within_s=LAST_S) for number in shopper.numbers[-OF_OUTAGES:]])
 

@@ -41,7 +41,7 @@ class Shopper:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        hooks = {"response": [self._hear]}
+        hooks = {"response": [self.hear]}
         self._http = httpx.Client(timeout=30, trust_env=False, event_hooks=hooks)
 
     def close(self) -> None:
@@ -81,9 +81,13 @@ class Shopper:
         """POST of an order."""
         answer = self.call("POST", SUBMIT, json=document, **more)
         if answer.status_code == httpx.codes.ACCEPTED:
-            with self._lock:
-                self.numbers.append(answer.json()["trackingNumber"])
+            self.took(answer.json()["trackingNumber"])
         return answer
+
+    def took(self, number: str) -> None:
+        """An order was accepted."""
+        with self._lock:
+            self.numbers.append(number)
 
     def insisted(self, document: Document) -> httpx.Response:
         """POST of an order until it is accepted."""
@@ -125,7 +129,8 @@ class Shopper:
                 with self._lock:
                     self.heard.append(piece)
 
-    def _hear(self, answer: httpx.Response) -> None:
+    def hear(self, answer: httpx.Response) -> None:
+        """Keep an answer."""
         answer.read()
         head = f"{answer.status_code} {answer.headers.multi_items()}".encode()
         with self._lock:

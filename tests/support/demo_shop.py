@@ -15,7 +15,8 @@ from api.demo.shopper import COOKIE, Shopper
 from tests.support.console import said
 from tests.support.wire import GOOD_CARD
 
-_FIELD: Final = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
+FIELD: Final = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
+"""A hidden field of a form: its name, and its value as HTML spells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Visitor:
         page = self.get()
         assert page.status_code == 200, page.text
         order, _, _ = page.text.partition("</form>")
-        hidden = {name: unescape(value) for name, value in _FIELD.findall(order)}
+        hidden = {name: unescape(value) for name, value in FIELD.findall(order)}
         typed = {"number": GOOD_CARD, "holder": "Jane Doe", "month": "12", "year": "2029", "cvc": "123"}
         return hidden | typed | {"item": "it.00.42", "method": ""}
 

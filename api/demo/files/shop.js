@@ -64,8 +64,8 @@
       const answer = await fetch(status, { headers, cache: "no-store", signal: AbortSignal.timeout((HOLD_S + 10) * 1000) });
       if (answer.status === 304) return 0;
       if (!answer.ok) return Number(answer.headers.get("Retry-After")) * 1000 || PAUSE_MS;
-      etag = answer.headers.get("ETag") ?? "";
       await shown();
+      etag = answer.headers.get("ETag") ?? ""; // Only now: what could not be shown is asked for again.
       return 0;
     };
 
