@@ -22,7 +22,7 @@ from gunicorn.http import errors
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
-from api import handed_on, quick_wire
+from api import garbage, handed_on, quick_wire
 from api.held import Held, seated
 from api.parking import Parking
 
@@ -58,6 +58,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types.
 
     def run(self) -> None:
         """Serve until told to end, and then until every answer that waits was given."""
+        garbage.settle()
         self._parking = Parking()
         self._parking.start()
         super().run()
