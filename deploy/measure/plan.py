@@ -58,7 +58,7 @@ def of(asked: Namespace) -> Plan:
         drained_over_http=32 if quick else 480,
         latency_seconds=2.0 if quick else 10.0,
         pollers=200 if quick else 10_000,
-        ended_pollers=100 if quick else 1_000,
+        ended_pollers=100 if quick else 500,
         warm_orders=32 if quick else 320,
         priced=10 if quick else 200,
         remembered=40 if quick else 100_000 if finished else 3_000,

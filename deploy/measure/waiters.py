@@ -71,12 +71,17 @@ class Waiters:
             is_stream = already % POLL > 0
             if is_stream and not self._may_begin.acquire(timeout=BEGUN_WITHIN_S):
                 raise Invalid(f"a stream did not begin within {BEGUN_WITHIN_S:g} s; {already} did")
-            asks = "Accept: text/event-stream" if is_stream else f"Prefer: wait={WAIT_S}"
-            request = f"GET {self._path.format(number)} HTTP/1.1\r\n{self._lines}{asks}\r\n\r\n".encode()
+            # They do not ask again all at the same time: the first wait of each has another length.
+            first_s = 1 + already * (WAIT_S - 1) // len(numbers)
+            begins, request = (self._request(number, is_stream, wait_s) for wait_s in (first_s, WAIT_S))
             sock = socket.create_connection((HOST, self._port), timeout=BEGUN_WITHIN_S)
-            sock.sendall(request)
+            sock.sendall(begins)
             sock.setblocking(False)  # noqa: FBT003
             self._selector.register(sock, selectors.EVENT_READ, _One(sock, number, request, is_stream))
+
+    def _request(self, number: str, is_stream: bool, wait_s: int) -> bytes:
+        asks = "Accept: text/event-stream" if is_stream else f"Prefer: wait={wait_s}"
+        return f"GET {self._path.format(number)} HTTP/1.1\r\n{self._lines}{asks}\r\n\r\n".encode()
 
     def close(self) -> None:
         """Hang up, all of them."""
