@@ -14,7 +14,8 @@ from uuid import UUID
 
 import redis
 
-from deploy.measure import copies, database
+from deploy.measure import bar, copies, database
+from deploy.measure.bar import Bar
 from deploy.measure.crowd import Crowd
 from deploy.measure.database import Connection
 from deploy.measure.goods import CARD
@@ -44,29 +45,37 @@ def lay_out(stand: Stand, conn: Connection, count: int, provider: str) -> None:
     with redis.Redis.from_url(stand.wiring.broker_url) as broker:
         broker.delete(*queues())
     [template] = Crowd(stand.submit_url, stand.headers, stand.offer, provider).submit(1)
-    for _ in copies.copy(conn, template, count - 1, run=token_hex(4)):
-        pass
-    query = "SELECT tenant_id, tracking_number FROM orders WHERE tracking_number <> %s ORDER BY admitted_at"
-    waiting = conn.execute(query, [template]).fetchall()
-    _keep_cards(stand, waiting)
-    _ring(stand, [number for _, number in waiting])
+    with bar.shown(f"{count:,} orders to wait", 3 * count, stand.show.say) as shown:
+        made = 0
+        for made_now in copies.copy(conn, template, count - 1, run=token_hex(4)):
+            shown.advance(made_now - made)
+            made = made_now
+            shown.show()
+        query = "SELECT tenant_id, tracking_number FROM orders WHERE tracking_number <> %s ORDER BY admitted_at"
+        waiting = conn.execute(query, [template]).fetchall()
+        _keep_cards(stand, waiting, shown)
+        _ring(stand, [number for _, number in waiting], shown)
     _check(stand, count)
     conn.execute("ANALYZE")
 
 
-def _keep_cards(stand: Stand, waiting: list[tuple[UUID, str]]) -> None:
+def _keep_cards(stand: Stand, waiting: list[tuple[UUID, str]], shown: Bar) -> None:
     with vault.connect(stand.wiring.vault_url) as client:
         cards = Vault(client, keyring.load(stand.wiring.keyring), VAULT_TTL_S)
         for tenant_id, number in waiting:
             signals.check()
             cards.put(tenant_id, number, CARD)
+            shown.advance(1)
+            shown.show()
 
 
-def _ring(stand: Stand, numbers: list[str]) -> None:
+def _ring(stand: Stand, numbers: list[str], shown: Bar) -> None:
     bell = Doorbell(stand.wiring.broker_url)
     for number in numbers:
         _until(lambda: bell.waiting < FULL)
         bell.ring(Step.LOCK_OFFER, number)
+        shown.advance(1)
+        shown.show()
     bell.close(within_s=PATIENCE_S)
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.measure import machine, plan, report, stand, traffic
 from deploy.measure.figures import Figure
-from deploy.measure.parts import admission, cost, drain, latency, longpoll, memory, polling, scale
+from deploy.measure.parts import admission, cost, drain, latency, longpoll, memory, polling, scale, waiting
 from deploy.measure.parts.outcome import Outcome
 from deploy.measure.plan import Plan
 from deploy.measure.stand import ProcessDied, Stand
@@ -31,6 +31,7 @@ from deploy.stack.show import Show
 from deploy.stack.waiting import WaitedInVain
 
 SCALE: Final = "scale"
+WAITING: Final = "scale, waiting"
 NEED_WRK: Final = frozenset({"admission", "polling", SCALE})
 UNMEASURED: Final = (Invalid, ProcessDied, WaitedInVain, psycopg.Error, SQLAlchemyError, redis.RedisError, OSError)
 """What ends one part."""
@@ -49,17 +50,21 @@ class _Run:
     failures: dict[str, str] = field(default_factory=dict)
     drain_rates: tuple[float, ...] = ()
 
-    def part(self, name: str, measure: Callable[[], Outcome], stood: Stand) -> None:
-        """Measure one part."""
-        began = time.monotonic()
+    def part(self, name: str, measure: Callable[[Outcome], None], stood: Stand) -> None:
+        """Measure one part; what it could measure is kept, whatever ends it. Raises StopAsked."""
+        began, outcome = time.monotonic(), Outcome()
         try:
-            outcome = measure()
+            measure(outcome)
         except UNMEASURED as error:
             self.failures[name] = f"{type(error).__name__}: {error}"
             stood.show.say(f"{name} could not be measured: {error}")
             stood.had_trouble = True
             return
-        self.figures += outcome.figures
+        except signals.StopAsked:
+            self.failures[name] = "stopped before its end"
+            raise
+        finally:
+            self.figures += outcome.figures
         if name == "drain":
             self.drain_rates = tuple(outcome.values("drain / naive chain"))
         stood.show.mark(name, time.monotonic() - began)
@@ -77,8 +82,13 @@ def main(asked: Namespace) -> int:
     try:
         with signals.heard(), stand.opened(show) as stood:
             facts = machine.facts(stood.admin_url, stood.home.path)
-            for name in parts:
-                run.part(name, _measuring(name, stood, sizes, run), stood)
+            try:
+                for name in parts:
+                    run.part(name, _measuring(name, stood, sizes, run), stood)
+            except signals.StopAsked:
+                show.say("Stopped; this was measured until then.")
+                _tell(asked, parts, sizes, facts, run)
+                return 1
     except signals.StopAsked:
         show.say("Stopped; nothing is reported.")
         return 1
@@ -93,14 +103,16 @@ def main(asked: Namespace) -> int:
 
 
 def _parts(asked: Namespace) -> list[str]:
-    """What to measure, scale last."""
-    return [*(name for name in asked.only if name != SCALE), *([SCALE] if asked.scale else [])]
+    """What to measure, scale last: its tables, then what waits."""
+    return [*(name for name in asked.only if name != SCALE), *([SCALE, WAITING] if asked.scale else [])]
 
 
-def _measuring(name: str, stood: Stand, sizes: Plan, run: _Run) -> Callable[[], Outcome]:
+def _measuring(name: str, stood: Stand, sizes: Plan, run: _Run) -> Callable[[Outcome], None]:
+    if name in _ADDS:
+        return lambda outcome: _ADDS[name](stood, sizes, outcome)
     if name == "latency":
-        return lambda: latency.measure(stood, sizes, run.drain_rates)
-    return lambda: _MEASURES[name](stood, sizes)
+        return lambda outcome: outcome.take(latency.measure(stood, sizes, run.drain_rates))
+    return lambda outcome: outcome.take(_MEASURES[name](stood, sizes))
 
 
 _MEASURES: Final[Mapping[str, Callable[[Stand, Plan], Outcome]]] = {
@@ -110,8 +122,9 @@ _MEASURES: Final[Mapping[str, Callable[[Stand, Plan], Outcome]]] = {
     "longpoll": longpoll.measure,
     "drain": drain.measure,
     "cost": cost.measure,
-    SCALE: scale.measure,
 }
+_ADDS: Final[Mapping[str, Callable[[Stand, Plan, Outcome], None]]] = {SCALE: scale.measure, WAITING: waiting.measure}
+"""Those that take long: what they measured before they ended is told."""
 
 
 def _tell(asked: Namespace, parts: list[str], sizes: Plan, facts: Mapping[str, Any], run: _Run) -> None:

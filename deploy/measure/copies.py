@@ -8,6 +8,7 @@ times. Names follow one rule in all tables, so the copies of one order's rows be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from psycopg import sql
@@ -16,58 +17,68 @@ from deploy.measure.database import Connection
 from deploy.stack import signals
 from shared.store.tables import metadata
 
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """When the n-th copy was admitted, as SQL: in milliseconds, and how much older than its template that makes it.
+
+    *ms* may name `n` and the template's order `o`; *age* may name `ms` as well.
+    """
+
+    ms: sql.Composable
+    age: sql.Composable
+
+
+NOW: Final = Moments(sql.SQL("floor(extract(epoch FROM o.admitted_at) * 1000)::bigint"), sql.SQL("interval '0'"))
+"""Copies as old as their template."""
+TABLES: Final = ("orders", "order_events", "payment_attempts", "idempotency_keys")
+"""Where rows of a finished order lie."""
+_ASIDE: Final = sql.Identifier("bench_template")
+"""The schema of what is put aside."""
 BATCH: Final = 50_000
 """Orders a statement: a few seconds, so that a stop is heard soon."""
-NOW: Final = sql.SQL("interval '0'")
-"""The age of copies that are to be as old as their template."""
-_KEY: Final = "('copy-' || {run} || '-' || n)"
-_OVER: Final[Mapping[str, Mapping[str, str]]] = {
+_KEY: Final = "('copy-' || {run} || '-' || copy.n)"
+_OWN: Final[Mapping[str, Mapping[str, str]]] = {
     "orders": {
-        "tracking_number": "{name}",
+        "tracking_number": "copy.name",
         "correlation_id": _KEY,
-        "customer_urn": "'cu.copy.' || n",
-        "admitted_at": "t.admitted_at - {age}",
-        "changed_at": "t.changed_at - {age}",
-        "finished_at": "t.finished_at - {age}",
+        "customer_urn": "'cu.copy.' || copy.n",
+        "admitted_at": "t.admitted_at - copy.age",
+        "changed_at": "t.changed_at - copy.age",
+        "finished_at": "t.finished_at - copy.age",
     },
-    "order_events": {"tracking_number": "{name}", "at": "t.at - {age}"},
+    "order_events": {"tracking_number": "copy.name", "at": "t.at - copy.age"},
     "idempotency_keys": {
-        "tracking_number": "{name}",
+        "tracking_number": "copy.name",
         "key": _KEY,
         "digest": f"sha256(convert_to({_KEY}, 'UTF8'))",
-        "created_at": "t.created_at - {age}",
+        "created_at": "t.created_at - copy.age",
     },
     "payment_attempts": {
-        "tracking_number": "{name}",
+        "tracking_number": "copy.name",
         "psp_key": f"md5({_KEY}) || substr(md5('of' || {_KEY}), 1, 8)",
         "merchant_reference": _KEY,
         "psp_reference": f"'cp_' || md5('reference' || {_KEY})",
-        "started_at": "t.started_at - {age}",
-        "asked_at": "t.asked_at - {age}",
-        "settled_at": "t.settled_at - {age}",
+        "started_at": "t.started_at - copy.age",
+        "asked_at": "t.asked_at - copy.age",
+        "settled_at": "t.settled_at - copy.age",
     },
 }
-"""By table, what a copy has of its own; {age}: how much older it is than its template."""
+"""By table, what a copy has of its own; `copy` is its number n, its name and how much older it is than its template."""
 _DIGITS: Final = " || ".join(
     f"substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', ((ms >> {shift}) & 31)::int + 1, 1)" for shift in range(45, -1, -5)
 )
-_NAME: Final = f"'trk_' || {_DIGITS} || upper(substr(md5({_KEY}), 1, 16))"
+_NAME: Final = f"'trk_' || {_DIGITS} || upper(substr(md5({{run}} || '-' || n), 1, 16))"
 """As shared/ids.py names an order: `trk_` and a ULID, here of the milliseconds *ms* and some digits of a digest."""
 
 
-def over_a_month(count: int) -> sql.Composed:
-    """The age of the n-th of *count* finished copies: spread over the past month, the oldest first, and all of them
-    past what an examination reads every minute (workers/examiner.py)."""
-    age = "(interval '20 minutes' + interval '30 days' * (1 - n::float8 / {count}))"
-    return sql.SQL(age).format(count=sql.Literal(count))
-
-
-def copy(conn: Connection, template: str, count: int, *, run: str, age: sql.Composable = NOW) -> Iterator[int]:
-    """Copy the order *template* *count* times; tells after each batch how many there are.
+def copy(conn: Connection, template: str, count: int, *, run: str) -> Iterator[int]:
+    """Copy the order *template* *count* times as it is now; tells after each batch how many there are.
 
     *run* keeps the names of two calls apart. Raises StopAsked between two batches.
     """
-    statements = [_copying(table, run, age) for table in _OVER]
+    put_aside(conn, template)
+    statements = [copying(table, run=run) for table in TABLES]
     for first in range(1, count + 1, BATCH):
         signals.check()
         last = min(count, first + BATCH - 1)
@@ -75,27 +86,62 @@ def copy(conn: Connection, template: str, count: int, *, run: str, age: sql.Comp
             # Nobody was promised these rows; that their commit is not waited for changes no page of them.
             conn.execute("SET LOCAL synchronous_commit = off")
             for statement in statements:
-                conn.execute(statement, [first, last, template])
+                conn.execute(statement, [first, last])
         yield last
+    forget(conn)
 
 
-def _copying(table: str, run: str, age: sql.Composable) -> sql.Composed:
-    """The statement that copies one order's rows in *table*."""
+def put_aside(conn: Connection, template: str) -> None:
+    """Keep the rows of the order *template* in tables of their own: read for each copy, they must not be looked for
+    among what was copied already."""
+    forget(conn)
+    conn.execute(sql.SQL("CREATE SCHEMA {}").format(_ASIDE))
+    for table in TABLES:
+        conn.execute(
+            sql.SQL("CREATE TABLE {}.{table} AS SELECT * FROM public.{table} WHERE tracking_number = {}").format(
+                _ASIDE, template, table=sql.Identifier(table)
+            )
+        )
+
+
+def forget(conn: Connection) -> None:
+    """Nothing is put aside any more."""
+    conn.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(_ASIDE))
+
+
+def copying(table: str, *, run: str, moments: Moments = NOW, into: str | None = None) -> sql.Composed:
+    """The statement that copies the rows of *table* which were put aside, *into* another table if that is named.
+
+    Its values: the first n and the last n.
+    """
     columns = [column.name for column in metadata.tables[table].columns]
-    given = {"run": sql.Literal(run), "age": age, "name": sql.SQL(_NAME).format(run=sql.Literal(run))}
+    given = {"run": sql.Literal(run)}
     sources = [
-        sql.SQL(_OVER[table][name]).format(**given) if name in _OVER[table] else sql.SQL("t.") + sql.Identifier(name)
+        sql.SQL(_OWN[table][name]).format(**given) if name in _OWN[table] else sql.SQL("t.") + sql.Identifier(name)
         for name in columns
     ]
+    # OFFSET 0 has each part worked out once a copy, in this order, and not once a column or a row of the template's.
     return sql.SQL("""
-        INSERT INTO {table} ({columns}) SELECT {sources}
-        FROM generate_series(%s::bigint, %s::bigint) AS n, {table} AS t
-        JOIN orders AS o USING (tenant_id, tracking_number)
-        CROSS JOIN LATERAL (SELECT floor(extract(epoch FROM o.admitted_at - {age}) * 1000)::bigint AS ms) AS moment
-        WHERE t.tracking_number = %s
+        INSERT INTO {into} ({columns}) SELECT {sources}
+        FROM {schema}.orders AS o
+        CROSS JOIN LATERAL (
+            SELECT n, {name} AS name, {age} AS age
+            FROM generate_series(%s::bigint, %s::bigint) AS n
+            CROSS JOIN LATERAL (SELECT {ms} AS ms OFFSET 0) AS moment
+            OFFSET 0
+        ) AS copy
+        CROSS JOIN LATERAL (
+            SELECT * FROM {schema}.{table} AS t
+            WHERE copy.n > 0
+            OFFSET 0
+        ) AS t
     """).format(
-        table=sql.Identifier(table),
+        into=sql.Identifier(into or table),
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
         sources=sql.SQL(", ").join(sources),
-        age=age,
+        schema=_ASIDE,
+        table=sql.Identifier(table),
+        name=sql.SQL(_NAME).format(**given),
+        ms=moments.ms,
+        age=moments.age,
     )

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +47,8 @@ class Stand:
     """An offer that anybody may order, as often as they like."""
     servers: Mapping[str, psutil.Process]
     """PostgreSQL and the two Redis."""
+    _serving: Supervisor
+    """Who runs them."""
     _supervisors: list[Supervisor]
     had_trouble: bool = False
     """Whether a part could not be measured."""
@@ -73,7 +75,29 @@ class Stand:
             if said:
                 raise ProcessDied("; ".join(said))
 
+    @contextmanager
+    def postgres_with(self, **settings: str) -> Iterator[None]:
+        """PostgreSQL with other *settings* than the product's, within the block alone; nobody else may be connected.
 
+        Raises WaitedInVain.
+        """
+        own = next(program for program, _ in self._serving.running() if program.name == POSTGRES)
+        more = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._serve(replace(own, argv=(*own.argv, *more)))
+        try:
+            yield
+        finally:
+            self._serve(own)
+
+    def _serve(self, program: Program) -> None:
+        """Have a server run as *program* says instead of as it does."""
+        self._serving.stop_one(program.name)
+        self._serving.start([program])
+        self._serving.wait_until_ready([program])
+        self.servers = _processes(self._serving)
+
+
+POSTGRES: Final = "postgres"
 SUBMIT: Final = "/api/v1/c2a/offer/checkout"
 _noting: Final = threading.Lock()
 
@@ -127,7 +151,8 @@ def _stood(home: Home, show: Show) -> Iterator[Stand]:
         accounts.open_at_once(wiring, seeded)
         admin_url = own.postgres.url(database=OWNER)
         offer = goods.laid_out(wiring.database_url, seeded.tenant_id)
-        yield Stand(home, wiring, admin_url, show, seeded, offer, _processes(supervisor), supervisors)
+        running = _processes(supervisor)
+        yield Stand(home, wiring, admin_url, show, seeded, offer, running, supervisor, supervisors)
         if said:
             raise ProcessDied("; ".join(said))
 

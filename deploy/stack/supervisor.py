@@ -38,6 +38,12 @@ class Supervisor:
         """Every program that has a process at this moment, and its number."""
         return [(guard.program, pid) for guard in self._guards if (pid := guard.pid) is not None]
 
+    def stop_one(self, name: str) -> None:
+        """Stop the program of that *name*; it may be started again, also as another."""
+        for guard in [guard for guard in self._guards if guard.program.name == name]:
+            guard.stop()
+            self._guards.remove(guard)
+
     def stop(self) -> None:
         """Stop everything, youngest stage first, so that nobody is left without what it stands on."""
         stages = sorted({guard.program.stage for guard in self._guards}, reverse=True)

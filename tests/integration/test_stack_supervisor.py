@@ -167,6 +167,21 @@ def test_stopping_ends_everything_and_the_youngest_stage_first(home: Home, said:
     assert said == []
 
 
+def test_one_program_is_stopped_for_good_while_the_others_go_on(
+    home: Home, supervisor: Supervisor, said: list[str]
+) -> None:
+    supervisor.start([a_program(home, name, "sleep", "600") for name in ("one", "other")])
+    pids = [wait_for_pid(supervisor, name) for name in ("one", "other")]
+
+    supervisor.stop_one("one")
+
+    assert [is_alive(pid) for pid in pids] == [False, True]
+    assert [program.name for program, _ in supervisor.running()] == ["other"]
+    supervisor.start([a_program(home, "one", "sleep", "600")])
+    assert wait_for_pid(supervisor, "one") != pids[0]
+    assert said == []
+
+
 def test_a_process_that_will_not_end_is_killed_after_its_grace(
     home: Home, supervisor: Supervisor, said: list[str]
 ) -> None:

@@ -11,9 +11,10 @@ from deploy.measure import plan
 from deploy.measure.figures import GOALS
 from deploy.measure.parts.latency import percentile
 from deploy.measure.traffic import NUMBER, Kind, Load, lua
-from deploy.measure.turns import in_turn
+from deploy.measure.turns import in_turn, whole_rounds
 from deploy.measure.wire import Heard
 from deploy.stack import options
+from deploy.stack.signals import StopAsked
 
 
 def test_without_a_word_everything_but_the_large_table_is_measured() -> None:
@@ -65,6 +66,22 @@ def test_ways_are_measured_one_after_the_other_and_again() -> None:
 
     assert order == ["a", "b"] * 3
     assert seen == {"a": [1.0, 3.0, 5.0], "b": [2.0, 4.0, 6.0]}
+
+
+def test_of_what_was_stopped_the_rounds_count_that_all_ways_had() -> None:
+    measured: dict[str, list[float]] = {}
+
+    def measure(name: str) -> float:
+        if name == "b" and len(measured["b"]) == 1:
+            raise StopAsked
+        return 1.0
+
+    with pytest.raises(StopAsked):
+        in_turn({name: partial(measure, name) for name in ("a", "b")}, 3, lambda *_: None, measured)
+
+    assert measured == {"a": [1.0, 1.0], "b": [1.0]}
+    assert whole_rounds(measured) == {"a": [1.0], "b": [1.0]}
+    assert whole_rounds({}) == {}
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psutil
 
-from deploy.measure import database, processes
+from deploy.measure import bar, database, processes
 from deploy.measure.at_once import PROVIDER
 from deploy.measure.crowd import Crowd
 from deploy.measure.database import Connection
@@ -22,6 +22,8 @@ JUDGED_AFTER: Final = 100_000
 """Orders after which growth is judged: less than that shows what a process learns, not what it loses."""
 DONE_WITHIN_S: Final = 1_200.0
 """What waits when 100,000 orders were submitted at once is drained in ten minutes."""
+AT_A_TIME: Final = 1_000
+"""Orders between two looks at how far it is."""
 _MIB: Final = 1 << 20
 
 
@@ -42,17 +44,21 @@ def measure(stand: Stand, plan: Plan) -> Outcome:
     ):
         database.empty_orders(conn)
         crowd = Crowd(stand.submit_url, stand.headers, stand.offer, PROVIDER)
-        _order(crowd, conn, plan.warm_orders)
+        _order(crowd, conn, plan.warm_orders, stand.show.say)
         before = held(up)
         stand.show.say(f"  memory: {_told(before)} when warm")
-        _order(crowd, conn, plan.remembered)
+        _order(crowd, conn, plan.remembered, stand.show.say)
         after = held(up)
         stand.show.say(f"  memory: {_told(after)} after {plan.remembered} orders")
     return _figures(before, after, plan.remembered)
 
 
-def _order(crowd: Crowd, conn: Connection, count: int) -> None:
-    crowd.submit(count)
+def _order(crowd: Crowd, conn: Connection, count: int, say: Callable[[str], None]) -> None:
+    with bar.shown(f"{count:,} orders", count, say) as shown:
+        for first in range(0, count, AT_A_TIME):
+            crowd.submit(some := min(AT_A_TIME, count - first))
+            shown.advance(some)
+            shown.show()
     until(lambda: database.left(conn) == 0, "orders are not done", within_s=DONE_WITHIN_S)
 
 

@@ -19,6 +19,10 @@ class Outcome:
         """One figure more; *more* are Figure's other fields."""
         self.figures.append(Figure(name, unit, tuple(ours), tuple(theirs), **more))
 
+    def take(self, other: Outcome) -> None:
+        """The figures of *other* as well."""
+        self.figures += other.figures
+
     def values(self, name: str) -> Sequence[float]:
         """What was measured of ours under *name*; empty if nothing was."""
         return next((figure.ours for figure in self.figures if figure.name == name), ())

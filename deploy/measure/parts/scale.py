@@ -1,28 +1,28 @@
-"""Scale: what polls and admissions take with ten million orders in the table, and drains with 100,000 waiting.
+"""Scale: what polls and admissions take with ten million orders in the table, beside ten thousand.
 
 Both sizes are measured in turn: two databases of one server, each with an API of its own. The finished orders are
-copies of one the product made (deploy/measure/copies.py). Few connections ask, so that what is told is how long an
-answer takes and not how long it waits for its turn.
+copies of one the product made, over the months of a year (deploy/measure/year.py). Few connections ask, so that what
+is told is how long an answer takes and not how long it waits for its turn.
 """
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from secrets import token_hex
 from typing import Final
 
 import psutil
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from deploy.measure import copies, database, processes
+from deploy.measure import bar, copies, database, hands, processes, year
 from deploy.measure.at_once import PROVIDER
 from deploy.measure.crowd import Crowd
 from deploy.measure.database import Connection
-from deploy.measure.parts import served, waiting
+from deploy.measure.parts import served
 from deploy.measure.parts.admission import submitting
 from deploy.measure.parts.outcome import Outcome
 from deploy.measure.parts.polling import LIVE, asking, status_paths
@@ -30,7 +30,8 @@ from deploy.measure.parts.served import Window
 from deploy.measure.plan import Plan
 from deploy.measure.stand import SUBMIT, Stand
 from deploy.measure.traffic import Invalid, Kind
-from deploy.measure.turns import in_turn
+from deploy.measure.turns import in_turn, whole_rounds
+from deploy.measure.year import Work
 from deploy.stack import ports, product
 from deploy.stack.options import LARGE
 from deploy.stack.ports import HOST
@@ -40,33 +41,54 @@ from deploy.stack.waiting import until
 
 BYTES_AN_ORDER: Final = 4_000
 """Rows and index entries in all tables, with room to build them."""
+LOADING: Final = {
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "1GB",
+    "max_wal_size": "32GB",
+    "checkpoint_timeout": "1h",
+    "autovacuum": "off",
+}
+"""PostgreSQL while the tables are filled: what is made and filled in one transaction is written once."""
 CONNECTIONS: Final = 4
 _SMALL: Final = "small"
 _LARGE: Final = "large"
 DATABASE: Final = "c2a_large"
+KINDS: Final = ("status", "admission", "status of finished orders")
 DONE_WITHIN_S: Final = 30.0
 
 
-def measure(stand: Stand, plan: Plan) -> Outcome:
-    """The figures of scale. Raises Invalid, ProcessDied or StopAsked."""
+def measure(stand: Stand, plan: Plan, outcome: Outcome) -> None:
+    """Add the figures of scale to *outcome*, what was measured until then if it is stopped.
+
+    Raises Invalid, ProcessDied or StopAsked.
+    """
     _need_room(stand, plan.finished)
     template = _template(stand)
     large = _in_another_database(stand)
-    for url, count in ((stand.admin_url, plan.few_finished), (_at(stand.admin_url), plan.finished)):
-        _fill(stand, url, template, count)
-    outcome = Outcome()
+    with stand.postgres_with(**LOADING):
+        for url, count in ((stand.admin_url, plan.few_finished), (_at(stand.admin_url), plan.finished)):
+            _fill(stand, url, template, count)
+    seen: dict[str, list[Window]] = {}
     apis = [product.api(stand.home, stand.wiring), _large_api(stand, large)]
-    with stand.running(*apis) as up:
-        seen = _windows(stand, plan, {_SMALL: (stand.wiring, up["api"]), _LARGE: (large, up["api-large"])})
-    why = not_full_size(plan)
-    for what in ("status", "admission", "status of finished orders"):
-        p99s = [[one.load.p99_ms for one in seen[f"{what}, {size}"]] for size in (_LARGE, _SMALL)]
-        note = f"{plan.finished:,} and {plan.few_finished:,} finished orders"
-        more = {"note": note, "not_judged": why, "details": {} if outcome.figures else served.details(seen)}
-        outcome.add(f"{what} p99, large table / small", "ms", p99s[0], p99s[1], **more)
+    try:
+        with stand.running(*apis) as up:
+            _windows(stand, plan, {_SMALL: (stand.wiring, up["api"]), _LARGE: (large, up["api-large"])}, seen)
+    finally:
+        _figures(plan, whole_rounds(seen), outcome)
     _drop(stand)
-    waiting.measure(stand, plan, outcome, not_judged=why)
-    return outcome
+
+
+def _figures(plan: Plan, seen: dict[str, list[Window]], outcome: Outcome) -> None:
+    if not any(seen.values()):
+        return
+    why, note = not_full_size(plan), f"{plan.finished:,} and {plan.few_finished:,} finished orders"
+    details = served.details(seen)
+    for what in KINDS:
+        p99s = [[one.load.p99_ms for one in seen[f"{what}, {size}"]] for size in (_LARGE, _SMALL)]
+        name = f"{what} p99, large table / small"
+        outcome.add(name, "ms", p99s[0], p99s[1], note=note, not_judged=why, details=details)
+        details = {}
 
 
 def not_full_size(plan: Plan) -> str:
@@ -109,6 +131,7 @@ def _in_another_database(stand: Stand) -> Wiring:
         database_url=_at(stand.wiring.database_url),
         api_database_url=_at(stand.wiring.api_database_url),
         api_port=ports.kept(stand.home, "api-large"),
+        metrics_ports={**stand.wiring.metrics_ports, "api": ports.kept(stand.home, "metrics-api-large")},
     )
 
 
@@ -124,17 +147,34 @@ def _at(url: str, name: str = DATABASE) -> str:
 
 def _fill(stand: Stand, url: str, template: str, count: int) -> None:
     with database.connected(url) as conn:
-        for made in copies.copy(conn, template, count, run=token_hex(4), age=copies.over_a_month(count)):
-            stand.show.say(f"  scale: {made:,} of {count:,} finished orders")
-        with stand.show.working(f"vacuum and analyze {count:,} orders"):
-            database.settled(conn)
+        works = year.plan(conn, template, count)
+        _do(stand, url, f"{count:,} finished orders", works)
+        copies.forget(conn)
+        tables = [year.vacuum(*table) for table in year.tables(conn)]
+        _do(stand, url, f"vacuum and analyze of {count:,} orders", tables)
+        conn.execute("ANALYZE orders, order_events")
+        conn.execute("CHECKPOINT")
+        size = database.value(conn, "SELECT pg_size_pretty(pg_database_size(current_database()))")
+    stand.show.say(f"  scale: {count:,} orders take {size}")
+
+
+def _do(stand: Stand, url: str, what: str, works: Sequence[Work]) -> None:
+    began = time.monotonic()
+    with bar.shown(what, sum(work.size for work in works), stand.show.say) as shown:
+        hands.do(url, works, shown)
+    stand.show.mark(f"  {what}", time.monotonic() - began)
 
 
 def _large_api(stand: Stand, wiring: Wiring) -> Program:
-    return replace(product.api(stand.home, wiring), name="api-large", log=stand.home.log_of("api-large"))
+    api = product.api(stand.home, wiring)
+    own = {"C2A_METRICS_DIR": str(stand.home.run / "api-large.metrics")}
+    return replace(api, name="api-large", log=stand.home.log_of("api-large"), env={**api.env, **own})
 
 
-def _windows(stand: Stand, plan: Plan, sizes: dict[str, tuple[Wiring, psutil.Process]]) -> dict[str, list[Window]]:
+def _windows(
+    stand: Stand, plan: Plan, sizes: dict[str, tuple[Wiring, psutil.Process]], seen: dict[str, list[Window]]
+) -> None:
+    """Measure both sizes in turn, noting it in *seen*."""
     kinds: dict[str, tuple[Kind, psutil.Process]] = {}
     for size, (wiring, server) in sizes.items():
         url = stand.admin_url if size == _SMALL else _at(stand.admin_url)
@@ -149,7 +189,7 @@ def _windows(stand: Stand, plan: Plan, sizes: dict[str, tuple[Wiring, psutil.Pro
         name: partial(served.window, stand, *way, seconds=plan.seconds, connections=CONNECTIONS)
         for name, way in sorted(kinds.items())
     }
-    return in_turn(asked, plan.rounds, lambda number, name, seen: stand.show.say(f"  scale {number}, {name}: {seen}"))
+    in_turn(asked, plan.rounds, lambda number, name, one: stand.show.say(f"  scale {number}, {name}: {one}"), seen)
 
 
 def _sample(conn: Connection) -> Sequence[str]:
@@ -157,6 +197,6 @@ def _sample(conn: Connection) -> Sequence[str]:
     rows = conn.execute("""
         SELECT tracking_number FROM orders TABLESAMPLE SYSTEM (
             (SELECT least(100, 4000000 / greatest(1, reltuples)) FROM pg_class WHERE relname = 'orders'))
-        WHERE state = 'done' LIMIT 2000
+        WHERE state = 'done' ORDER BY random() LIMIT 2000
     """)
     return [number for (number,) in rows]

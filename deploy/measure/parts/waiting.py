@@ -15,10 +15,11 @@ from deploy.measure.at_once import PROVIDER
 from deploy.measure.database import Connection
 from deploy.measure.parts import drained
 from deploy.measure.parts.outcome import Outcome
+from deploy.measure.parts.scale import not_full_size
 from deploy.measure.plan import Plan
 from deploy.measure.stand import Stand
 from deploy.measure.traffic import Invalid
-from deploy.measure.turns import in_turn
+from deploy.measure.turns import in_turn, whole_rounds
 from deploy.stack import product, signals
 from shared.messages import queues
 
@@ -31,8 +32,24 @@ _MOVES: Final = "SELECT count(*) FROM order_events"
 _DONE: Final = "SELECT count(*) FROM order_events WHERE state = 'done' AND at <= %s"
 
 
-def measure(stand: Stand, plan: Plan, outcome: Outcome, *, not_judged: str) -> None:
-    """Add the figure of drains with few and many waiting to *outcome*."""
+def measure(stand: Stand, plan: Plan, outcome: Outcome) -> None:
+    """Add the figure of drains with few and many waiting to *outcome*, of whole turns alone if it is stopped.
+
+    Raises Invalid, ProcessDied or StopAsked.
+    """
+    seen: dict[str, list[float]] = {}
+    try:
+        _drains(stand, plan, seen)
+    finally:
+        rates = whole_rounds(seen)
+        if any(rates.values()):
+            note = f"{plan.many_waiting:,} and {plan.few_waiting:,} waiting; of many, the first"
+            note += f" {plan.window_seconds:g} s"
+            more = {"note": note, "not_judged": not_full_size(plan)}
+            outcome.add("drain, many waiting / few", "orders/s", rates["many"], rates["few"], **more)
+
+
+def _drains(stand: Stand, plan: Plan, seen: dict[str, list[float]]) -> None:
     home, wiring = stand.home, stand.wiring
     with (
         stand.running(product.api(home, wiring), *processes.workers(home, wiring)) as up,
@@ -44,13 +61,12 @@ def measure(stand: Stand, plan: Plan, outcome: Outcome, *, not_judged: str) -> N
             "few": lambda: drained.ours(stand, conn, workers, plan.few_waiting, PROVIDER).per_second,
             "many": partial(_many, stand, conn, workers, plan.many_waiting, plan.window_seconds),
         }
-        seen = in_turn(
+        in_turn(
             ways,
             max(1, plan.rounds // 2),
             lambda number, name, rate: stand.show.say(f"  drain {number}, {name} waiting: {rate:,.0f} a second"),
+            seen,
         )
-    note = f"{plan.many_waiting:,} and {plan.few_waiting:,} waiting; of many, the first {plan.window_seconds:g} s"
-    outcome.add("drain, many waiting / few", "orders/s", seen["many"], seen["few"], note=note, not_judged=not_judged)
 
 
 def _many(stand: Stand, conn: Connection, up: Mapping[str, psutil.Process], count: int, seconds: float) -> float:
