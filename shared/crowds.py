@@ -4,7 +4,10 @@ Queues are first come, first served: whoever has a thousand orders in one stands
 orders go to queues of their own (shared/messages.py), read in turn with the others. Each process judges by what it sees
 itself, by a count that fades: nothing is asked and nothing shared, and a wrong guess costs an order a place, no more.
 
-A tenant that nobody else is there to wait for may be a crowd as well: whoever comes next is served next.
+A tenant that nobody else is there to wait for may be a crowd as well: whoever comes next is served next. It costs that
+tenant nothing, or a small shop's better hour would: a worker reads both queues of a step and waits at neither, so that
+a tenant alone has every place. Where others wait, a crowd has every second place, which for a shop of six orders among
+many of one is more than its turn.
 """
 
 from __future__ import annotations

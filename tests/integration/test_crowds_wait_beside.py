@@ -6,7 +6,7 @@ order of service: the database says who was taken up before whom, so no clock of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,10 @@ from tests.support.worker_process import PLACES
 CROWD: Final = 500
 FIRST: Final = 1
 """How many orders of a crowd are in front of everybody: it is known for one after so many."""
+ALONE: Final = 40
+PSP_MS: Final = 300
+"""So long that what else an order takes of this machine makes no difference."""
+SHIPPED: Final = int(Settings.model_fields["crowd_orders"].default)
 WITHIN: Final = 2 * PLACES
 """Two steps of a worker with so many places."""
 
@@ -30,10 +34,11 @@ Crowding = Callable[..., Waiting]
 
 
 @pytest.fixture
-def waiting(settings: Settings, engine: Engine, shared_psp: Sandbox, tmp_path: Path) -> Crowding:
+def waiting(settings: Settings, engine: Engine, shared_psp: Sandbox, tmp_path: Path) -> Iterator[Crowding]:
     """Lets a crowd of orders and another tenant's one wait, and nothing else."""
     brokers.forget(settings.broker_url.get_secret_value())
-    return partial(two_crowds.waiting, settings, engine, shared_psp, tmp_path)
+    yield partial(two_crowds.waiting, settings, engine, shared_psp, tmp_path)
+    shared_psp.heal()
 
 
 def test_who_comes_after_a_crowd_of_five_hundred_is_served_within_two_steps(waiting: Crowding) -> None:
@@ -56,3 +61,19 @@ def test_a_crowds_orders_stay_in_their_lane_from_step_to_step(waiting: Crowding)
     with orders.at_work("offer-lock"):
         orders.until_all_hold_their_offers()
         until(lambda: orders.depth_of("payment", "payment-crowd") == [FIRST + 1, 20 - FIRST], seconds=10)
+
+
+def test_a_tenant_that_is_alone_has_every_place_in_whichever_lane_it_waits(
+    waiting: Crowding, shared_psp: Sandbox
+) -> None:
+    """Its orders take as long as their payments, of which as many are out at once as the worker has places."""
+    shared_psp.set_faults(latencyMs=PSP_MS)
+    took = {}
+    for crowd_orders, lanes in ((0, [ALONE + 1, 0]), (SHIPPED, [SHIPPED + 1, ALONE - SHIPPED])):
+        orders = waiting(crowd=ALONE, crowd_orders=crowd_orders)
+        assert orders.depth_of("offer-lock", "offer-lock-crowd") == lanes
+        with orders.at_work():
+            took[crowd_orders] = orders.took_s()
+    least_s = ALONE / PLACES * PSP_MS / 1_000
+    assert least_s * 0.9 < took[0]
+    assert took[SHIPPED] < 1.5 * took[0], took  # With half of the places it would be twice as long.

@@ -49,6 +49,12 @@ class Waiting:
         everybody = [*self.crowd, self.other]
         until(lambda: len(self._happened(everybody, "offer_held")) == len(everybody), seconds=60)
 
+    def took_s(self) -> float:
+        """How long the crowd's orders took, from the first that was taken up to the end of the last, by the database's
+        clock."""
+        until(lambda: len(self._happened(self.crowd, "payment_captured")) == len(self.crowd), seconds=120)
+        return max(self._happened(self.crowd, "payment_captured")) - min(self._happened(self.crowd, "offer_held"))
+
     def depth_of(self, *queues: str) -> list[int]:
         """How many messages wait in each of *queues*."""
         depths = Depths(self.settings.broker_url.get_secret_value())
