@@ -42,9 +42,16 @@ def look(run: Runtime, number: int) -> None:
     if number % RELEASE_EVERY == 0:
         release(run)
     if number % HOUSEKEEPING_EVERY == 0:
-        with statements(run.engine) as conn:
-            housekeeping.forget_old_keys(conn, days=run.settings.keys_kept_days)
+        _forget_old_keys(run)
         spent_cards.forget(run)
+
+
+def _forget_old_keys(run: Runtime) -> None:
+    for _ in range(housekeeping.MOST_BATCHES):
+        with statements(run.engine) as conn:
+            found = housekeeping.forget_old_keys(conn, days=run.settings.keys_kept_days)
+        if found < housekeeping.BATCH:
+            return
 
 
 def rescue(run: Runtime) -> int:

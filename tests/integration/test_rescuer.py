@@ -17,7 +17,7 @@ from shared.store.engine import statements
 from shared.store.tables import idempotency_keys
 from tests.support.order_crowds import nobody
 from tests.support.order_rows import again, an_order
-from workers.rescuer import rescue
+from workers.rescuer import look, rescue
 from workers.runtime import build
 
 PAST = timedelta(seconds=-1)
@@ -120,3 +120,25 @@ def test_keys_past_their_life_are_forgotten_but_never_those_of_a_live_order(engi
         housekeeping.forget_old_keys(conn, days=31)
         left = set(conn.execute(idempotency_keys.select().with_only_columns(idempotency_keys.c.key)).scalars())
     assert left == {"confirming-32", "done-30"}
+
+
+def test_as_many_keys_are_forgotten_a_minute_as_a_busy_one_brings(
+    engine: Engine, settings: Settings, broker: redis.Redis
+) -> None:
+    nobody(engine)
+    many = 5 * housekeeping.BATCH + 1
+    with engine.begin() as conn:
+        conn.execute(idempotency_keys.delete())
+        conn.execute(
+            text("""
+                INSERT INTO idempotency_keys (tenant_id, key, tracking_number, digest, created_at)
+                SELECT gen_random_uuid(), n, 'trk_' || n, '', now() - interval '32 days'
+                FROM generate_series(1, :many) AS n"""),
+            {"many": many},
+        )
+    run = build(settings)
+    look(run, 0)
+    run.doorbell.close(within_s=5)
+    run.engine.dispose()
+    with statements(engine) as conn:
+        assert conn.execute(idempotency_keys.select()).all() == []
