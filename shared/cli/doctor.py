@@ -17,15 +17,14 @@ import click
 from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from shared import keyrings, vault
 from shared.cli.database import installation
-from shared.cli.show import json_option
+from shared.cli.show import json_option, show_table
 from shared.config import Settings
 from shared.doctor.examination import Scope, examine
-from shared.doctor.findings import Finding, Report, Severity
+from shared.doctor.findings import Check, Finding, Report, Severity
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
 from shared.psp.port import Account, Psp
@@ -40,11 +39,8 @@ BUDGET_S: Final = 600.0
 OLDEST: Final = 20
 """Attempts with open money a person is shown; --json tells them all."""
 LONGEST_WINDOW_MIN: Final = 366 * 24 * 60
-_MARK: Final = {
-    Severity.BREAK: ("BROKEN", "bold red"),
-    Severity.ALARM: ("ALARM", "bold red"),
-    Severity.NOTE: ("NOTE", "bold yellow"),
-}
+_WORD: Final = {Severity.BREAK: "BROKEN", Severity.ALARM: "ALARM", Severity.NOTE: "NOTE"}
+_STYLES: Final = {"BROKEN": "bold red", "ALARM": "bold red", "NOTE": "bold yellow"}
 
 
 @click.command(
@@ -143,20 +139,20 @@ def _document(report: Report) -> dict[str, Any]:
 
 
 def _print(report: Report) -> None:
-    console = Console()
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "check", "promise"):
-        table.add_column(column, overflow="fold")
-    for check in report.checks:
-        found = len(report.of(check))
-        word, style = _MARK[check.severity]
-        mark = Text(f"{word} {found}", style=style) if found else Text("holds", style="green")
-        table.add_row(mark, check.name, check.promise)
-    console.print(table)
+    console = Console(highlight=False)
+    show_table([_verdict(check, len(report.of(check))) for check in report.checks], _STYLES)
     for line in _details(report):
         console.print(line, soft_wrap=True)
     for line in _money(report):
         console.print(line, soft_wrap=True)
+
+
+def _verdict(check: Check, found: int) -> dict[str, object]:
+    return {
+        "result": f"{_WORD[check.severity]} {found}" if found else "holds",
+        "check": check.name,
+        "promise": check.promise,
+    }
 
 
 def _details(report: Report) -> Iterator[Text]:

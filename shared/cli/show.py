@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import click
@@ -51,11 +52,15 @@ def show(record: Mapping[str, object], *, as_json: bool) -> None:
         console.print(text, soft_wrap=True)
 
 
-def show_table(records: Sequence[Mapping[str, object]]) -> None:
-    """Print records that have the same names, a line each; columns without any value are left out."""
+def show_table(records: Sequence[Mapping[str, object]], styles: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Print records that have the same names, a line each; columns without any value are left out.
+
+    *styles*: how a line looks on a terminal that begins with this word.
+    """
     console = Console(highlight=False)
     for place, line in enumerate(table_lines(records, _width(console))):
-        console.print(Text(line, style="" if place else "bold"), soft_wrap=True)
+        style = styles.get(line.partition(" ")[0], "") if place else "bold"
+        console.print(Text(line, style=style), soft_wrap=True)
 
 
 def record_lines(record: Mapping[str, object], width: int | None) -> list[str]:
