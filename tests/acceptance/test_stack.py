@@ -173,7 +173,7 @@ def test_a_first_start_pays_both_published_ways_and_ctrl_c_ends_all_it_started(h
         ends.callback(stacks.down, home)
         assert process.stdout is not None
         said = ""
-        while not said.endswith("(or deploy/down) stops it.\n"):
+        while not said.endswith("deploy/down stops it.\n"):
             line = process.stdout.readline()
             assert line, said
             said += line
