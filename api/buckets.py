@@ -188,7 +188,7 @@ class Buckets:
     """All buckets of one Redis."""
 
     def __init__(self, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
-        self._redis = _impatient(redis)
+        self._redis = impatient(redis)
         self._wire = Wire(self._redis.connection_pool)
         self._clock = clock
         self._paused_until = 0.0
@@ -262,7 +262,7 @@ def _unlimited(buckets: Sequence[Bucket]) -> Verdict:
     return Verdict(buckets[0].quota, allowed=True, remaining=None, retry_after_s=0, reset_s=0, count=None, revoked=None)
 
 
-def _impatient(redis: Redis) -> Redis:
+def impatient(redis: Redis) -> Redis:
     """A client of the same Redis that waits far shorter: a card is worth a second, a limit is not."""
     asked = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S, "retry": Retry(NoBackoff(), 0)}
     pool = redis.connection_pool

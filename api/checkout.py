@@ -72,7 +72,7 @@ def accept(
         now = read_status(parts, tenant_id, number)
         headers["Idempotent-Replayed"] = "true"
     else:
-        now = Status.fresh(number)
+        now = Status.fresh(number, tenant_id)
         tracing().admitted(number, str(tenant_id), began_ns=began_ns)
     reach(Failpoint.ADMISSION_BEFORE_ANSWER)
     return now, headers

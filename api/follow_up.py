@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import random
 from typing import Any, Final
 
 from werkzeug.http import parse_etags
 
+from api.advice import retry_after_s
 from api.parts import Parts
 from api.schemas.checkout_answers import CheckoutResult, FollowUpInstructions, RedirectInstructions
 from api.schemas.common import Status as Envelope
-from shared.domain.states import CheckoutCode
 from shared.store.status import Status
 
-RETRY_AFTER_S: Final = {CheckoutCode.PROCESSING: 2, CheckoutCode.CHALLENGED: 3}
-"""2 s is published; a shopper at a challenge takes longer than a machine."""
 POLL_BUDGET: Final = 30
 """remainingRetryCount of the published API: what a storefront is told to expect, not a limit."""
-
-
-LONGEST_RETRY_S: Final = 60
-"""A row may move up, or a webhook end the wait: who has a place far behind asks once a minute all the same."""
-SOONER: Final = (0.9, 1.0)
-"""What a wait is multiplied by at random: those of one row do not all ask at once, and nobody asks too late."""
-
-
-def retry_after_s(now: Status) -> int:
-    """When it makes sense to ask again: not before its place comes up, where the order stands in its PSP's row."""
-    least = RETRY_AFTER_S[now.code]
-    if now.place_in_s is None:
-        return least
-    soon = math.ceil(now.place_in_s * random.uniform(*SOONER))  # noqa: S311 - spreads polls, guards nothing
-    return max(least, min(LONGEST_RETRY_S, soon))
-
 
 FINAL_LIFE_S: Final = 3_600
 """A final answer never changes; an hour is longer than anyone polls."""
@@ -80,7 +60,7 @@ def document_of(parts: Parts, now: Status, *, polls: int) -> dict[str, Any]:
         "trackingNumber": now.tracking_number,
         "status": {"messageCode": now.code},
         "followUpInstructions": {
-            "retryAfterSeconds": retry_after_s(now),
+            "retryAfterSeconds": retry_after_s(now, parts.outlooks),
             "remainingRetryCount": max(0, POLL_BUDGET - polls),
             "currentRetryAttempt": polls,
             "followUpUrl": follow_up_url(parts, now.tracking_number),
@@ -93,7 +73,7 @@ def _follow_up(parts: Parts, now: Status, polls: int) -> FollowUpInstructions:
     if now.is_final:
         return FollowUpInstructions(can_follow_up=False)
     return FollowUpInstructions(
-        retry_after_seconds=retry_after_s(now),
+        retry_after_seconds=retry_after_s(now, parts.outlooks),
         remaining_retry_count=max(0, POLL_BUDGET - polls),
         current_retry_attempt=polls,
         follow_up_url=follow_up_url(parts, now.tracking_number),

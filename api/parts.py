@@ -12,6 +12,8 @@ from uuid import UUID
 from redis import Redis
 from sqlalchemy import Engine
 
+from api.buckets import impatient
+from api.outlook import Outlooks
 from api.waiting import Waiting
 from shared.config import Settings
 from shared.crowds import Crowds
@@ -90,6 +92,11 @@ class Parts:
     def waiting(self) -> Waiting:
         """Who waits for an order to move."""
         return Waiting(self.engine)
+
+    @cached_property
+    def outlooks(self) -> Outlooks:
+        """How long orders that wait have still to wait."""
+        return Outlooks(impatient(self.redis))
 
     @cached_property
     def terms(self) -> Terms:

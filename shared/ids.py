@@ -21,6 +21,10 @@ from shared.keyring import Keyring
 TIME_BYTES: Final = 6
 RANDOM_BYTES: Final = 10
 """What a ULID is made of: milliseconds since 1970, then 80 random bits."""
+_TIME: Final = slice(4, 14)
+"""The letters of a tracking number that tell its time: five bits each, milliseconds."""
+_AS_DIGITS: Final = str.maketrans("ABCDEFGHJKMNPQRSTVWXYZ", "ABCDEFGHIJKLMNOPQRSTUV")
+"""From the letters of a ULID (Crockford) to those Python counts with."""
 
 
 def new_tracking_number() -> str:
@@ -31,7 +35,17 @@ def new_tracking_number() -> str:
 
 def first_number_at(moment: datetime) -> str:
     """The smallest tracking number minted at *moment*: where a sweep of recent orders begins."""
-    return f"trk_{ULID.from_bytes(_time_part(int(moment.timestamp() * 1000)) + bytes(RANDOM_BYTES))}"
+    return first_number_at_ms(int(moment.timestamp() * 1000))
+
+
+def minted_ms(tracking_number: str) -> int:
+    """When *tracking_number* was minted, in milliseconds since 1970. Raises ValueError for what is no such number."""
+    return int(tracking_number[_TIME].translate(_AS_DIGITS), base=32)
+
+
+def first_number_at_ms(moment_ms: int) -> str:
+    """The smallest tracking number minted at *moment_ms* (milliseconds since 1970)."""
+    return f"trk_{ULID.from_bytes(_time_part(moment_ms) + bytes(RANDOM_BYTES))}"
 
 
 def psp_key(keyring: Keyring, tenant_id: UUID, merchant_reference: str, attempt_no: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Engine, Float, Text, any_, bindparam, case, func, select
+from sqlalchemy import ARRAY, Engine, Float, Text, any_, bindparam, func, select
 
 from shared.domain.states import CODE_OF, TERMINAL, CheckoutCode, OrderState
 from shared.store.direct import Direct
@@ -29,6 +29,15 @@ class Status:
     redirect: dict[str, Any] | None
     place_in_s: float | None = None
     """Seconds until its place in the row of its PSP comes up, while it stands in one: nothing happens before."""
+    state: OrderState = OrderState.ADMITTED
+    since_s: float = 0.0
+    """How long it has been there."""
+    look_in_s: float = 0.0
+    """Seconds until somebody is to look at it again."""
+    is_called: bool = False
+    """Its place in the row of its PSP came up, and it was rung for."""
+    tenant_id: UUID | None = None
+    """Whose it is; None: not told."""
 
     @property
     def face(self) -> str:
@@ -42,22 +51,34 @@ class Status:
         return f"{self.version}-{self.face}"
 
     @classmethod
-    def fresh(cls, tracking_number: str) -> Status:
+    def fresh(cls, tracking_number: str, tenant_id: UUID | None = None) -> Status:
         """Where an order stands that was admitted this moment."""
-        return cls(tracking_number, CheckoutCode.PROCESSING, 1, is_final=False, message=None, redirect=None)
+        return cls(
+            tracking_number,
+            CheckoutCode.PROCESSING,
+            1,
+            is_final=False,
+            message=None,
+            redirect=None,
+            tenant_id=tenant_id,
+        )
 
 
-_PLACE_IN_S: Final = case(
-    (
-        orders.c.waits_for.is_not(None) & (orders.c.rings == 0),
-        func.extract("epoch", orders.c.due_at - func.clock_timestamp()).cast(Float),
-    )
-)
-"""As Order.stands_in_row: what was rung for is somebody's work already."""
+_IN_ROW: Final = orders.c.waits_for.is_not(None)
+_LOOK_IN_S: Final = func.extract("epoch", orders.c.due_at - func.clock_timestamp()).cast(Float)
+_SINCE_S: Final = func.extract("epoch", func.clock_timestamp() - orders.c.changed_at).cast(Float)
 
 _READ: Final = Direct(
     select(
-        orders.c.tracking_number, orders.c.state, orders.c.version, orders.c.failure, orders.c.redirect, _PLACE_IN_S
+        orders.c.tracking_number,
+        orders.c.state,
+        orders.c.version,
+        orders.c.failure,
+        orders.c.redirect,
+        _IN_ROW,
+        orders.c.rings,
+        _LOOK_IN_S,
+        _SINCE_S,
     ).where(
         orders.c.tracking_number == any_(bindparam("tracking_numbers", type_=ARRAY(Text))),
         in_the_month_of("one_of_them"),
@@ -95,7 +116,9 @@ def read(engine: Engine, tenant_id: UUID, tracking_numbers: Sequence[str]) -> li
     found: dict[str, Status] = {}
     for number_of_month, numbers in _by_month(tracking_numbers).items():
         asked = {"tracking_numbers": numbers, "one_of_them": number_of_month, "tenant_id": tenant_id}
-        found |= {status.tracking_number: status for status in map(_status, _READ.all(engine, asked))}
+        found |= {
+            status.tracking_number: status for status in (_status(tenant_id, row) for row in _READ.all(engine, asked))
+        }
     return [found.get(number) for number in tracking_numbers]
 
 
@@ -107,10 +130,11 @@ def _by_month(tracking_numbers: Sequence[str]) -> dict[str, list[str]]:
     return {numbers[0]: numbers for numbers in months.values()}
 
 
-def _status(row: tuple[Any, ...]) -> Status:
-    tracking_number, name, version, failure, redirect, place_in_s = row
+def _status(tenant_id: UUID, row: tuple[Any, ...]) -> Status:
+    tracking_number, name, version, failure, redirect, in_row, rings, look_in_s, since_s = row
     state = OrderState(name)
-    is_ahead = place_in_s is not None and place_in_s > 0
+    stands = in_row and not rings and look_in_s is not None  # As Order.stands_in_row.
+    is_ahead = stands and look_in_s > 0
     return Status(
         tracking_number,
         CODE_OF[state],
@@ -118,5 +142,10 @@ def _status(row: tuple[Any, ...]) -> Status:
         state in TERMINAL,
         failure,
         redirect,
-        place_in_s if is_ahead else None,
+        look_in_s if is_ahead else None,
+        state,
+        since_s,
+        look_in_s or 0.0,
+        in_row and not is_ahead,
+        tenant_id,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from api.follow_up import LONGEST_RETRY_S, SOONER
+from api.advice import CALLED_S, LONGEST_RETRY_S, SPREAD
 from deploy.stack import redis as servers
 from shared.config import Settings
 from shared.domain.states import OrderState
@@ -115,7 +115,7 @@ def test_a_poller_is_told_when_the_place_comes_up_and_asks_no_sooner(room: Engin
 
     told = poll(room, number)
 
-    assert SOONER[0] * (place - 1) <= told <= place + 1
+    assert SPREAD[0] * (place - 1) <= told <= SPREAD[1] * (place + CALLED_S) + 1
     room.sql("UPDATE orders SET due_at = now() + interval '1 hour' WHERE tracking_number = :n", n=number)
     assert poll(room, number) == LONGEST_RETRY_S
     room.comes_up(number)

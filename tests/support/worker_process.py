@@ -26,10 +26,15 @@ QUIET: Final = ("--without-gossip", "--without-mingle", "--without-heartbeat", "
 
 @contextmanager
 def running(
-    settings: Settings, folder: Path, environment: Mapping[str, str], *, queues: Collection[str] = EVERY_QUEUE
+    settings: Settings,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    queues: Collection[str] = EVERY_QUEUE,
+    places: int = PLACES,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of *queues*, as it comes of every one, with the upkeep's loops; stopped at the end. Its log is in
-    *folder*."""
+    *folder*. *places*: orders it works on at once."""
     heartbeat = folder / "worker.heartbeat"
     argv = (
         "-m",
@@ -42,7 +47,7 @@ def running(
         "-P",
         "threads",
         "-c",
-        str(PLACES),
+        str(places),
         *QUIET,
     )
     with (folder / "worker.log").open("wb") as log:
