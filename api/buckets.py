@@ -50,28 +50,45 @@ COUNT_LIFE_S: Final = 1_200
 MOST_AT_ONCE: Final = 64
 """Calls a script judges at once: a tenth of a millisecond of the only thread of Redis."""
 _MINUTE_US: Final = 60_000_000
-_Said = tuple[int, int, list[tuple[int, int, int]]]
+_Said = tuple[int, int, list[tuple[int, int, int]], tuple[int, int, int]]
 
 _SCRIPT: Final = """
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
 local buckets, calls, full_at, told, taken = tonumber(ARGV[1]), tonumber(ARGV[2]), {}, {}, 0
-local sizes, counters = 4, buckets
+local sizes, counters = 5, buckets
+local apart = sizes + 2 * buckets
 if ARGV[4] == '1' then
   counters = counters + 1
   if redis.call('EXISTS', KEYS[counters]) == 1 then return {} end
 end
 for n = 1, buckets do full_at[n] = math.max(tonumber(redis.call('GET', KEYS[n]) or now), now) end
 for call = 1, calls do
-  local allowed, count, said = 1, 0, {}
+  local allowed, count, said, own = 1, 0, {}, {0, 0, 0}
   for n = 1, buckets do
     local interval, burst = tonumber(ARGV[sizes + 2 * n - 1]), tonumber(ARGV[sizes + 2 * n])
     local room = burst * interval - (full_at[n] - now)
     if room < interval then allowed = 0 end
     said[n] = {math.floor(room / interval), math.max(0, interval - room), full_at[n] - now}
   end
+  local kept_at, interval, used = KEYS[counters + calls + call], 0, 0
+  if kept_at and allowed == 1 then
+    local then_used, at, kept = string.match(redis.call('GET', kept_at) or '', '(%S+) (%S+) (%S+)')
+    interval = tonumber(ARGV[apart + call])
+    if interval == 0 then interval = tonumber(kept) or tonumber(ARGV[5]) end
+    used = math.max(0, tonumber(then_used or 0) - (now - tonumber(at or now)) / interval)
+    local most = tonumber(ARGV[apart + calls + 1])
+    if used + 1 > most then
+      allowed = 0
+      own = {math.ceil((used + 1 - most) * interval), math.ceil(used * interval), interval}
+    end
+  end
   if allowed == 1 then
     taken = taken + 1
+    if kept_at then
+      local life = math.ceil((used + 1) * interval / 1000)
+      redis.call('SET', kept_at, string.format('%.3f %.0f %.0f', used + 1, now, interval), 'PX', life)
+    end
     for n = 1, buckets do
       full_at[n] = full_at[n] + tonumber(ARGV[sizes + 2 * n - 1])
       said[n] = {said[n][1] - 1, 0, full_at[n] - now}
@@ -81,7 +98,7 @@ for call = 1, calls do
       redis.call('EXPIRE', KEYS[counters + call], ARGV[3])
     end
   end
-  told[call] = {allowed, count, said}
+  told[call] = {allowed, count, said, own}
 end
 if taken > 0 then
   for n = 1, buckets do
@@ -93,7 +110,9 @@ return told
 """
 """Takes a token of each bucket for each of some calls, one call after the other, as if each had come alone. Says of
 each call whether it was there, what its count stands at, and of each bucket the tokens left, the wait and the time
-until it is full; nothing at all where the key was revoked."""
+until it is full; nothing at all where the key was revoked. A call that is counted has a bucket of its own besides,
+whose tokens come as its caller was last advised: kept as the tokens used, when that was, and how far apart they come.
+Where it was empty, the wait, the time until it is full and how far apart they come are said of it."""
 
 _DIGEST: Final = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 """The script's name in Redis (EVALSHA)."""
@@ -106,6 +125,27 @@ class Quota:
     kind: str
     per_minute: int
     burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A call that is counted under a *name*, and may come every *apart_us* microseconds, 0: as often as it might when
+    that was last told. *own* is the name of the bucket that says so."""
+
+    name: str
+    own: str
+    apart_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The buckets of calls that are counted: tokens at most, how far apart they come where nobody was told yet, and for
+    how many of them a caller is told to wait who found none."""
+
+    kind: str
+    burst: int
+    apart_us: int
+    back: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +196,8 @@ class Same:
 
     buckets: tuple[Bucket, ...]
     revoked_at: str | None
-    are_counted: bool
+    own: Own | None = None
+    """Of calls that are counted."""
 
     @cached_property
     def names(self) -> list[str]:
@@ -195,35 +236,54 @@ class Buckets:
         self._counter = Together(self._take, at_most=MOST_AT_ONCE)
         self._refused: dict[str, _Refusal] = {}
 
-    def take(
-        self, buckets: Sequence[Bucket], also_count: str | None = None, *, revoked_at: str | None = None
-    ) -> Verdict:
-        """Take one token of each of *buckets*, or none; with *also_count*, count under that name if all had one.
+    def take(self, buckets: Sequence[Bucket]) -> Verdict:
+        """Take one token of each of *buckets*, or none."""
+        return self.take_as(Same(tuple(buckets), None))
 
-        *revoked_at*: where the mark of the caller's key would stand; where it does, no token is taken.
-        """
-        return self.take_as(Same(tuple(buckets), revoked_at, also_count is not None), also_count)
-
-    def take_as(self, same: Same, also_count: str | None = None) -> Verdict:
-        """The same; calls of one *same* that come at the same moment share the round trip."""
+    def take_as(self, same: Same, counted: Counted | None = None) -> Verdict:
+        """Take one token of each bucket of *same*, or none; with *counted*, of its own as well, and count it if all had
+        one. Where the caller's key is marked as revoked no token is taken. Calls of one *same* that come at the same
+        moment share the round trip."""
         now = self._clock()
+        if counted and (refused := self._refused.get(counted.own)) and now < refused.ask_at:
+            return refused.now(now)
         for bucket in same.buckets:
             if (refused := self._refused.get(bucket.name)) and now < refused.ask_at:
                 return refused.now(now)
         if now < self._paused_until:
             return _unlimited(same.buckets)
-        return self._counter.ask(same, also_count)
+        return self._counter.ask(same, counted)
 
-    def _take(self, same: Same, counts: Sequence[str | None]) -> list[Verdict]:
-        names = [*same.names, *(name for name in counts if name)]
+    def _take(self, same: Same, calls: Sequence[Counted | None]) -> list[Verdict]:
+        counted, own = [one for one in calls if one], same.own or _NO_OWN
+        names = [*same.names, *(one.name for one in counted), *(one.own for one in counted)]
         marked = int(same.revoked_at is not None)
+        sizes = [*same.sizes, *(one.apart_us if one else 0 for one in calls), own.burst]
         try:
-            said = self._run(len(names), *names, len(same.buckets), len(counts), COUNT_LIFE_S, marked, *same.sizes)
+            said = self._run(
+                len(names), *names, len(same.buckets), len(calls), COUNT_LIFE_S, marked, own.apart_us, *sizes
+            )
         except RedisError as error:
             self._paused_until = self._clock() + PAUSE_S
             log.error("limits.open", error=type(error).__name__)  # noqa: TRY400  # The alarm; a traceback adds nothing.
-            return [_unlimited(same.buckets)] * len(counts)
-        return [self._judged(same.buckets, *one) for one in said] or [_revoked(same.buckets)] * len(counts)
+            return [_unlimited(same.buckets)] * len(calls)
+        if not said:
+            return [_revoked(same.buckets)] * len(calls)
+        return [self._told(same, call, one) for call, one in zip(calls, said, strict=True)]
+
+    def _told(self, same: Same, call: Counted | None, said: _Said) -> Verdict:
+        allowed, count, told, (wait_us, full_us, apart_us) = said
+        if wait_us and call and same.own:
+            return self._too_soon(same.own, call, wait_us, full_us, apart_us)
+        return self._judged(same.buckets, allowed, count, told)
+
+    def _too_soon(self, own: Own, call: Counted, wait_us: int, full_us: int, apart_us: int) -> Verdict:
+        """The verdict of a call's own bucket."""
+        back_us = max(wait_us, apart_us * own.back)
+        quota = Quota(own.kind, max(1, _MINUTE_US // apart_us), own.burst)
+        verdict = Verdict(quota, False, 0, _seconds(back_us), _seconds(full_us), None)  # noqa: FBT003
+        self._remember(call.own, verdict, wait_us / 1_000_000, full_us / 1_000_000, back_us / 1_000_000)
+        return verdict
 
     def _run(self, *arguments: str | int) -> list[_Said]:
         """What the script says; a Redis that does not know it is told once."""
@@ -242,11 +302,18 @@ class Buckets:
             self._remember(bucket.name, verdict, wait_us / 1_000_000, reset_us / 1_000_000)
         return verdict
 
-    def _remember(self, name: str, verdict: Verdict, wait_s: float, reset_s: float) -> None:
+    def _remember(
+        self, name: str, verdict: Verdict, wait_s: float, reset_s: float, back_s: float | None = None
+    ) -> None:
         if len(self._refused) >= MOST_REMEMBERED:
             self._refused.clear()
         now = self._clock()
-        self._refused[name] = _Refusal(verdict, now + wait_s, now + reset_s, now + min(wait_s, REMEMBERED_S))
+        self._refused[name] = _Refusal(
+            verdict, now + (back_s or wait_s), now + reset_s, now + min(wait_s, REMEMBERED_S)
+        )
+
+
+_NO_OWN: Final = Own("", 0, 0, 0)
 
 
 def _revoked(buckets: Sequence[Bucket]) -> Verdict:

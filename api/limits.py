@@ -5,6 +5,12 @@ tenant no more than TENANT_TIMES a key's share. A PSP's webhooks have no key; th
 before PostgreSQL is, so that a flood at one address costs others nothing. Who is refused costs Redis a
 round trip for each token waited for, and no more however many calls come meanwhile: key and refusal are remembered. No
 body is read, and PostgreSQL hears nothing of it.
+
+And a key has a bucket for each order it polls, whose tokens come as often as it was advised to ask, and FASTER times
+that: so who asks as often as they are told never meets it, however long the wait, and who asks again and again is told
+429. Its others, and other keys that poll the same order, feel nothing of it. What was advised is remembered by the
+process that said so until the key asks again, and with the tokens in Redis: no write is made for it, and a poller who
+comes by many processes is judged by one count.
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ from redis.exceptions import RedisError
 
 from api import auth, handed_on
 from api.auth import MOST_REMEMBERED
-from api.buckets import Bucket, Buckets, Quota, Same, Verdict
+from api.buckets import Bucket, Buckets, Counted, Own, Quota, Same, Verdict
 from api.errors import NotAuthenticated
 from shared.domain.refusals import RateLimited
 from shared.revocations import place_of
@@ -40,6 +46,18 @@ TENANT_TIMES: Final = 4
 """What all keys of a tenant may do together, in keys' shares: a shop runs a few storefronts, and a hundred keys must
 not be a hundred times the load."""
 
+FASTER: Final = 4
+"""How much more often than advised an order may be polled for good: two pages and a back end of one shop do."""
+LEAST_POLLS: Final = 30
+"""Polls of one order that are good at any pace: what a storefront of the published API was promised."""
+ORDERS_SHARE: Final = 10
+"""And as many as a tenth of what the key may ask at once: who has larger limits has more impatient pages."""
+ADVISED_S: Final = 2
+"""How often an order may be polled of which nobody said anything yet."""
+MOST_ADVISED: Final = 16_384
+"""Orders whose advice a process remembers, some 4 MiB; past it all are forgotten, and Redis knows what was before."""
+_SECOND_US: Final = 1_000_000
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -51,6 +69,7 @@ class Kind(StrEnum):
     TENANT_CHANGES = "tenant-changes"
     TENANT_STATUS = "tenant-status"
     WEBHOOKS = "webhooks"
+    ONE_ORDER = "status-of-one-order"
 
 
 OF_TENANT: Final = {Kind.CHANGES: Kind.TENANT_CHANGES, Kind.STATUS: Kind.TENANT_STATUS}
@@ -83,9 +102,11 @@ def buckets_of(caller: Caller, kind: Kind) -> list[Bucket]:
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _same(caller: Caller, kind: Kind, is_counted: bool) -> Same:
+def _same(caller: Caller, kind: Kind, *, is_counted: bool) -> Same:
     """What the calls of *caller* have in common; put together once, as it is for thousands of calls."""
-    return Same(tuple(buckets_of(caller, kind)), place_of(caller.key_id), is_counted)
+    burst = max(LEAST_POLLS, quota_of(caller, kind).burst // ORDERS_SHARE)
+    own = Own(Kind.ONE_ORDER, burst, ADVISED_S * _SECOND_US // FASTER, FASTER)
+    return Same(tuple(buckets_of(caller, kind)), place_of(caller.key_id), own if is_counted else None)
 
 
 class Limits:
@@ -93,10 +114,21 @@ class Limits:
 
     def __init__(self, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
         self._buckets = Buckets(redis, clock)
+        self._advised: dict[tuple[str, str], int] = {}
 
     def take(self, caller: Caller, kind: Kind, also_count: str | None = None) -> Verdict:
         """Take one token of *caller*; with *also_count*, count under that name if the token was there."""
-        return self._buckets.take_as(_same(caller, kind, also_count is not None), also_count)
+        if also_count is None:
+            return self._buckets.take_as(_same(caller, kind, is_counted=False))
+        apart_us = self._advised.pop((caller.key_id, also_count), 0) * _SECOND_US // FASTER
+        counted = Counted(also_count, f"{also_count}:{caller.key_id}", apart_us)
+        return self._buckets.take_as(_same(caller, kind, is_counted=True), counted)
+
+    def advised(self, caller: Caller, count: str, seconds: int) -> None:
+        """Remember that *caller*, whose call was counted under *count*, was advised to come back in *seconds*."""
+        if len(self._advised) >= MOST_ADVISED:
+            self._advised.clear()
+        self._advised[caller.key_id, count] = seconds
 
     def take_webhook(self, account_id: str) -> Verdict:
         """Take one token of the PSP account a webhook's address names, whether there is such an account or not."""
@@ -126,13 +158,22 @@ def register(app: Flask, limits: Limits) -> None:
             auth.confirm()
         g.verdict = verdict
         if not verdict.allowed:
-            raise RateLimited("too many calls; come back later", retry_after_s=max(1, verdict.retry_after_s))
+            raise RateLimited(_too_many(verdict), retry_after_s=max(1, verdict.retry_after_s))
 
     @app.after_request
     def tell(response: Response) -> Response:
         if "verdict" in g:
             response.headers.update(g.verdict.headers())
+            advice = response.headers.get("Retry-After", type=int)
+            if g.verdict.count and advice and (counted := _poll_counter()):
+                limits.advised(auth.caller(), counted, advice)
         return response
+
+
+def _too_many(verdict: Verdict) -> str:
+    if verdict.quota.kind == Kind.ONE_ORDER:
+        return "this order was asked for far more often than advised; come back when Retry-After says"
+    return "too many calls; come back later"
 
 
 def _verdict(limits: Limits) -> Verdict | None:

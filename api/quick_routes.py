@@ -78,13 +78,16 @@ class Poll:
     def answer(self, environ: Environ, caller: Caller, named: Mapping[str, str], so_far: SoFar) -> Told | None:
         """200 where an order stands; 304 while it stands as their ETag says; later, if the caller prefers to wait."""
         number = named["tracking_number"]
-        so_far.verdict = verdict = self.limits.take(caller, Kind.STATUS, limits.counter(caller.tenant_id, number))
+        count = limits.counter(caller.tenant_id, number)
+        so_far.verdict = verdict = self.limits.take(caller, Kind.STATUS, count)
         if not verdict.is_plain:
             return None
         polls, known = verdict.count or 0, environ.get("HTTP_IF_NONE_MATCH")
         seconds = wait_s(environ.get("HTTP_PREFER"))
         if not seconds:
-            return self._told(read_status(self.parts, caller.tenant_id, number), polls, known)
+            told = self._told(read_status(self.parts, caller.tenant_id, number), polls, known)
+            self._remember(caller, count, told)
+            return told
         seat, unread = seat_of(environ), Status.fresh(number)
         held = Held(
             self.parts,
@@ -99,8 +102,14 @@ class Poll:
         with hold.entered(held, seat):
             held.known = read_status(self.parts, caller.tenant_id, number)
             told = self._told(held.known, polls, known)
+            self._remember(caller, count, told)
             applied = hold.keep(held, seat, status=int(told.status[:3]), if_none_match=known)
             return Told(told.status, [*told.headers, *applied.items()], told.body)
+
+    def _remember(self, caller: Caller, count: str, told: Told) -> None:
+        advice = next((int(value) for name, value in told.headers if name == "Retry-After"), None)
+        if advice is not None:
+            self.limits.advised(caller, count, advice)
 
     def _told(self, now: Status, polls: int, known: str | None) -> Told:
         body, again = _document(self.parts, now, polls=polls)
