@@ -7,6 +7,7 @@ from typing import Any, Final
 from werkzeug.http import parse_etags
 
 from api.advice import retry_after_s
+from api.outlook import Outlooks
 from api.parts import Parts
 from api.schemas.checkout_answers import CheckoutResult, FollowUpInstructions, RedirectInstructions
 from api.schemas.common import Status as Envelope
@@ -40,12 +41,13 @@ def follow_up_url(parts: Parts, tracking_number: str) -> str:
     return f"{parts.settings.public_url}/api/v1/c2a/offer/checkout/{tracking_number}/status"
 
 
-def result_of(parts: Parts, now: Status, *, polls: int) -> CheckoutResult:
-    """The answer that says where an order stands, to the *polls*-th poll."""
+def result_of(parts: Parts, now: Status, *, polls: int, outlooks: Outlooks | None = None) -> CheckoutResult:
+    """The answer that says where an order stands, to the *polls*-th poll; *outlooks*: who knows of the backlog, where
+    nobody may be asked."""
     return CheckoutResult(
         tracking_number=now.tracking_number,
         status=Envelope(message_code=now.code),
-        follow_up_instructions=_follow_up(parts, now, polls),
+        follow_up_instructions=_follow_up(parts, now, polls, outlooks or parts.outlooks),
         redirect_instructions=RedirectInstructions.model_validate(now.redirect) if now.redirect else None,
         message=now.message,
     )
@@ -69,11 +71,11 @@ def document_of(parts: Parts, now: Status, *, polls: int) -> dict[str, Any]:
     }
 
 
-def _follow_up(parts: Parts, now: Status, polls: int) -> FollowUpInstructions:
+def _follow_up(parts: Parts, now: Status, polls: int, outlooks: Outlooks) -> FollowUpInstructions:
     if now.is_final:
         return FollowUpInstructions(can_follow_up=False)
     return FollowUpInstructions(
-        retry_after_seconds=retry_after_s(now, parts.outlooks),
+        retry_after_seconds=retry_after_s(now, outlooks),
         remaining_retry_count=max(0, POLL_BUDGET - polls),
         current_retry_attempt=polls,
         follow_up_url=follow_up_url(parts, now.tracking_number),

@@ -85,7 +85,8 @@ class Held:
 
     def changed(self, now: Status) -> Told:
         """The answer that says where the order stands now."""
-        result = result_of(self.parts, now, polls=0)
+        # Who speaks for the waiting lets nobody in between (parking.py): so nothing is asked for.
+        result = result_of(self.parts, now, polls=0, outlooks=self.parts.outlooks.as_known())
         body = encoded(result.wire()).encode()
         own = {"Content-Type": self.media_type, "Content-Length": str(len(body)), **caching(result, now)}
         return Told("200 OK", [*_without(self.head[1], _OF_ITS_BODY), *own.items()], body)
@@ -103,7 +104,8 @@ class Held:
 
 def event(parts: Parts, now: Status, *, polls: int) -> bytes:
     """*now* as an event of a stream; its id names what was told."""
-    document = encoded(result_of(parts, now, polls=polls).wire())
+    result = result_of(parts, now, polls=polls, outlooks=parts.outlooks.as_known())
+    document = encoded(result.wire())
     return f"retry: {COME_BACK_MS}\nid: {now.face}\ndata: {document}\n\n".encode()
 
 

@@ -130,9 +130,11 @@ def test_the_front_door_reads_it_once_a_second_and_forgets_what_nobody_tells_any
         assert outlooks.wait_s(tenant, number, is_paid=False) is None, "it was asked for this very second"
         clock.now += EVERY_S
         assert outlooks.wait_s(tenant, number, is_paid=False) == pytest.approx(10, abs=0.5)
+        known = outlooks.as_known()
         redis.set(KEY, "what is no outlook", ex=LIFE_S)
         clock.now += EVERY_S
         assert outlooks.wait_s(tenant, number, is_paid=False) is None
+        assert known.wait_s(tenant, number, is_paid=False) == pytest.approx(10, abs=1.5), "it asks nobody"
         redis.delete(KEY)
         clock.now += EVERY_S
         assert outlooks.payment_s(tenant) is None
