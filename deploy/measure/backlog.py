@@ -41,9 +41,7 @@ def lay_out(stand: Stand, conn: Connection, count: int, provider: str) -> None:
 
     Raises Invalid or StopAsked.
     """
-    database.empty_orders(conn)
-    with redis.Redis.from_url(stand.wiring.broker_url) as broker:
-        broker.delete(*queues())
+    forget(stand, conn)
     [template] = Crowd(stand.submit_url, stand.headers, stand.offer, provider).submit(1)
     with bar.shown(f"{count:,} orders to wait", 3 * count, stand.show.say) as shown:
         made = 0
@@ -57,6 +55,13 @@ def lay_out(stand: Stand, conn: Connection, count: int, provider: str) -> None:
         _ring(stand, [number for _, number in waiting], shown)
     _check(stand, count)
     conn.execute("ANALYZE")
+
+
+def forget(stand: Stand, conn: Connection) -> None:
+    """No order waits any more; before workers start, so that they do not work off what was admitted to be timed."""
+    database.empty_orders(conn)
+    with redis.Redis.from_url(stand.wiring.broker_url) as broker:
+        broker.delete(*queues())
 
 
 def _keep_cards(stand: Stand, waiting: list[tuple[UUID, str]], shown: Bar) -> None:

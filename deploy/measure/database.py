@@ -14,6 +14,9 @@ KEPT: Final = frozenset({"tenants", "api_keys", "psp_accounts", "catalogue", "cu
 LEFT: Final = sql.SQL("SELECT count(*) FROM orders WHERE due_at IS NOT NULL")
 """Orders that have not ended, by the index the rescuer has of them."""
 
+TRIES: Final = 5
+"""Each may take as long as PostgreSQL takes to see a deadlock: a second."""
+
 Connection = psycopg.Connection[Any]
 
 
@@ -30,9 +33,19 @@ def value(conn: Connection, query: LiteralString | sql.SQL | sql.Composed, *valu
 
 
 def empty_orders(conn: Connection) -> None:
-    """Forget every order and what came of it; statistics are made anew, as a planner that believes in old ones lies."""
+    """Forget every order and what came of it; statistics are made anew, as a planner that believes in old ones lies.
+
+    The API may be hearing from a PSP of one at this moment, and hold what we wait for while it waits for us.
+    """
     tables = [sql.Identifier(name) for name in metadata.tables if name not in KEPT]
-    conn.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+    for left in reversed(range(TRIES)):
+        try:
+            conn.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+        except psycopg.errors.DeadlockDetected:
+            if not left:
+                raise
+        else:
+            return
 
 
 def settled(conn: Connection) -> None:

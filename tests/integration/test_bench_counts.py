@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
 from deploy.measure import copies, database, wire
+from deploy.stack.waiting import until
 from shared.config import Settings
 from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
@@ -58,3 +60,25 @@ def test_copies_of_a_waiting_order_wait_as_it_does(room: EngineRoom, conn: datab
         [number],
     ).fetchall()
     assert [state for state, _ in due] == ["admitted"]
+
+
+def test_orders_are_forgotten_also_while_somebody_stands_crosswise(
+    room: EngineRoom, conn: database.Connection, test_servers: TestServers
+) -> None:
+    room.admitted()
+    with psycopg.connect(conn.info.dsn, password=conn.info.password) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SET deadlock_timeout = '30s'")  # It is we whom PostgreSQL finds to be in the way.
+        other.execute("LOCK TABLE payment_attempts IN ROW EXCLUSIVE MODE")
+        forgetting = pool.submit(database.empty_orders, conn)
+        until(lambda: _waits(test_servers, conn), "we wait for the other one", within_s=10)
+        other.execute("LOCK TABLE orders IN ROW EXCLUSIVE MODE")
+        other.commit()
+        forgetting.result(timeout=30)
+
+    assert database.value(conn, "SELECT count(*) FROM orders") == 0
+
+
+def _waits(test_servers: TestServers, conn: database.Connection) -> bool:
+    with database.connected(test_servers.cluster.url()) as onlooker:
+        query = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+        return bool(database.value(onlooker, query, conn.info.backend_pid))

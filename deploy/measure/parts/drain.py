@@ -14,7 +14,7 @@ import httpx
 import psutil
 import redis
 
-from deploy.measure import database, processes
+from deploy.measure import backlog, database, processes
 from deploy.measure.at_once import PROVIDER
 from deploy.measure.database import Connection
 from deploy.measure.parts import drained
@@ -67,9 +67,10 @@ def _by_queue(stand: Stand, plan: Plan) -> list[Drained]:
 
 
 def _forget_admissions(stand: Stand) -> None:
-    """The naive front door rings for every order it takes: its workers would find thousands that are gone by now, be
-    held back in the middle of one, and hold its locks against whoever lays out the next."""
-    with redis.Redis.from_url(stand.wiring.broker_url) as broker:
+    """Front doors ring for every order they take, the naive one as well: workers would find thousands that are gone by
+    now, be held back in the middle of one, and hold its locks against whoever lays out the next."""
+    with database.connected(stand.admin_url) as conn, redis.Redis.from_url(stand.wiring.broker_url) as broker:
+        backlog.forget(stand, conn)
         broker.delete(*naive_tasks.QUEUES.values())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from deploy.measure import database, processes, spread
+from deploy.measure import backlog, database, processes, spread
 from deploy.measure.at_once import PROVIDER
 from deploy.measure.crowd import Crowd
 from deploy.measure.database import Connection
@@ -35,6 +35,8 @@ def measure(stand: Stand, plan: Plan, drain_rates: Sequence[float]) -> Outcome:
     """The figures of latency, at shares of the median of *drain_rates*, or of a drain of its own."""
     outcome = Outcome()
     home, wiring = stand.home, stand.wiring
+    with database.connected(stand.admin_url) as conn:
+        backlog.forget(stand, conn)
     with (
         stand.running(product.api(home, wiring), *processes.workers(home, wiring)) as up,
         database.connected(stand.admin_url) as conn,

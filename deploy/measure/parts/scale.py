@@ -18,7 +18,7 @@ import psutil
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from deploy.measure import bar, copies, database, hands, processes, year
+from deploy.measure import backlog, bar, copies, database, hands, processes, year
 from deploy.measure.at_once import PROVIDER
 from deploy.measure.crowd import Crowd
 from deploy.measure.database import Connection
@@ -107,11 +107,12 @@ def _need_room(stand: Stand, orders: int) -> None:
 def _template(stand: Stand) -> str:
     """An order the product made and finished; there is no other."""
     home, wiring = stand.home, stand.wiring
+    with database.connected(stand.admin_url) as conn:
+        backlog.forget(stand, conn)
     with (
         stand.running(product.api(home, wiring), *processes.workers(home, wiring)),
         database.connected(stand.admin_url) as conn,
     ):
-        database.empty_orders(conn)
         [number] = Crowd(stand.submit_url, stand.headers, stand.offer, PROVIDER).submit(1)
         until(lambda: database.left(conn) == 0, "the order is not done", within_s=DONE_WITHIN_S)
     return number

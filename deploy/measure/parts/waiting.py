@@ -51,6 +51,8 @@ def measure(stand: Stand, plan: Plan, outcome: Outcome) -> None:
 
 def _drains(stand: Stand, plan: Plan, seen: dict[str, list[float]]) -> None:
     home, wiring = stand.home, stand.wiring
+    with database.connected(stand.admin_url) as conn:
+        backlog.forget(stand, conn)
     with (
         stand.running(product.api(home, wiring), *processes.workers(home, wiring)) as up,
         database.connected(stand.admin_url) as conn,
