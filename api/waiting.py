@@ -1,9 +1,10 @@
 """Who waits for which order, and how they learn that it moved.
 
 News of an order comes as its number (shared/store/listening.py). Then it is read once, as its tenant, for all of this
-process who wait for it; who waits asks the database nothing. News may be lost, so all orders that are waited for are
+process who wait for it; who waits asks the database nothing. News may be lost, so each order that is waited for is
 looked at every LOOK_EVERY_S, MOST_AT_ONCE in one statement, which answers only those that moved: a lost one costs no
-more than that. It begins with the first who waits and then goes on; no route pays for it that nobody uses.
+more than that. Never all at the same moment: whatever else the process is asked for then would wait for ten thousand
+of them. It begins with the first who waits and then goes on; no route pays for it that nobody uses.
 
 A statement is of one tenant, though orders of many may have moved at the same moment: PostgreSQL shows the front door
 the rows of the tenant that is set and of no other (shared/store/row_security.py). To read for several at once it would
@@ -20,7 +21,7 @@ import resource
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -43,6 +44,8 @@ LOOK_EVERY_S: Final = 1.5
 """What a lost notification costs; promised are two seconds."""
 MOST_AT_ONCE: Final = 500
 """Orders one statement looks at: a millisecond of PostgreSQL, and no answer of another request is kept waiting."""
+LOOK_S: Final = 0.05
+"""Between two such statements: MOST are looked at in LOOK_EVERY_S."""
 READERS: Final = 4
 """Reads side by side, half of the process's connections; the orders of a tenant that moved meanwhile share the next."""
 AGAIN_AFTER_S: Final = 0.5
@@ -74,6 +77,8 @@ class Waiting:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiters: dict[str, set[Waiter]] = {}
+        self._looked_at: dict[str, float] = {}
+        """When each order was looked at last, by the monotonic clock, the longest ago first."""
         self._to_read: dict[UUID, set[str]] = {}
         """What moved, by tenant, and nobody has read yet."""
         self._lock = threading.Lock()
@@ -92,6 +97,7 @@ class Waiting:
         """From here on *waiter* hears of its order; enter before reading it, so that nothing falls in between."""
         with self._lock:
             self._waiters.setdefault(waiter.tracking_number, set()).add(waiter)
+            self._looked_at.setdefault(waiter.tracking_number, time.monotonic())
             self._count += 1
             begins, self._has_begun = not self._has_begun, True
         if begins:
@@ -106,7 +112,7 @@ class Waiting:
             self._count -= 1
             there.discard(waiter)
             if not there:
-                del self._waiters[waiter.tracking_number]
+                del self._waiters[waiter.tracking_number], self._looked_at[waiter.tracking_number]
 
     def _begin(self) -> None:
         Listener(self._engine, self.hear, self.look).start()
@@ -127,6 +133,9 @@ class Waiting:
         """Have every order read that moved and is waited for; raises nothing: who waits goes on waiting."""
         with self._lock:
             numbers = list(self._waiters)
+        self._look_through(numbers)
+
+    def _look_through(self, numbers: list[str]) -> None:
         try:
             for some in _parts(numbers):
                 self._look_at(some)
@@ -145,8 +154,19 @@ class Waiting:
 
     def _keep_looking(self) -> None:
         while True:
-            time.sleep(LOOK_EVERY_S)
-            self.look()
+            time.sleep(LOOK_S)
+            self._look_through(self._to_look_at())
+
+    def _to_look_at(self) -> list[str]:
+        """The orders whose turn it is, as many as go into one statement; they are the last ones now."""
+        now = time.monotonic()
+        with self._lock:
+            waited = takewhile(lambda entry: entry[1] <= now - LOOK_EVERY_S, self._looked_at.items())
+            numbers = [number for number, _ in islice(waited, MOST_AT_ONCE)]
+            for number in numbers:
+                del self._looked_at[number]
+                self._looked_at[number] = now
+        return numbers
 
     def _keep_reading(self) -> None:
         while self._something.acquire():
