@@ -55,8 +55,9 @@ class Held:
     began: float = field(default_factory=time.monotonic)
     head: tuple[str, Headers] = ("", [])
     body: bytes = b""
-    news: Status | None = None
-    """What it was that came first while the caller waited."""
+    heard: Status | None = None
+    """What came while the caller waited, the newest of it. It may have come before the route had read the order, and
+    then be what the caller was told: news says."""
     on_news: Callable[[Held], None] | None = None
     """Whom to tell of it."""
 
@@ -70,12 +71,18 @@ class Held:
         """Until when it may be held, by the monotonic clock."""
         return self.began + self.wait_s
 
+    @property
+    def news(self) -> Status | None:
+        """What the caller is not told yet; None: nothing that the public sees otherwise."""
+        now, known = self.heard, self.known
+        return now if now is not None and now.version > known.version and now.face != known.face else None
+
     def hear(self, now: Status) -> None:
-        """The order stands there now; news only if the public sees it otherwise."""
-        if now.version <= self.known.version or now.face == self.known.face:
+        """The order stands there now, or did: of two who read it the later may come first."""
+        if self.heard is not None and now.version <= self.heard.version:
             return
-        self.news = now
-        if self.on_news is not None:
+        self.heard = now
+        if self.on_news is not None and self.news is not None:
             self.on_news(self)
 
     def as_it_was(self) -> Told:

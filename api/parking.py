@@ -177,7 +177,7 @@ class Parking:
 
     def _say_more(self, parked: _Parked) -> None:
         held = parked.held
-        now, held.news = held.news, None
+        now = held.news
         if now is not None:
             held.known = now
         if not self._send(parked, b":\n\n" if now is None else event(held.parts, now, polls=0)):
