@@ -18,13 +18,13 @@ from shared.store.status import Status
 
 LEAST_S: Final = {CheckoutCode.PROCESSING: 2, CheckoutCode.CHALLENGED: 3}
 """2 s is published; a shopper at a challenge takes longer than a machine."""
-LONGEST_RETRY_S: Final = 300
-"""A thousand orders at four a second. By then workers may have been added and rows moved up: nobody is sent away for
-longer, however long the line."""
+LONGEST_RETRY_S: Final = 120
+"""A thousand orders at eight a second. By then workers may have been added and rows moved up: nobody is sent away for
+longer, however long the line, as a challenge that comes up meanwhile has an end of its own."""
 LONGEST_GUESS_S: Final = 30
 """The same where nobody knows: a shopper who comes back from a challenge is not to look at a page that stands still."""
-LONGEST_LOOK_S: Final = 60
-"""The same where a webhook may end the wait before the look its row waits for."""
+LONGEST_LOOK_S: Final = 15
+"""The same where a webhook may end the wait before the look its row waits for: most do within seconds."""
 SHARE: Final = 0.1
 """Of what an order has waited already, where nothing else is known."""
 SPREAD: Final = (0.95, 1.05)
