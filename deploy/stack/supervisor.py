@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Final
 
 from deploy.stack.guard import Guard
@@ -19,15 +20,20 @@ class Supervisor:
 
     def __init__(self, *, say: Callable[[str], None], changed: Callable[[Supervisor], None]) -> None:
         self._say = say
-        self._changed = changed
+        self._changed, self._one_tells = changed, Lock()
         self._guards: list[Guard] = []
 
     def start(self, programs: Iterable[Program]) -> None:
         """Start *programs* and keep them running; returns at once."""
         for program in programs:
-            guard = Guard(program, say=self._say, changed=lambda: self._changed(self))
+            guard = Guard(program, say=self._say, changed=self._tell)
             self._guards.append(guard)
             guard.start()
+
+    def _tell(self) -> None:
+        """One at a time: each guard is a thread, and what is written last has to be what was seen last."""
+        with self._one_tells:
+            self._changed(self)
 
     def wait_until_ready(self, programs: Iterable[Program], *, within_s: float = READY_WITHIN_S) -> None:
         """Return once every one of *programs* works; raises WaitedInVain naming the first that does not."""
@@ -36,7 +42,8 @@ class Supervisor:
 
     def running(self) -> list[tuple[Program, int]]:
         """Every program that has a process at this moment, and its number."""
-        return [(guard.program, pid) for guard in self._guards if (pid := guard.pid) is not None]
+        guards = tuple(self._guards)  # Another thread may take one away meanwhile.
+        return [(guard.program, pid) for guard in guards if (pid := guard.pid) is not None]
 
     def stop_one(self, name: str) -> None:
         """Stop the program of that *name*; it may be started again, also as another."""
