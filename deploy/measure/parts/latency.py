@@ -63,11 +63,12 @@ def _at(share: float, rate: float, stand: Stand, conn: Connection, meter: Meter,
         "ordersPerSecond": rate,
         "orders": len(crowd.accepted),
         "leftWhenTheLastCame": left,
+        "putOff": crowd.put_off,
         "answerMs": {name: percentile(crowd.took_ms, part) for name, part in (("p50", 50), ("p95", 95), ("p99", 99))},
         "cpuMsPerOrder": usage.per(len(crowd.accepted)),
         "coresOfStrangers": usage.strangers,
     }
-    note = f"{rate:.0f} orders/s for {plan.latency_seconds:g} s, {left} not done when the last came"
+    note = f"{rate:.0f} orders/s for {plan.latency_seconds:g} s, {left} open at its end, {crowd.put_off} put off"
     more: dict[str, Any] = {"note": note, "details": details}
     for name, value in took.items():
         outcome.add(f"submit to done at {share:.0%} of the drain rate, {name}", "ms", [value], **more)
