@@ -21,6 +21,9 @@ LEAST_S: Final = {CheckoutCode.PROCESSING: 2, CheckoutCode.CHALLENGED: 3}
 LONGEST_RETRY_S: Final = 120
 """A thousand orders at eight a second. By then workers may have been added and rows moved up: nobody is sent away for
 longer, however long the line, as a challenge that comes up meanwhile has an end of its own."""
+OF_A_CHALLENGE: Final = 0.25
+"""The same as a share of the time a shopper has for a challenge: where that is short, who was sent away right before it
+came up still finds most of it left."""
 LONGEST_GUESS_S: Final = 30
 """The same where nobody knows: a shopper who comes back from a challenge is not to look at a page that stands still."""
 LONGEST_LOOK_S: Final = 15
@@ -48,14 +51,14 @@ class Foresees(Protocol):
         """Seconds that a payment of the tenant takes; None: nobody knows."""
 
 
-def retry_after_s(now: Status, outlooks: Foresees) -> int:
-    """When to ask again, in seconds."""
-    least = LEAST_S[now.code]
+def retry_after_s(now: Status, outlooks: Foresees, *, challenge_life_s: int) -> int:
+    """When to ask again, in seconds; *challenge_life_s*: how long a challenge would wait for its shopper."""
+    least, most = LEAST_S[now.code], min(LONGEST_RETRY_S, int(challenge_life_s * OF_A_CHALLENGE))
     expected = _expected_s(now, outlooks)
     if expected is None or expected <= 0:
-        return max(least, min(LONGEST_GUESS_S, int(now.since_s * SHARE)))
+        return max(least, min(LONGEST_GUESS_S, most, int(now.since_s * SHARE)))
     soon = math.ceil(expected * random.uniform(*SPREAD))  # noqa: S311 - spreads polls, guards nothing
-    return max(least, min(LONGEST_RETRY_S, soon))
+    return max(least, min(most, soon))
 
 
 def _expected_s(now: Status, outlooks: Foresees) -> float | None:

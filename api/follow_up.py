@@ -62,7 +62,7 @@ def document_of(parts: Parts, now: Status, *, polls: int) -> dict[str, Any]:
         "trackingNumber": now.tracking_number,
         "status": {"messageCode": now.code},
         "followUpInstructions": {
-            "retryAfterSeconds": retry_after_s(now, parts.outlooks),
+            "retryAfterSeconds": retry_after_s(now, parts.outlooks, challenge_life_s=parts.settings.challenge_life_s),
             "remainingRetryCount": max(0, POLL_BUDGET - polls),
             "currentRetryAttempt": polls,
             "followUpUrl": follow_up_url(parts, now.tracking_number),
@@ -75,7 +75,7 @@ def _follow_up(parts: Parts, now: Status, polls: int, outlooks: Outlooks) -> Fol
     if now.is_final:
         return FollowUpInstructions(can_follow_up=False)
     return FollowUpInstructions(
-        retry_after_seconds=retry_after_s(now, outlooks),
+        retry_after_seconds=retry_after_s(now, outlooks, challenge_life_s=parts.settings.challenge_life_s),
         remaining_retry_count=max(0, POLL_BUDGET - polls),
         current_retry_attempt=polls,
         follow_up_url=follow_up_url(parts, now.tracking_number),
