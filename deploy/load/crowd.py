@@ -7,10 +7,11 @@ how much is told, as is by how much the load itself was late: then it measured i
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from deploy.load.mix import GOOD, Mix, Way
@@ -66,7 +67,10 @@ class Crowd:
             await self._room(rate)
             if time.monotonic() - began >= seconds:
                 return
-            self._come(self._shop(self.mix.deal(self.shop.dice)))
+            # With dice of their own: what the others wait for would else decide what this one does, and no seed could
+            # bring it again.
+            own = random.Random(self.shop.dice.getrandbits(64))  # noqa: S311 - deals out shoppers, guards nothing
+            self._come(self._shop(self.mix.deal(own), own))
 
     async def leave(self, within_s: float) -> None:
         """Let everybody finish; who has not after *within_s* is sent home. Raises what no shopper was made for."""
@@ -98,9 +102,9 @@ class Crowd:
             await asyncio.wait(self._open, return_when=asyncio.FIRST_COMPLETED)
         self.held_back_s += time.monotonic() - waited_from
 
-    async def _shop(self, way: Way) -> None:
+    async def _shop(self, way: Way, dice: random.Random) -> None:
         try:
-            end, polls = await buy(self.shop, way, self._accept)
+            end, polls = await buy(replace(self.shop, dice=dice), way, self._accept)
         except Refused as refused:
             self.left[refused.code] += 1
         except NoAnswer as unknown:

@@ -75,10 +75,10 @@ def test_a_fresh_card_that_was_lost_meanwhile_ends_its_order(
         assert vault.delete(f"card:{stack.tenant}:{numbers[0]}") == 1
     outage.kill(stack, "redis-vault")  # It keeps nothing: the second card is gone with it.
     until(lambda: shop.call("GET", "/readyz", prefix="").status_code == 200, seconds=outage.BACK_WITHIN_S)
-    psp.heal()
 
-    for number, correlation in zip(numbers, correlations, strict=True):
+    for number, correlation in zip(numbers, correlations, strict=True):  # Before it heals: a card may be in hand still.
         ended = shop.end(number)
         assert (code_of(ended), ended["message"]) == (FAILED, "CARD_DATA_UNAVAILABLE")
         assert psp.money(correlation) == []
+    psp.heal()
     assert code_of(shop.end(waiting)) == DONE
