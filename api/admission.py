@@ -18,13 +18,14 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from api import card_expiry
 from api.card_testing import too_many_declines
 from api.parts import Parts
 from api.refusal_reasons import reason
 from api.schemas.checkout import CheckoutRequest
 from shared.domain.cards import may_show
 from shared.domain.offers import CartLine
-from shared.domain.refusals import IdempotencyConflict, InvalidRequest, RateLimited, Refusal, Unavailable
+from shared.domain.refusals import IdempotencyConflict, InvalidRequest, Refusal, Unavailable
 from shared.failpoints import Failpoint, reach
 from shared.ids import new_tracking_number
 from shared.messages import Lane, Step
@@ -55,10 +56,10 @@ def admit(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, *, header_key: st
     key = _key(ask, header_key)
     candidate = _candidate(parts, tenant_id, ask, key)
     reach(Failpoint.ADMISSION_BEFORE_VAULT)
-    too_many = _keep_card(parts, candidate, ask)
+    stopped_by = _keep_card(parts, candidate, ask)
     reach(Failpoint.ADMISSION_BEFORE_STATEMENT)
     try:
-        holder = _write(parts, candidate, ask, too_many)
+        holder = _write(parts, candidate, ask, stopped_by)
     except Refusal:
         reach(Failpoint.REFUSAL_BEFORE_FORGETTING)
         _forget(parts, candidate)
@@ -83,14 +84,18 @@ def _lane(parts: Parts, tenant_id: UUID) -> Lane:
     return Lane.CROWD if parts.crowds.sends(tenant_id, time.monotonic()) else Lane.TURN
 
 
-def _keep_card(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> RateLimited | None:
-    """The card into the vault, if there is one; the refusal for a shopper of whom too many were declined.
+def _keep_card(parts: Parts, candidate: Candidate, ask: CheckoutRequest) -> Refusal | None:
+    """The card into the vault, if there is one; the refusal of a card whose month is over, and of a shopper of whom too
+    many were declined.
 
     Not raised: an order that was accepted before is told about also then.
     """
     card = ask.card()
     if card is None:
         return None
+    past = card_expiry.refusal_of(card, today=parts.clock().date())
+    if past is not None:
+        return past
     customer = ask.order.customer
     shopper = Shopper(candidate.tenant_id, customer.customer_urn, customer.ip_address)
     declines = parts.vault.put(candidate.tenant_id, candidate.tracking_number, card, sizes_of=shopper.sets)
@@ -127,7 +132,6 @@ def _candidate(parts: Parts, tenant_id: UUID, ask: CheckoutRequest, given_key: s
         customer=ask.order.customer.customer_urn,
         lines=list(units),
         quantities=list(units.values()),
-        items=[item.item_identifier for item in ask.order.items],
         installment=ask.order.installment_identifier,
         correlation_id=given_key,
         channel=method.payment_channel,
@@ -146,27 +150,27 @@ def cart_of(ask: CheckoutRequest) -> list[CartLine]:
     return [CartLine(item.item_identifier, item.parent_item_identifier, item.quantity) for item in ask.order.items]
 
 
-def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
+def _write(parts: Parts, candidate: Candidate, ask: CheckoutRequest, stopped_by: Refusal | None) -> Holder:
     """Write the order down; a connection that broke, perhaps at COMMIT, is answered with the same statement again.
 
     One that only went silent is not: the caller has waited long enough and hears 503, and repeats under its key.
     """
     started = time.monotonic()
     try:
-        return _write_once(parts, candidate, ask, too_many)
+        return _write_once(parts, candidate, ask, stopped_by)
     except DBAPIError as error:
         if not error.connection_invalidated or time.monotonic() - started > AGAIN_WITHIN_S:
             raise
         log.warning("admission.again", error=type(error.orig).__name__)
-        return _write_once(parts, candidate, ask, too_many)
+        return _write_once(parts, candidate, ask, stopped_by)
 
 
-def _write_once(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
-    if too_many is None and _has_its_bundles(ask):
+def _write_once(parts: Parts, candidate: Candidate, ask: CheckoutRequest, stopped_by: Refusal | None) -> Holder:
+    if stopped_by is None and _has_its_bundles(ask):
         holder = _admit_at_once(parts, candidate)
         if holder is not None:
             return holder
-    return _judge(parts, candidate, ask, too_many)
+    return _judge(parts, candidate, ask, stopped_by)
 
 
 def _admit_at_once(parts: Parts, candidate: Candidate) -> Holder | None:
@@ -184,14 +188,14 @@ def _has_its_bundles(ask: CheckoutRequest) -> bool:
     return all(item.parent_item_identifier in bundles | {None} for item in ask.order.items)
 
 
-def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest, too_many: RateLimited | None) -> Holder:
+def _judge(parts: Parts, candidate: Candidate, ask: CheckoutRequest, stopped_by: Refusal | None) -> Holder:
     """Holding the key: find the earlier order, or say why this one is refused, and leave no key behind."""
     with parts.engine.begin() as conn:
         holder = admission.hold_key(conn, candidate)
         if holder.tracking_number != candidate.tracking_number or _is_written(conn, candidate):
             return holder
         reach(Failpoint.REFUSAL_HOLDING_KEY)
-        refusal = too_many or reason(conn, candidate, cart_of(ask))
+        refusal = stopped_by or reason(conn, candidate, cart_of(ask))
         if refusal is not None:
             reach(Failpoint.REFUSAL_BEFORE_ROLLBACK)
             raise refusal  # Rolls the key back.

@@ -11,6 +11,7 @@ import math
 import secrets
 from typing import Final
 
+from api import card_expiry
 from api.card_testing import too_many_declines
 from api.parts import Parts
 from api.schemas.methods import AddMethodRequest
@@ -33,14 +34,17 @@ PSP_BACK_S: Final = 5
 def add(parts: Parts, who: Caller, request: AddMethodRequest) -> StoredMethod:
     """Have a PSP keep the card and store what it kept.
 
-    Raises RateLimited (too many cards of this customer were declined), ProviderNotAvailable, CardDeclined (the reason
-    is its message) or PspUnavailable.
+    Raises InvalidCard (its month is over), RateLimited (too many cards of this customer were declined),
+    ProviderNotAvailable, CardDeclined (the reason is its message) or PspUnavailable.
     """
+    card = request.card()
+    past = card_expiry.refusal_of(card, today=parts.clock().date())
+    if past is not None:
+        raise past
     shopper = Shopper(who.tenant_id, request.customer_urn)
     if parts.velocity.blocks(shopper):
         raise too_many_declines(parts.velocity, shopper)
     account = _account_for(parts, who, request.payment_method.provider_identifier)
-    card = request.card()
     reach(Failpoint.KEEPING_BEFORE_CALL)
     name = f"keep_{secrets.token_urlsafe(16)}"
     kept = parts.psp_for(account).keep_card(card, customer_urn=request.customer_urn, psp_key=name)

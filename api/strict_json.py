@@ -15,7 +15,6 @@ from flask import request
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from api.here import parts
 from api.validation import read
 from shared.domain.refusals import InvalidRequest
 
@@ -34,7 +33,7 @@ def body(model: type[M]) -> M:
     Raises werkzeug's 413, 415 and 400 (no JSON at all), InvalidCard, and InvalidRequest for all else.
     """
     _require_json()
-    return read(model, parse(capped()), today=parts().clock().date())
+    return read(model, parse(capped()))
 
 
 def capped() -> bytes:

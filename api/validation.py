@@ -7,7 +7,6 @@ show what was sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -43,10 +42,10 @@ _WORDS: Final = {
 }
 
 
-def read(model: type[M], document: Any, *, today: date) -> M:
+def read(model: type[M], document: Any) -> M:
     """*document* as a *model*; raises InvalidCard when only the card is wrong, else InvalidRequest."""
     try:
-        return model.model_validate(canonical(model, document), context={"today": today})
+        return model.model_validate(canonical(model, document))
     except ValidationError as error:
         raise _refusal(error) from None  # The cause would carry the input into a traceback.
 

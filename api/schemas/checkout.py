@@ -14,7 +14,7 @@ from shared.domain.cards import Card
 MOST_ITEMS: Final = 100
 MOST_UNITS: Final = 999
 _AS_IT_IS: Final = frozenset({str, int, bool})
-_NOT_COMPARED: Final = frozenset({"cvc", "storedMethodToken"})
+_NOT_COMPARED: Final = frozenset({"correlationId", "cvc", "storedMethodToken"})
 
 
 class CheckoutOrderItem(Wire):
@@ -61,8 +61,9 @@ class CheckoutRequest(Wire):
     def comparable(self, digest: Callable[[str], str]) -> dict[str, object]:
         """The order and its payment for comparing two calls under one key: long names, defaults applied.
 
-        Everything but the cvc (PCI DSS 3.3.1: not kept, not even as a digest) and the ignored token; what a card
-        says takes part only as *digest* of its text.
+        Everything but the cvc (PCI DSS 3.3.1: not kept, not even as a digest), the ignored token, and the
+        correlationId: it is the key, and a repeat that carries it in the header is no other order. What a card says
+        takes part only as *digest* of its text.
         """
         return {
             "order": _comparable(self.order.model_dump(by_alias=True), digest),

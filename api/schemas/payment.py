@@ -7,20 +7,21 @@ The rules are contract section 2, and where it is silent:
 - A fresh card (neither flag set) that comes with a storedMethodUrn is a fresh card; the URN is not read.
 - An empty cardNumber beside a stored method is no PAN.
 - storedMethodToken is dropped before it becomes a value: a token is ours to know.
+- Whether a card's month is over is not told by its form: of a call that was accepted before it makes no difference
+  (api/card_expiry.py).
 What a card field holds is a Secret from the first moment, so no dump, repr or error can show it.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import date
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import NAME_PATTERN, Identifier, Name, Secret, Wire, short
-from shared.domain.cards import Card, is_past, passes_luhn
+from shared.domain.cards import Card, passes_luhn
 from shared.psp.port import Channel
 
 _PAN: Final = re.compile(r"[0-9]{12,19}")
@@ -79,7 +80,7 @@ class CreditCardDto(Wire):
 
 
 class PaymentMethodDto(Wire):
-    """How to pay. Validation needs the context {"today": date} (UTC): a card is judged by the clock of the caller."""
+    """How to pay."""
 
     payment_channel: Annotated[Channel, Field(strict=False), short("TP")]
     provider_identifier: Annotated[Identifier | None, short("PI")] = None
@@ -109,11 +110,11 @@ class PaymentMethodDto(Wire):
         return self.credit_card.typed()
 
     @model_validator(mode="after")
-    def _judged(self, info: ValidationInfo) -> Self:
+    def _judged(self) -> Self:
         if self.is_stored:
             self._judge_stored()
         elif self.payment_channel is Channel.CREDIT_CARD:
-            self._judge_fresh(cast("dict[str, date]", info.context)["today"])
+            self._judge_fresh()
         elif self.credit_card is not None and self.credit_card.is_typed():
             raise _refuse("unexpected", "must not be sent with this channel", "creditCard")
         return self
@@ -124,30 +125,26 @@ class PaymentMethodDto(Wire):
         if _plain(self.credit_card.card_number):
             raise _refuse("unexpected", "must not be sent with a stored method", "creditCard.cardNumber")
 
-    def _judge_fresh(self, today: date) -> None:
+    def _judge_fresh(self) -> None:
         if self.credit_card is None:
             raise _refuse("missing", "is required", "creditCard")
         card = self.credit_card
         if missing := [f"creditCard.{name}" for name, field in _FRESH.items() if getattr(card, field) is None]:
             raise _refuse("missing", "is required", *missing)
-        if wrong := [f"creditCard.{name}" for name in _wrong_card_fields(self.credit_card, today)]:
+        if wrong := [f"creditCard.{name}" for name in _wrong_card_fields(card)]:
             raise _refuse("invalid_card", "cannot be right", *wrong)
 
 
-def _wrong_card_fields(card: CreditCardDto, today: date) -> list[str]:
-    """Which fields cannot belong to a card that may be charged *today*."""
-    number, year, month = _plain(card.card_number), _plain(card.expire_year), _plain(card.expire_month)
+def _wrong_card_fields(card: CreditCardDto) -> list[str]:
+    """Which fields cannot belong to any card."""
+    number = _plain(card.card_number)
     wrong = [] if _PAN.fullmatch(number) and passes_luhn(number) else ["cardNumber"]
-    if not _CVC.fullmatch(_plain(card.cvc)):
-        wrong.append("cvc")
-    malformed = [
-        name
-        for name, form, text in (("expireYear", _YEAR, year), ("expireMonth", _MONTH, month))
-        if not form.fullmatch(text)
-    ]
-    if not malformed and is_past(year, month, today=today):
-        malformed = ["expireYear", "expireMonth"]
-    return wrong + malformed
+    forms = (
+        ("cvc", _CVC, card.cvc),
+        ("expireYear", _YEAR, card.expire_year),
+        ("expireMonth", _MONTH, card.expire_month),
+    )
+    return wrong + [name for name, form, given in forms if not form.fullmatch(_plain(given))]
 
 
 def _refuse(kind: str, why: Any, *fields: str) -> PydanticCustomError:

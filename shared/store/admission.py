@@ -26,8 +26,8 @@ from shared.store.direct import Direct
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An order as it asks to be admitted. *lines* and *quantities* go pairwise; *items* are the identifiers alone;
-    *request* is the JSON text of the order as asked, card fields as keyed digests."""
+    """An order as it asks to be admitted. *lines* and *quantities* go pairwise; *request* is the JSON text of the order
+    as asked, card fields as keyed digests."""
 
     tenant_id: UUID
     tracking_number: str
@@ -37,7 +37,6 @@ class Candidate:
     customer: str
     lines: list[str]
     quantities: list[int]
-    items: list[str]
     installment: str | None
     correlation_id: str | None
     channel: str
@@ -84,7 +83,7 @@ _PAYABLE: Final = f"""
     WHERE NOT EXISTS (
           SELECT FROM jsonb_each(asked.lines) AS line (key, quantity)
           WHERE coalesce((offer.lines ->> line.key)::integer, 0) < line.quantity::integer)
-      AND (asked.installment IS NULL OR asked.items ? (offer.installments ->> asked.installment))
+      AND (asked.installment IS NULL OR asked.lines ? (offer.installments ->> asked.installment))
       AND NOT (offer.single_use AND EXISTS (
           SELECT FROM offer_holds WHERE tenant_id = :tenant_id AND offer_identifier = asked.offer))
       AND EXISTS (
@@ -107,7 +106,7 @@ WITH patience AS MATERIALIZED (
     SELECT set_config('lock_timeout', coalesce(:lock_timeout, current_setting('lock_timeout')), true) AS is_set
 ), asked AS MATERIALIZED (
     SELECT asked.* FROM patience CROSS JOIN json_to_recordset(CAST(:asked AS json)) AS asked (
-        key text, tracking_number text, digest text, offer text, customer text, lines jsonb, items jsonb,
+        key text, tracking_number text, digest text, offer text, customer text, lines jsonb,
         installment text, correlation_id text, channel text, provider text, method text, carries_card boolean,
         keeps_method boolean, request jsonb, patience_s integer, deadline_s integer)
     WHERE patience.is_set IS NOT NULL
@@ -196,7 +195,6 @@ def _document(candidate: Candidate) -> str:
         "offer": candidate.offer,
         "customer": candidate.customer,
         "lines": dict(zip(candidate.lines, candidate.quantities, strict=True)),
-        "items": candidate.items,
         "installment": candidate.installment,
         "correlation_id": candidate.correlation_id,
         "channel": candidate.channel,

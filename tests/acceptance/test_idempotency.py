@@ -104,6 +104,16 @@ def test_header_and_correlation_id_that_agree_are_one_key(shop: Storefront) -> N
     replayed(first, shop.submit(request, headers={"Idempotency-Key": key}))
 
 
+@pytest.mark.parametrize("in_body_first", [True, False], ids=["body, then header", "header, then body"])
+def test_one_key_by_either_carrier_is_one_order(shop: Storefront, *, in_body_first: bool) -> None:
+    key, request = new_correlation(), a_good_request(shop)
+    ways = [({**request, "order": {**request["order"], "correlationId": key}}, {}), (request, {"Idempotency-Key": key})]
+    one, other = ways if in_body_first else reversed(ways)
+    first = shop.submit(one[0], headers=one[1])
+
+    replayed(first, shop.submit(other[0], headers=other[1]))
+
+
 def test_header_and_correlation_id_that_differ_are_refused(shop: Storefront) -> None:
     request = a_good_request(shop, correlationId=new_correlation())
 

@@ -45,7 +45,7 @@ def seller(settings: Settings, engine: Engine, front_door: Engine, vault_url: st
 @pytest.fixture
 def candidate(seller: Seller) -> Iterator[Candidate]:
     document = seller.request(channel("PayPal"), correlationId=uuid.uuid4().hex)
-    ask = read(CheckoutRequest, document, today=seller.parts.clock().date())
+    ask = read(CheckoutRequest, document)
     with acting_for(seller.shop.tenant_id):
         yield _candidate(seller.parts, seller.shop.tenant_id, ask, ask.order.correlation_id)
 

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from shared.config import Settings
+from shared.domain.money import Money
+from shared.domain.offers import ArtifactGroup, Installment, ItemKind, OfferItem
 from shared.domain.states import OrderState
 from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import Sandbox
 from tests.support.requests import holder
 from tests.support.selling import NOWHERE, Seller, a_seller
-from tests.support.wire import Document
+from tests.support.wire import Document, an_item
 from workers.lock_offer import lock_offer
 from workers.pay import pay
 
@@ -227,3 +229,22 @@ def test_nothing_of_an_offer_can_be_bent(room: EngineRoom, settings: Settings) -
     for path, (value, code) in bent.items():
         told = post(room.seller, changed(request, path, value))
         assert (told.status_code, told.get_json()["status"]["messageCode"]) == (409, code), path
+
+
+def test_a_plan_of_a_bundle_that_is_only_an_add_on_here_is_no_plan_of_the_cart(room: EngineRoom) -> None:
+    """What is sold alone may also be an add-on, and its plan is for the bundle: nobody could price this order."""
+    sold_alone = OfferItem("it.b", ItemKind.BUNDLE, "B", Money(1499, "EUR"), 1)
+    under_another = OfferItem("it.b", ItemKind.ADD_ON, "B", Money(500, "EUR"), 1, "it.a")
+    offer = room.seller.offer(
+        groups=(
+            ArtifactGroup("bn.a", "A", (OfferItem("it.a", ItemKind.BUNDLE, "A", Money(100, "EUR"), 1), under_another)),
+            ArtifactGroup("bn.b", "B", (sold_alone,)),
+        ),
+        installments=(Installment("in.b", "it.b", 3, 510),),
+    )
+    cart = [an_item("it.a"), an_item("it.b", parent="it.a")]
+
+    told = room.seller.post(room.seller.request(None, *cart, offer=offer, installmentIdentifier="in.b"))
+
+    assert (told.status_code, told.get_json()["status"]["messageCode"]) == (409, "OFFER_ITEM_NOT_FOUND")
+    assert room.seller.post(room.seller.request(None, *cart, offer=offer)).status_code == 202

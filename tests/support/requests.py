@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from datetime import date
 from typing import Any, Final
 
 import pytest
@@ -15,7 +14,6 @@ from api.schemas.checkout import CheckoutRequest
 from api.validation import read
 from shared.domain.refusals import Refusal
 
-TODAY: Final = date(2026, 11, 23)
 ITEM: Final = {"itemIdentifier": "addon.1", "parentItemIdentifier": "bn.00.42", "quantity": 2}
 FULL: Final[dict[str, Any]] = {
     "order": {
@@ -74,5 +72,5 @@ def without(path: str) -> dict[str, Any]:
 
 def refusal_of(document: Any, model: type[BaseModel] = CheckoutRequest) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        read(model, document, today=TODAY)
+        read(model, document)
     return caught.value

@@ -21,7 +21,6 @@ from shared.client.webhooks import verify
 from shared.domain.cards import Card
 from shared.psp.port import Channel
 from tests.support.client_script import Played
-from tests.support.requests import TODAY
 from tests.support.wire import GOOD_CARD
 
 CARD = Card("Jane Doe", GOOD_CARD, "2029", "12", "123", "Mine")
@@ -65,7 +64,7 @@ def test_every_field_of_an_order_is_taken_as_it_is_written(payment: Payment) -> 
         reseller_id=7,
     )
 
-    taken = read(CheckoutRequest, order_document(order, payment), today=TODAY)
+    taken = read(CheckoutRequest, order_document(order, payment))
 
     assert taken.card() == payment.card
     assert taken.stored_method_urn == payment.stored_method_urn

@@ -15,7 +15,7 @@ from api.schemas.checkout import CheckoutRequest
 from api.schemas.offers import BundlesRequest, ShowcaseRequest
 from api.validation import read
 from shared.domain.refusals import InvalidCard, InvalidRequest
-from tests.support.requests import CONTEXT, FULL, TODAY, changed, holder, plain, refusal_of
+from tests.support.requests import CONTEXT, FULL, changed, holder, plain, refusal_of
 
 # The alias column of contract section 2 and the names of section 4, each where it stands.
 CHECKOUT_ALIASES: Final = (
@@ -71,7 +71,7 @@ def test_every_field_may_be_sent_under_its_alias_alone(
     part, name = holder(sent, path)
     part[alias] = part.pop(name)
 
-    assert plain(read(model, sent, today=TODAY)) == plain(read(model, document, today=TODAY))
+    assert plain(read(model, sent)) == plain(read(model, document))
 
 
 @every_alias
@@ -82,7 +82,7 @@ def test_a_name_and_its_alias_with_one_value_say_one_thing(
     part, name = holder(sent, path)
     part[alias] = copy.deepcopy(part[name])
 
-    assert plain(read(model, sent, today=TODAY)) == plain(read(model, document, today=TODAY))
+    assert plain(read(model, sent)) == plain(read(model, document))
 
 
 @every_alias
@@ -103,11 +103,11 @@ def test_one_thing_said_twice_is_the_same_though_its_insides_use_other_names() -
     sent = {**FULL, "ORD": copy.deepcopy(FULL["order"])}
     sent["ORD"]["OID"] = sent["ORD"].pop("offerIdentifier")
 
-    assert read(CheckoutRequest, sent, today=TODAY).order.offer_identifier == "of_1"
+    assert read(CheckoutRequest, sent).order.offer_identifier == "of_1"
 
 
 def test_every_level_in_aliases_is_the_published_short_form() -> None:
-    request = read(CheckoutRequest, examples.ALIASES, today=TODAY)
+    request = read(CheckoutRequest, examples.ALIASES)
 
     assert request.order.items[0].item_identifier == "bn.00.42"
     assert request.payment_method.keeps_method is False
@@ -125,7 +125,7 @@ PATHS: Final = [name for row in CHECKOUT_ALIASES for name in row]
 @given(path=st.sampled_from(PATHS), value=JSON_VALUES)
 def test_whatever_stands_in_a_field_is_read_or_refused(path: str, value: Any) -> None:
     try:
-        read(CheckoutRequest, changed(path, value), today=TODAY)
+        read(CheckoutRequest, changed(path, value))
     except (InvalidRequest, InvalidCard):
         return
 

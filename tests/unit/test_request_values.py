@@ -13,7 +13,7 @@ from api.schemas.methods import AddMethodRequest
 from api.schemas.offers import BundlesRequest, ShowcaseRequest
 from api.validation import read
 from shared.domain.refusals import InvalidRequest
-from tests.support.requests import FULL, ITEM, TODAY, changed, plain, refusal_of, without
+from tests.support.requests import FULL, ITEM, changed, plain, refusal_of, without
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_what_is_required_is_asked_for_by_path_and_null_is_nothing(path: str, wh
     ],
 )
 def test_what_is_optional_may_be_missing_or_null(path: str) -> None:
-    assert read(CheckoutRequest, without(path), today=TODAY) == read(CheckoutRequest, changed(path, None), today=TODAY)
+    assert read(CheckoutRequest, without(path)) == read(CheckoutRequest, changed(path, None))
 
 
 def test_quantity_is_one_and_storing_never_unless_said() -> None:
     sent = without("order.items[0].quantity")
     del sent["paymentMethod"]["storeMethodSuccessPayment"]
 
-    request = read(CheckoutRequest, sent, today=TODAY)
+    request = read(CheckoutRequest, sent)
 
     assert request.order.items[0].quantity == 1
     assert request.payment_method.store_method_success_payment == "never"
@@ -95,7 +95,7 @@ def test_a_wrong_value_is_refused_by_path_and_not_repeated(path: str, value: Any
 
 @pytest.mark.parametrize("name", ["Zoë Müller", "李小龍", "علی‌رضا", "O'Brien-Smith", "👩‍🚀"])
 def test_a_name_of_any_script_is_kept_as_it_is(name: str) -> None:
-    card = read(CheckoutRequest, changed("paymentMethod.creditCard.cardHolderName", name), today=TODAY).card()
+    card = read(CheckoutRequest, changed("paymentMethod.creditCard.cardHolderName", name)).card()
 
     assert card is not None
     assert card.holder_name == name
@@ -103,7 +103,7 @@ def test_a_name_of_any_script_is_kept_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("items", [1, 100])
 def test_a_cart_may_have_one_to_a_hundred_lines(items: int) -> None:
-    assert len(read(CheckoutRequest, changed("order.items", [ITEM] * items), today=TODAY).order.items) == items
+    assert len(read(CheckoutRequest, changed("order.items", [ITEM] * items)).order.items) == items
 
 
 def test_unknown_fields_are_ignored_at_every_level() -> None:
@@ -111,20 +111,20 @@ def test_unknown_fields_are_ignored_at_every_level() -> None:
     for part in (sent, sent["order"], sent["order"]["items"][0], sent["paymentMethod"]["creditCard"]):
         part.update({"tenant": "x", "amountMilpieces": 1, "status": {"a": 1}})
 
-    assert plain(read(CheckoutRequest, sent, today=TODAY)) == plain(read(CheckoutRequest, FULL, today=TODAY))
+    assert plain(read(CheckoutRequest, sent)) == plain(read(CheckoutRequest, FULL))
 
 
 def test_the_published_requests_are_read_as_they_are() -> None:
-    assert read(CheckoutRequest, examples.FRESH_CARD, today=TODAY).payment_method.keeps_method
-    assert read(CheckoutRequest, examples.STORED_CARD, today=TODAY).stored_method_urn == "pm.00.482.7"
-    assert read(BundlesRequest, examples.BUNDLES, today=TODAY).context.promotion_code == "CMP1WKWAFY"
-    assert read(ShowcaseRequest, examples.SHOWCASE, today=TODAY).context.interaction_type is None
-    assert read(AddMethodRequest, examples.ADD_METHOD, today=TODAY).card().alias == "Personal Visa"
+    assert read(CheckoutRequest, examples.FRESH_CARD).payment_method.keeps_method
+    assert read(CheckoutRequest, examples.STORED_CARD).stored_method_urn == "pm.00.482.7"
+    assert read(BundlesRequest, examples.BUNDLES).context.promotion_code == "CMP1WKWAFY"
+    assert read(ShowcaseRequest, examples.SHOWCASE).context.interaction_type is None
+    assert read(AddMethodRequest, examples.ADD_METHOD).card().alias == "Personal Visa"
 
 
 def test_bundles_need_to_know_why_the_customer_is_here_and_a_showcase_does_not() -> None:
     assert refusal_of({"context": {}}, BundlesRequest).message == "context.interactionType: is required"
-    assert read(ShowcaseRequest, {"context": {}}, today=TODAY).context.customer_urn is None
+    assert read(ShowcaseRequest, {"context": {}}).context.customer_urn is None
 
 
 @pytest.mark.parametrize(
