@@ -15,6 +15,9 @@ from shared.store.tables import tenants
 MOST_PER_MINUTE: Final = 1_000_000
 """The highest rate limit that can be set: load tests need it, and above it a limit protects nothing."""
 
+LONGEST_OFFER_S: Final = 31 * 86_400
+"""An offer lives no longer than idempotency keys do."""
+
 
 class TenantSettings(BaseModel):
     """What a tenant may set; None: the default of the contract or of the installation.
@@ -24,8 +27,8 @@ class TenantSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    offer_life_s: int | None = Field(default=None, ge=1, le=31 * 86_400)
-    """How long a resolved offer may be ordered (None: Settings.offer_life_s); not longer than idempotency keys live."""
+    offer_life_s: int | None = Field(default=None, ge=1, le=LONGEST_OFFER_S)
+    """How long a resolved offer may be ordered (None: Settings.offer_life_s)."""
     single_use_offers: bool = True
     """Whether an offer we resolve may be ordered only once."""
     changes_per_minute: int | None = Field(default=None, ge=1, le=MOST_PER_MINUTE)

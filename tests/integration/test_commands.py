@@ -292,18 +292,38 @@ def test_the_installed_command_prints_a_table_for_people(tenant: str) -> None:
     assert ran.stderr == ""
 
 
-def test_a_tenants_urls_are_kept_with_all_else_it_has_set(engine: Engine, tenant: str) -> None:
+def test_what_a_tenant_has_set_stays_until_it_is_set_otherwise(engine: Engine, tenant: str) -> None:
     page = "https://shop.example/thanks?from=checkout"
+    offers_of_its_own = ["--offer-life", 60, "--single-use", "no", "--storefront", "st.1", "--return-url", page]
+    c2a("tenants", "set", "--tenant", tenant, "--limit", 60, *offers_of_its_own)
+    c2a("tenants", "create", "New name", "--tenant", tenant)
 
-    told = said(c2a("tenants", "urls", "--tenant", tenant, "--return-url", page, "--json"))
-    c2a("tenants", "create", "New name", "--tenant", tenant, "--limit", 60)
+    told = said(c2a("tenants", "set", "--tenant", tenant, "--storefront", "", "--limit", 120, "--json"))
 
-    assert told == {"tenant": tenant, "returnUrl": page}
+    assert told == {
+        "tenant": tenant,
+        "name": "New name",
+        "offerLifeS": 60,
+        "singleUseOffers": False,
+        "changesPerMinute": 120,
+        "changesBurst": 2,
+        "statusPerMinute": 3_600,
+        "statusBurst": 60,
+        "returnUrl": page,
+    }
     with engine.begin() as conn:
         found = tenants.get(conn, uuid.UUID(tenant))
     assert found is not None
-    assert found.settings.return_url == page
-    assert found.settings.changes_per_minute == 60
+    assert found.name == "New name"
+    assert found.settings == TenantSettings(
+        offer_life_s=60,
+        single_use_offers=False,
+        return_url=page,
+        changes_per_minute=120,
+        changes_burst=2,
+        status_per_minute=3_600,
+        status_burst=60,
+    )
 
 
 @pytest.mark.parametrize(
@@ -318,7 +338,7 @@ def test_a_tenants_urls_are_kept_with_all_else_it_has_set(engine: Engine, tenant
 def test_a_url_that_is_not_safe_is_not_kept_and_not_repeated(
     engine: Engine, tenant: str, option: str, url: str
 ) -> None:
-    result = c2a("tenants", "urls", "--tenant", tenant, option, url)
+    result = c2a("tenants", "set", "--tenant", tenant, option, url)
 
     assert result.exit_code == 1
     assert f"{option}: " in result.stderr
