@@ -1,12 +1,15 @@
-"""What the tests of the engine room share: a sandbox PSP for the session, and a room a module."""
+"""What these tests share: a sandbox PSP for the session, an engine room and a front door a module."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
+from sqlalchemy import Engine
 
+from api.parts import Parts
 from shared import vault
 from shared.config import Settings
 from shared.psp.traffic.turns import Turns
@@ -14,8 +17,10 @@ from tests.support import engine_room
 from tests.support.adyen_fake.fake import running as adyen_running
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
+from tests.support.front_door import api_parts
 from tests.support.lanes import turns_of
 from tests.support.psp import Sandbox, sandbox
+from tests.support.served import Served, serving
 from tests.support.two_psps import TwoPsps, two_psps
 
 
@@ -87,3 +92,24 @@ def redis(vault_url: str) -> Iterator[Redis]:
 def turns(redis: Redis) -> Turns:
     """The turns that a process takes at PSPs."""
     return turns_of(redis)
+
+
+@pytest.fixture(scope="module")
+def parts(settings: Settings, vault_url: str) -> Iterator[Parts]:
+    """The front door's parts, with the rights that the API has."""
+    with api_parts(settings, vault_url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def served(settings: Settings, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The API as deploy/up starts it."""
+    with serving(settings, engine, tmp_path_factory.mktemp("served")) as running:
+        yield running
+
+
+@pytest.fixture
+def mortal(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Served]:
+    """Another one, to be ended by its test."""
+    with serving(settings, engine, tmp_path) as running:
+        yield running

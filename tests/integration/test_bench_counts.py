@@ -11,25 +11,10 @@ from sqlalchemy.engine import make_url
 
 from deploy.measure import copies, database, wire
 from deploy.stack.waiting import until
-from shared.config import Settings
-from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
-from tests.support.psp import Sandbox, sandbox
 from tests.support.servers import TestServers
 
 COPIES = 5
-
-
-@pytest.fixture(scope="module")
-def psp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox(tmp_path_factory.mktemp("psp") / "ledger.jsonl") as running:
-        yield running
-
-
-@pytest.fixture
-def room(settings: Settings, vault_url: str, psp: Sandbox) -> Iterator[EngineRoom]:
-    with engine_room.opened(settings, vault_url, psp) as opened:
-        yield opened
 
 
 @pytest.fixture

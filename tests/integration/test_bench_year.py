@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import pytest
 from sqlalchemy.engine import make_url
 from ulid import ULID
 
@@ -15,9 +13,7 @@ from shared.config import Settings
 from shared.messages import Step, is_ours, message
 from shared.store import months
 from shared.store.engine import create_engine
-from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
-from tests.support.psp import Sandbox, sandbox
 from tests.support.servers import TestServers
 from workers.pay import pay
 from workers.tokenize import tokenize
@@ -31,18 +27,6 @@ SCHEMA = """
     WHERE tablename IN ('payment_attempts', 'idempotency_keys', 'orders', 'order_events')
     ORDER BY 1, 2, 3
 """
-
-
-@pytest.fixture(scope="module")
-def psp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox(tmp_path_factory.mktemp("psp") / "ledger.jsonl") as running:
-        yield running
-
-
-@pytest.fixture
-def room(settings: Settings, vault_url: str, psp: Sandbox) -> Iterator[EngineRoom]:
-    with engine_room.opened(settings, vault_url, psp) as opened:
-        yield opened
 
 
 def test_a_year_of_orders_lies_in_its_months_as_the_product_would_have_left_it(

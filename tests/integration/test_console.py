@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 from flask import Flask
-from redis import Redis
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
@@ -20,13 +19,11 @@ from shared.config import Settings
 from shared.domain.states import OrderState
 from shared.psp.port import EventKind, PspEvent
 from shared.store import inbox
-from shared.store.engine import create_engine
 from shared.store.keys import KeyRole
-from shared.store.row_security import Role
 from tests.support.adyen_room import AdyenRoom
 from tests.support.console import Console, logged_in, said, said_of
 from tests.support.engine_room import EngineRoom, captured
-from tests.support.front_door import a_shop, parts_for
+from tests.support.front_door import a_shop, api_parts
 from tests.support.page_policy import check
 from tests.support.psp import Sandbox, until
 from tests.support.storefront import new_correlation
@@ -57,12 +54,8 @@ class Desk:
 @contextmanager
 def served(settings: Settings, vault_url: str, room: EngineRoom) -> Iterator[Flask]:
     """The front door with the rights that the API has, and the keys of *room*."""
-    front = create_engine(settings, role=Role.API)
-    with Redis.from_url(vault_url) as redis:
-        parts = parts_for(settings, front, redis, room.run.keyring)
+    with api_parts(settings, vault_url, room.run.keyring) as parts:
         yield create_app(parts)
-        parts.doorbell.close()
-    front.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,27 +13,17 @@ from sqlalchemy import Engine
 from api.app import create_app
 from api.ops import sessions
 from api.parts import Parts
-from shared.config import Mode, Settings
+from shared.config import Mode
 from shared.domain.states import OrderState
 from shared.store import keys, orders
-from shared.store.engine import create_engine, statements
+from shared.store.engine import statements
 from shared.store.keys import KeyRole
-from shared.store.row_security import Role
 from tests.support.console import log_in, logged_in, said, token_of
-from tests.support.front_door import Shop, a_shop, parts_for
+from tests.support.front_door import Shop, a_shop
 from tests.support.order_rows import an_order
 from tests.support.page_policy import check
 
 COOKIE = "c2a_ops"
-
-
-@pytest.fixture(scope="module")
-def parts(settings: Settings, vault_url: str) -> Iterator[Parts]:
-    """The front door's parts, with the rights that the API has."""
-    front = create_engine(settings, role=Role.API)
-    with Redis.from_url(vault_url) as redis:
-        yield parts_for(settings, front, redis)
-    front.dispose()
 
 
 @pytest.fixture

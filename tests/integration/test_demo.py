@@ -23,12 +23,11 @@ from shared.config import Mode, Settings
 from shared.store import accounts, catalogue, keys
 from shared.store.engine import create_engine, statements
 from shared.store.keys import KeyRole
-from shared.store.row_security import Role
 from shared.velocity import Shopper
 from tests.support.console import said
 from tests.support.demo_shop import Visitor
 from tests.support.engine_room import EngineRoom
-from tests.support.front_door import Shop, a_shop, parts_for
+from tests.support.front_door import Shop, a_shop, api_parts
 from tests.support.page_policy import check
 from tests.support.wire import GOOD_CARD, fresh_card
 
@@ -59,12 +58,8 @@ def watching(room: EngineRoom, tenant: uuid.UUID) -> Shop:
 @pytest.fixture
 def parts(settings: Settings, vault_url: str, room: EngineRoom) -> Iterator[Parts]:
     """A front door with the rights that the API has, the shop page switched off."""
-    front = create_engine(settings, role=Role.API)
-    with Redis.from_url(vault_url) as redis:
-        made = parts_for(settings, front, redis, room.run.keyring)
+    with api_parts(settings, vault_url, room.run.keyring) as made:
         yield made
-        made.doorbell.close()
-    front.dispose()
 
 
 def open_with(parts: Parts, key: str, status_key: str) -> Flask:

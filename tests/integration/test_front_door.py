@@ -10,7 +10,6 @@ from typing import Any, Final
 import pytest
 from flask import Blueprint, Response
 from flask.testing import FlaskClient
-from redis import Redis
 from sqlalchemy import Engine, event, text
 
 from api import auth, limits
@@ -46,14 +45,6 @@ def probe() -> Blueprint:
         return answer({"c": identifier("c")}, code="SUCCESS")
 
     return routes
-
-
-@pytest.fixture(scope="module")
-def parts(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Parts]:
-    """The parts of the front door."""
-    redis = Redis.from_url(vault_url)
-    yield parts_for(settings, engine, redis)
-    redis.close()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from shared.store import keys
 from shared.store.engine import statements
 from shared.store.keys import KeyRole
 from tests.integration.test_front_door import NO_ENTRY, STATUS, probe
-from tests.support.front_door import Shop, a_shop, opened, parts_for
+from tests.support.front_door import Shop, a_shop, api_parts, opened, parts_for
 from tests.support.own_redis import own_redis
 from tests.support.statements import counting
 
@@ -33,10 +33,10 @@ LONG: Final = 600.0
 
 
 @pytest.fixture(scope="module")
-def parts(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Parts]:
+def parts(settings: Settings, vault_url: str) -> Iterator[Parts]:
     """A front door that believes a key for as long as the tests run."""
-    with Redis.from_url(vault_url) as redis:
-        yield parts_for(settings.model_copy(update={"key_cache_s": LONG}), engine, redis)
+    with api_parts(settings.model_copy(update={"key_cache_s": LONG}), vault_url) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

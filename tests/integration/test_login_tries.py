@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -17,26 +16,15 @@ from werkzeug.test import TestResponse
 from api.app import create_app
 from api.ops.tries import EVERYBODY, FORGOTTEN_AFTER, Place, Tries
 from api.parts import Parts
-from shared.config import Settings
-from shared.store.engine import create_engine
 from shared.store.keys import KeyRole
-from shared.store.row_security import Role
 from tests.support.console import said, token_of
-from tests.support.front_door import Shop, a_shop, parts_for
+from tests.support.front_door import Shop, a_shop
 from tests.support.psp import until
 
 HERE: Final = "192.0.2.1"
 ELSEWHERE: Final = "198.51.100.7"
 WRONG: Final = "sk_dev_nobody"
 FREE: Final = 5
-
-
-@pytest.fixture(scope="module")
-def parts(settings: Settings, vault_url: str) -> Iterator[Parts]:
-    front = create_engine(settings, role=Role.API)
-    with Redis.from_url(vault_url) as redis:
-        yield parts_for(settings, front, redis)
-    front.dispose()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -29,20 +28,6 @@ AT_ONCE_S: Final = 1.2
 """Less than a look takes to find what nobody told (1.5 s); on a machine with work for seven the news takes so long."""
 LOST_COSTS_S: Final = 3.0
 """The promised two seconds, and what such a machine adds."""
-
-
-@pytest.fixture(scope="module")
-def served(settings: Settings, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The API as deploy/up starts it."""
-    with serving(settings, engine, tmp_path_factory.mktemp("served")) as running:
-        yield running
-
-
-@pytest.fixture
-def mortal(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Served]:
-    """Another one, to be ended by its test."""
-    with serving(settings, engine, tmp_path) as running:
-        yield running
 
 
 def test_who_waits_is_answered_when_the_order_moves(served: Served, engine: Engine) -> None:

@@ -13,12 +13,10 @@ from typing import Any, Final
 import httpx
 import pytest
 from flask.testing import FlaskClient
-from redis import Redis
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
 from api.parts import Parts
-from shared.config import Settings
 from shared.psp.port import Channel
 from shared.psp.traffic.gate import Ended, gate_of
 from shared.psp.traffic.lane import PspLane
@@ -27,7 +25,7 @@ from shared.psp.traffic.terms import terms_of
 from shared.psp.traffic.turns import Turns
 from shared.store import accounts, customers, methods
 from shared.store.engine import statements
-from tests.support.front_door import Shop, a_shop, opened, parts_for
+from tests.support.front_door import Shop, a_shop, opened
 from tests.support.psp import Sandbox, sandbox
 
 BASE: Final = "/api/v1/c2a/customer/payment/methods"
@@ -68,14 +66,6 @@ def _healed(psp: Sandbox) -> None:
 
 
 @pytest.fixture(scope="module")
-def parts(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Parts]:
-    """The parts of the front door."""
-    redis = Redis.from_url(vault_url)
-    yield parts_for(settings, engine, redis)
-    redis.close()
-
-
-@pytest.fixture(scope="module")
 def client(parts: Parts) -> Iterator[FlaskClient]:
     """The front door."""
     with opened(parts) as opened_client:
@@ -83,10 +73,10 @@ def client(parts: Parts) -> Iterator[FlaskClient]:
 
 
 @pytest.fixture
-def shop(parts: Parts, psp: Sandbox) -> Shop:
+def shop(engine: Engine, parts: Parts, psp: Sandbox) -> Shop:
     """A new tenant with an account at the sandbox."""
-    shop = a_shop(parts.engine)
-    with parts.engine.begin() as conn:
+    shop = a_shop(engine)
+    with engine.begin() as conn:
         accounts.save(conn, parts.keyring, replace(psp.account(), tenant_id=str(shop.tenant_id)))
     return shop
 
@@ -212,10 +202,10 @@ def test_info_activate_and_inactivate_answer_the_method_as_it_is_then(client: Fl
 
 
 def test_a_deleted_method_is_gone_here_and_at_the_psp(
-    client: FlaskClient, shop: Shop, parts: Parts, psp: Sandbox
+    client: FlaskClient, shop: Shop, parts: Parts, engine: Engine, psp: Sandbox
 ) -> None:
     urn = add(client, shop).get_json()["result"]["paymentMethodUrn"]
-    with statements(parts.engine) as conn:
+    with statements(engine) as conn:
         token = methods.token_of(conn, parts.keyring, shop.tenant_id, urn)
         account = accounts.get(conn, parts.keyring, shop.tenant_id, "sandbox")
     assert token is not None
@@ -320,13 +310,13 @@ def test_while_a_psp_is_left_alone_its_callers_are_told_until_when(
 
 
 def test_a_forced_psp_is_obeyed_and_an_unusable_one_refused(
-    client: FlaskClient, shop: Shop, parts: Parts, psp: Sandbox
+    client: FlaskClient, shop: Shop, parts: Parts, engine: Engine, psp: Sandbox
 ) -> None:
     wallets = replace(
         psp.account(), tenant_id=str(shop.tenant_id), provider="wallets", channels=frozenset({Channel.PAYPAL})
     )
     second = replace(psp.account(), tenant_id=str(shop.tenant_id), provider="second")
-    with parts.engine.begin() as conn:
+    with engine.begin() as conn:
         accounts.save(conn, parts.keyring, wallets, rank=1)
         accounts.save(conn, parts.keyring, second, rank=200)
 
@@ -334,7 +324,7 @@ def test_a_forced_psp_is_obeyed_and_an_unusable_one_refused(
         add(client, shop, document).get_json()["result"]["paymentMethodUrn"]
         for document in (an_add(), an_add(providerIdentifier="second"))
     ]
-    with statements(parts.engine) as conn:
+    with statements(engine) as conn:
         rows = conn.execute(
             text("SELECT method_urn, provider FROM stored_methods WHERE tenant_id = :t ORDER BY 1"),
             {"t": shop.tenant_id},

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
 from pydantic.alias_generators import to_camel
-from redis import Redis
-from sqlalchemy import Engine
 
 from api.app import PREFIXES, create_app
 from api.openapi.document import document
 from api.openapi.page import FILES
-from shared.config import Settings
-from tests.support.front_door import parts_for
+from api.parts import Parts
 
 
 @pytest.fixture(scope="module")
-def app(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Flask]:
+def app(parts: Parts) -> Flask:
     """The app as it is served."""
-    redis = Redis.from_url(vault_url)
-    yield create_app(parts_for(settings, engine, redis))
-    redis.close()
+    return create_app(parts)
 
 
 def served(app: Flask) -> set[tuple[str, str]]:

@@ -10,9 +10,7 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import BinaryIO, Final
 
 import httpx
@@ -22,26 +20,11 @@ from sqlalchemy import Engine
 from api.patience import BODY_S
 from api.server import OPTIONS
 from deploy.stack.waiting import until
-from shared.config import Settings
 from tests.support.front_door import a_shop
-from tests.support.served import PATH, Served, answer_on, ask, serving
+from tests.support.served import PATH, Served, answer_on, ask
 from tests.support.wire import a_request, an_order, fresh_card
 
 CANARY: Final = "4111111111111111"
-
-
-@pytest.fixture(scope="module")
-def served(settings: Settings, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The API as deploy/up starts it."""
-    with serving(settings, engine, tmp_path_factory.mktemp("served")) as running:
-        yield running
-
-
-@pytest.fixture
-def mortal(settings: Settings, engine: Engine, tmp_path: Path) -> Iterator[Served]:
-    """Another one, to be ended by its test."""
-    with serving(settings, engine, tmp_path) as running:
-        yield running
 
 
 def test_a_body_over_the_cap_is_refused_however_it_is_framed_and_memory_stays_flat(served: Served) -> None:

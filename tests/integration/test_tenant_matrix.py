@@ -20,11 +20,10 @@ from api.parts import Parts
 from shared import revocations
 from shared.config import Settings
 from shared.store import keys, tables
-from shared.store.engine import create_engine, statements
+from shared.store.engine import statements
 from shared.store.keys import KeyRole
-from shared.store.row_security import Role
 from tests.support.forgetful import filters_forgotten
-from tests.support.front_door import a_shop, parts_for
+from tests.support.front_door import a_shop, api_parts, parts_for
 from tests.support.statements import counting
 from tests.support.tenant_matrix import NAMES_NOTHING, PREFIX, ROWS, Row, hear
 from tests.support.two_tenants import OneOfTwo, a_tenant, nobodys
@@ -35,20 +34,10 @@ BY_NAME = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
 @pytest.fixture(scope="module")
-def front_door(settings: Settings) -> Iterator[Engine]:
-    """The database as the API is let in."""
-    made = create_engine(settings, role=Role.API)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture(scope="module")
-def parts(settings: Settings, front_door: Engine, vault_url: str) -> Iterator[Parts]:
+def parts(settings: Settings, vault_url: str) -> Iterator[Parts]:
     """A front door as the API process builds it; it believes keys for longer than the tests take."""
-    with Redis.from_url(vault_url) as redis:
-        made = parts_for(settings.model_copy(update={"key_cache_s": 600.0}), front_door, redis)
+    with api_parts(settings.model_copy(update={"key_cache_s": 600.0}), vault_url) as made:
         yield made
-        made.doorbell.close()
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +80,10 @@ def test_what_is_ones_own_is_answered_otherwise_unless_the_route_makes_no_differ
 
 @BY_NAME
 def test_statements_that_forget_their_tenant_still_find_nothing_of_anothers(
-    two: tuple[OneOfTwo, OneOfTwo], front_door: Engine, row: Row
+    two: tuple[OneOfTwo, OneOfTwo], parts: Parts, row: Row
 ) -> None:
     one, other = two
-    with filters_forgotten(front_door):
+    with filters_forgotten(parts.engine):
         nobody = hear(one, row, one.ids.with_one_of(nobodys(), row.kind))
         others = hear(one, row, one.ids.with_one_of(other.own(row.kind), row.kind))
 
@@ -103,11 +92,11 @@ def test_statements_that_forget_their_tenant_still_find_nothing_of_anothers(
 
 @pytest.mark.parametrize("forgetful", [False, True])
 def test_nothing_that_is_asked_changes_a_row_of_anothers(
-    two: tuple[OneOfTwo, OneOfTwo], front_door: Engine, engine: Engine, forgetful: bool
+    two: tuple[OneOfTwo, OneOfTwo], parts: Parts, engine: Engine, forgetful: bool
 ) -> None:
     one, other = two
     before = everything_of(engine, other)
-    with filters_forgotten(front_door) if forgetful else nullcontext():
+    with filters_forgotten(parts.engine) if forgetful else nullcontext():
         for row in ROWS:
             hear(one, row, one.ids.with_one_of(other.ids, row.kind))
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import pytest
 from flask.testing import FlaskClient
-from redis import Redis
 from sqlalchemy import Engine, event, func, select
 from standardwebhooks import Webhook
 from werkzeug.test import TestResponse
@@ -20,7 +19,6 @@ from werkzeug.test import TestResponse
 from api import limits
 from api.buckets import Quota
 from api.parts import Parts
-from shared.config import Settings
 from shared.domain.cards import Card
 from shared.domain.states import OrderState
 from shared.psp.port import Account, Channel
@@ -30,7 +28,7 @@ from shared.store.engine import statements
 from shared.store.orders import Order
 from shared.store.tables import order_events, psp_events
 from tests.support.attempt_rows import write_ahead
-from tests.support.front_door import a_shop, opened, parts_for
+from tests.support.front_door import a_shop, opened
 from tests.support.order_rows import again, an_order
 from tests.support.vaulted import card_of
 
@@ -101,16 +99,9 @@ class Psp:
             return int(conn.execute(count.select_from(psp_events)).scalar_one())
 
 
-@pytest.fixture(scope="module")
-def parts(settings: Settings, engine: Engine, vault_url: str) -> Iterator[Parts]:
-    redis = Redis.from_url(vault_url)
-    yield parts_for(settings, engine, redis)
-    redis.close()
-
-
 @pytest.fixture
-def psp(parts: Parts) -> Iterator[Psp]:
-    shop = a_shop(parts.engine)
+def psp(parts: Parts, engine: Engine) -> Iterator[Psp]:
+    shop = a_shop(engine)
     account = Account(
         tenant_id=str(shop.tenant_id),
         provider="sandbox",
@@ -120,10 +111,10 @@ def psp(parts: Parts) -> Iterator[Psp]:
         channels=frozenset(Channel),
         credentials={"apiKey": "unused", "webhookSecret": SECRET},
     )
-    with parts.engine.begin() as conn:
+    with engine.begin() as conn:
         accounts.save(conn, parts.keyring, account)
     with opened(parts) as client:
-        yield Psp(client, parts.engine, account)
+        yield Psp(client, engine, account)
 
 
 def an_attempt(
@@ -300,7 +291,7 @@ def test_only_what_the_accounts_own_secret_signed_as_it_was_sent_is_taken(psp: P
     """W1; both secrets of a rotation verify as long as the account has both."""
     order, attempt = an_attempt(psp, OrderState.CONFIRMING)
     rotating = replace(psp.account, credentials={**psp.account.credentials, "webhookSecretBefore": BEFORE})
-    with parts.engine.begin() as conn:
+    with psp.engine.begin() as conn:
         accounts.save(conn, parts.keyring, rotating)
     sent, status = SIGNED[how]
 
@@ -359,7 +350,7 @@ def test_a_flood_at_one_account_is_429_before_postgresql_is_asked_and_others_are
     event.remove(parts.engine, "before_cursor_execute", note)
 
     assert {one.status_code for one in flood} == {429}
-    assert all(58 <= int(one.headers["Retry-After"]) <= 60 for one in flood)
+    assert all(45 <= int(one.headers["Retry-After"]) <= 60 for one in flood), "one a minute, less what this took"
     assert asked == []
     order, attempt = an_attempt(psp, OrderState.CONFIRMING)
     assert psp.tell(attempt, "captured").status_code == 200

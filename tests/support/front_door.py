@@ -20,8 +20,9 @@ from shared import keyring
 from shared.config import Settings
 from shared.keyring import Keyring
 from shared.store import keys, tenants
-from shared.store.engine import statements
+from shared.store.engine import create_engine, statements
 from shared.store.keys import KeyRole
+from shared.store.row_security import Role
 from shared.store.tenants import Tenant, TenantSettings
 
 TENANT: Final = uuid.UUID("e2a1c7b2-4f3a-4b8e-9c2d-1a2b3c4d5e6f")
@@ -48,6 +49,17 @@ class Shop:
 def parts_for(settings: Settings, engine: Engine, redis: Redis, ring: Keyring | None = None) -> Parts:
     """The parts of an API process on these servers, with *ring* or a keyring of its own, and the real clock."""
     return Parts(settings, engine, redis, ring or keyring.fresh(), lambda: datetime.now(UTC))
+
+
+@contextmanager
+def api_parts(settings: Settings, vault_url: str, ring: Keyring | None = None) -> Iterator[Parts]:
+    """The same with the rights that the API has in the database."""
+    front = create_engine(settings, role=Role.API)
+    with Redis.from_url(vault_url) as redis:
+        parts = parts_for(settings, front, redis, ring)
+        yield parts
+        parts.doorbell.close()
+    front.dispose()
 
 
 def a_shop(
