@@ -41,7 +41,7 @@ def create_app(parts: Parts, *extra: Blueprint) -> Flask:
     app.url_map.merge_slashes = False  # An address is served as published or not at all: no redirects.
     here.remember(app, parts)
     request_log.register(app)
-    callers = auth.register(app, parts.engine, parts.settings.key_cache_s)
+    callers = auth.register(app, parts.reading, parts.settings.key_cache_s)
     buckets = limits.Limits(parts.redis)
     limits.register(app, buckets)
     auth.restrict(app, parts.settings.mode)

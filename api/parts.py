@@ -47,6 +47,13 @@ class Parts:
     redis: Redis  # The volatile Redis: sealed cards, rate limits and poll counts.
     keyring: Keyring
     clock: Callable[[], datetime]
+    own_for_reading: Engine | None = None
+    """Connections for polls and keys alone; None: they share those of *engine*."""
+
+    @property
+    def reading(self) -> Engine:
+        """What polls read on, and who may make them: whatever all else waits for, a lock or a place, they do not."""
+        return self.own_for_reading or self.engine
 
     @cached_property
     def vault(self) -> Vault:
@@ -81,7 +88,7 @@ class Parts:
     @cached_property
     def statuses(self) -> Together[UUID, str, Status | None]:
         """Where the polls of a tenant that come at the same moment are answered from one statement."""
-        return Together(lambda tenant, numbers: status.read(self.engine, tenant, numbers), at_most=MOST_AT_ONCE)
+        return Together(lambda tenant, numbers: status.read(self.reading, tenant, numbers), at_most=MOST_AT_ONCE)
 
     @cached_property
     def crowds(self) -> Crowds:
@@ -91,7 +98,7 @@ class Parts:
     @cached_property
     def waiting(self) -> Waiting:
         """Who waits for an order to move."""
-        return Waiting(self.engine)
+        return Waiting(self.reading)
 
     @cached_property
     def outlooks(self) -> Outlooks:

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
+from sqlalchemy import Engine
 
 from api.app import create_app
 from api.held import Holding
@@ -77,7 +78,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         settings = self._settings
         parts = Parts(
             settings=settings,
-            engine=create_engine(settings, answer_within_s=settings.database_answer_s, role=Role.API),
+            engine=_engine(settings, settings.pool_size),
+            own_for_reading=_engine(settings, settings.poll_pool_size),
             redis=vault.connect(settings.vault_url.get_secret_value()),
             keyring=self._keyring,
             clock=lambda: datetime.now(UTC),
@@ -85,6 +87,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types.
         app = create_app(parts)
         served = PatientBodies(Holding(app), quick_way=cast("Quick", app.wsgi_app).at_once)
         return MetricsDoor(served, settings.metrics_port) if settings.metrics_port is not None else served
+
+
+def _engine(settings: Settings, connections: int) -> Engine:
+    sized = settings.model_copy(update={"pool_size": connections})
+    return create_engine(sized, answer_within_s=settings.database_answer_s, role=Role.API)
 
 
 def _addresses(settings: Settings, host: str, port: int) -> list[str]:

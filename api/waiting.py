@@ -46,8 +46,9 @@ MOST_AT_ONCE: Final = 500
 """Orders one statement looks at: a millisecond of PostgreSQL, and no answer of another request is kept waiting."""
 LOOK_S: Final = 0.05
 """Between two such statements: MOST are looked at in LOOK_EVERY_S."""
-READERS: Final = 4
-"""Reads side by side, half of the process's connections; the orders of a tenant that moved meanwhile share the next."""
+READERS: Final = 2
+"""Reads side by side, so that a connection is left to those who poll; the orders of a tenant that moved meanwhile share
+the next."""
 AGAIN_AFTER_S: Final = 0.5
 """How long a database that is away is left alone; whoever was to be told still waits."""
 

@@ -27,6 +27,7 @@ SPARE_CHILDREN: Final = 2
 BESIDE: Final = frozenset({UPKEEP, ALONE})
 """Not on the way of an order that goes well."""
 POOL_SIZE: Final[int] = Settings.model_fields["pool_size"].default
+POLL_POOL_SIZE: Final[int] = Settings.model_fields["poll_pool_size"].default
 CALLS_AT_ONCE: Final[int] = Settings.model_fields["psp_calls_at_once"].default
 GREENLETS: Final = 1_000
 """Requests a process of the API has in hand (api/server.py)."""
@@ -135,7 +136,9 @@ def _front_door(question: Question, costs: Costs) -> Pool:
     load = question.orders_per_second * ms / 1_000
     per, started = _spread(enough(load, question.free), MOST_ON_A_MACHINE)
     start = f"python -m api.main --workers {per}"
-    return Pool(API, per * started, GREENLETS, load, per * started, per * started * POOL_SIZE, start, per)
+    processes = per * started
+    connections = processes * (POOL_SIZE + POLL_POOL_SIZE)
+    return Pool(API, processes, GREENLETS, load, processes, connections, start, per)
 
 
 def _queue(question: Question, queue: str, ms: float) -> Pool:
