@@ -254,6 +254,10 @@ class Buckets:
             return _unlimited(same.buckets)
         return self._counter.ask(same, counted)
 
+    def forget(self, count: str) -> None:
+        """Let the count under that name begin again with the next call. Raises RedisError."""
+        raised(self._wire.ask(("UNLINK", count))[0])
+
     def _take(self, same: Same, calls: Sequence[Counted | None]) -> list[Verdict]:
         counted, own = [one for one in calls if one], same.own or _NO_OWN
         names = [*same.names, *(one.name for one in counted), *(one.own for one in counted)]

@@ -11,6 +11,10 @@ that: so who asks as often as they are told never meets it, however long the wai
 429. Its others, and other keys that poll the same order, feel nothing of it. What was advised is remembered by the
 process that said so until the key asks again, and with the tokens in Redis: no write is made for it, and a poller who
 comes by many processes is judged by one count.
+
+A poll is counted before anybody knows whether there is such an order. Where there is none its count is forgotten, and
+where nobody could say so, and no poll before found it: else a key that may only read could fill the Redis in which
+cards wait with counts of numbers that it made up.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -130,6 +135,13 @@ class Limits:
             self._advised.clear()
         self._advised[caller.key_id, count] = seconds
 
+    def forget(self, count: str) -> None:
+        """Let the polls under that name begin again; best effort, for a count has an end of its own."""
+        try:
+            self._buckets.forget(count)
+        except RedisError as error:
+            _not_forgotten(error)
+
     def take_webhook(self, account_id: str) -> Verdict:
         """Take one token of the PSP account a webhook's address names, whether there is such an account or not."""
         # As a digest: whoever writes the address decides how long it is and what stands in it.
@@ -164,10 +176,18 @@ def register(app: Flask, limits: Limits) -> None:
     def tell(response: Response) -> Response:
         if "verdict" in g:
             response.headers.update(g.verdict.headers())
-            advice = response.headers.get("Retry-After", type=int)
-            if g.verdict.count and advice and (counted := _poll_counter()):
-                limits.advised(auth.caller(), counted, advice)
+            if g.verdict.count and (counted := _poll_counter()):
+                _note(limits, counted, g.verdict.count, response)
         return response
+
+
+def _note(limits: Limits, counted: str, count: int, response: Response) -> None:
+    """What the answer to a poll that was counted means for the next one."""
+    found_nothing = response.status_code == HTTPStatus.NOT_FOUND
+    if found_nothing or (count == 1 and response.status_code >= HTTPStatus.BAD_REQUEST):
+        limits.forget(counted)
+    elif advice := response.headers.get("Retry-After", type=int):
+        limits.advised(auth.caller(), counted, advice)
 
 
 def _too_many(verdict: Verdict) -> str:
@@ -198,7 +218,11 @@ def forget_polls(redis: Redis, tenant_id: UUID, tracking_number: str) -> None:
     try:
         redis.unlink(counter(tenant_id, tracking_number))
     except RedisError as error:
-        log.warning("polls.not_forgotten", error=type(error).__name__)
+        _not_forgotten(error)
+
+
+def _not_forgotten(error: RedisError) -> None:
+    log.warning("polls.not_forgotten", error=type(error).__name__)
 
 
 def _poll_counter() -> str | None:

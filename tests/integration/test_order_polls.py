@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from redis import Redis
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from api.buckets import COUNT_LIFE_S
 from api.limits import ADVISED_S, FASTER, LEAST_POLLS, Kind, Limits, counter
 from shared.config import Settings
+from shared.store.engine import create_engine
 from shared.store.keys import Caller, KeyRole
+from shared.store.row_security import Role
 from shared.store.tenants import TenantSettings
 from tests.support.front_door import a_shop, parts_for
 from tests.support.psp import until
@@ -147,3 +151,67 @@ def test_at_the_front_door_a_poller_who_ignores_its_advice_is_told_429(seller: S
     assert polite.status_code == 200
     counted = [one.get_json()["followUpInstructions"]["currentRetryAttempt"] for one in good]
     assert counted == list(range(1, len(good) + 1)), "a poll that was refused is none"
+
+
+MANY_UNKNOWN = 2_000
+
+
+def _unknown(n: int) -> str:
+    """The path of an order that is not."""
+    return f"/api/v1/c2a/offer/checkout/trk_{n:026d}/status"
+
+
+def _kept(redis: Redis, seller: Seller) -> list[bytes]:
+    """All that Redis keeps of the polls of the seller's orders: their counts, and each key's own bucket of each."""
+    return list(redis.scan_iter(f"polls:{seller.shop.tenant_id}:*", count=10_000))
+
+
+def test_polls_of_orders_that_are_not_leave_nothing_in_the_redis_where_cards_wait(seller: Seller, redis: Redis) -> None:
+    """A key that may only read could else fill it, and nobody's card would be taken any more."""
+    seller.app.test_client().get(_unknown(0), headers=seller.shop.headers)  # The key is known: the quick way begins.
+    with seller.app.test_client() as client:
+        for n in range(MANY_UNKNOWN):
+            told = client.get(_unknown(n), headers=seller.shop.headers)
+            assert told.status_code == 404
+            if n % 200 == 199:
+                assert not [one for one in _kept(redis, seller) if one.count(b":") == 2], "no count outlives its answer"
+
+    until(lambda: not _kept(redis, seller))  # A key's own bucket of a number is full after half a second, and gone.
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/clientOutput+Json"])  # The quick way; Flask.
+def test_polls_of_an_order_that_is_are_counted_on_through_polls_of_others(
+    seller: Seller, redis: Redis, accept: str
+) -> None:
+    number, headers = seller.accepted(), seller.shop.headers | {"Accept": accept}
+    counted = []
+    with seller.app.test_client() as client:
+        for n in range(3):
+            told = client.get(f"/api/v1/c2a/offer/checkout/{number}/status", headers=headers)
+            counted.append(json.loads(told.text)["followUpInstructions"]["currentRetryAttempt"])
+            client.get(_unknown(n), headers=headers)
+
+    assert counted == [1, 2, 3]
+    assert redis.ttl(counter(seller.shop.tenant_id, number)) > COUNT_LIFE_S - 60
+
+
+@pytest.fixture
+def hasty(settings: Settings, engine: Engine, redis: Redis) -> Iterator[Seller]:
+    """A tenant at a front door that waits for its database no longer than a second."""
+    front = create_engine(settings, answer_within_s=1.0, role=Role.API)
+    yield a_seller(parts_for(settings, front, redis), rows=engine)
+    front.dispose()
+
+
+def test_a_poll_that_nobody_could_answer_begins_no_count_and_ends_none(hasty: Seller, redis: Redis) -> None:
+    seller, number = hasty, hasty.accepted()
+    paths = [f"/api/v1/c2a/offer/checkout/{number}/status", _unknown(1)]
+    with seller.app.test_client() as client:
+        assert client.get(paths[0], headers=seller.shop.headers).status_code == 200
+        with seller.rows.begin() as conn:
+            conn.execute(text("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"))
+            told = [client.get(path, headers=seller.shop.headers).status_code for path in paths]
+
+    assert told == [503, 503]
+    assert redis.get(counter(seller.shop.tenant_id, number)) == b"2"
+    assert redis.get(counter(seller.shop.tenant_id, f"trk_{1:026d}")) is None
