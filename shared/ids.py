@@ -8,6 +8,7 @@ the number of whoever came next.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import time
 from datetime import datetime
@@ -25,12 +26,19 @@ _TIME: Final = slice(4, 14)
 """The letters of a tracking number that tell its time: five bits each, milliseconds."""
 _AS_DIGITS: Final = str.maketrans("ABCDEFGHJKMNPQRSTVWXYZ", "ABCDEFGHIJKLMNOPQRSTUV")
 """From the letters of a ULID (Crockford) to those Python counts with."""
+_LIKE_A_NUMBER: Final = re.compile(r"trk_[0-9A-Za-z_]{1,60}")
 
 
 def new_tracking_number() -> str:
     """`trk_` and a ULID (contract section 2): 80 random bits behind the time, so numbers sort and cannot be guessed,
     not even by who has one of the same millisecond."""
     return f"trk_{ULID.from_bytes(_time_part(time.time_ns() // 1_000_000) + secrets.token_bytes(RANDOM_BYTES))}"
+
+
+def may_be_number(text: str) -> bool:
+    """Whether *text* could be a tracking number: what others write may hold letters that PostgreSQL takes in no text
+    (NUL), and would break the statement of everybody who asks with them."""
+    return _LIKE_A_NUMBER.fullmatch(text) is not None
 
 
 def first_number_at(moment: datetime) -> str:

@@ -87,8 +87,9 @@ def last(request: Request) -> Bought | None:
     try:
         match json.loads(unquote(request.cookies.get(LAST, ""))):
             case [str(number), str(item), str(said)]:
+                "".join((number, item, said)).encode()  # JSON can write half a character, and no page can show it.
                 return Bought(number, item, said)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # None was kept, or one that nobody but its owner wrote.
     return None
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import structlog
 from flask import Blueprint, Response, current_app, g, redirect, request
+from werkzeug.exceptions import BadRequest
 
 from api import here
 from api.auth import public
@@ -92,6 +93,8 @@ def _admit() -> Response | None:
     g.operator = found
     tenancy.act_for(found.caller.tenant_id)
     structlog.contextvars.bind_contextvars(tenant=str(found.caller.tenant_id), key=found.caller.key_id)
+    if any("\0" in text for told in (request.args, request.form) for text in told.values()):
+        raise BadRequest  # No field of ours brings it, and no text of PostgreSQL can hold it.
     if request.method == "POST" and not same(request.form.get(FORM_TOKEN, ""), found.session.form_token):
         why = "This form was not written by a page of this session. Nothing was done: load the page and try again."
         return page("problem", HTTPStatus.FORBIDDEN, title="Refused", why=why)

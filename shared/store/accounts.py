@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -19,6 +20,8 @@ from shared.store.tables import orders, psp_accounts
 RANK: Final = 100
 """Where an account stands that nobody ranked; lower is asked first."""
 _TERMS: Final = TypeAdapter(AccountTerms)
+_LIKE_AN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What an account_id is made of (shared/cli/psp_account.py); whoever writes a webhook address may write anything."""
 _BY_ACCOUNT_ID: Final = text(
     f"SELECT {', '.join(psp_accounts.c.keys())} FROM c2a_account(:account_id)"  # noqa: S608 - our own names
 ).columns(*psp_accounts.c)
@@ -125,6 +128,8 @@ def by_account_id(conn: Connection, keyring: Keyring, account_id: str) -> Accoun
     It names no tenant: the unguessable account_id is how a webhook's tenant is learned (contract section 6), by a
     function of the database (migration 0004).
     """
+    if not _LIKE_AN_ID.fullmatch(account_id):
+        return None
     rows = conn.execute(_BY_ACCOUNT_ID, {"account_id": account_id})
     return next((_opened(keyring, row._asdict()) for row in rows), None)
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from shared.domain.states import NEEDS_NO_CARD, TERMINAL, OrderState
+from shared.ids import may_be_number
 from shared.store.direct import At, Direct
 from shared.store.month_bounds import numbered
 from shared.store.tables import orders
@@ -151,12 +152,16 @@ def get(at: At, tracking_number: str) -> Order | None:
 
 def tenant_of(conn: Connection, tracking_number: str) -> UUID | None:
     """Whose order it is, for a caller who shows no key and has yet to prove the number is theirs (migration 0004)."""
+    if not may_be_number(tracking_number):
+        return None
     found = conn.execute(select(func.c2a_tenant_of_order(tracking_number, type_=Uuid()))).scalar_one()
     return cast("UUID | None", found)
 
 
 def of_tenant(at: At, tenant_id: UUID, tracking_number: str) -> Order | None:
     """The order if it is this tenant's; another tenant's is as unknown as none (contract section 3)."""
+    if not may_be_number(tracking_number):
+        return None
     return found(_READ_TENANTS.one_or_none(at, {"number": tracking_number, "tenant": tenant_id}))
 
 

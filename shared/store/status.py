@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Engine, Float, Text, any_, bindparam, func, select
 
 from shared.domain.states import CODE_OF, TERMINAL, CheckoutCode, OrderState
+from shared.ids import may_be_number
 from shared.store.direct import Direct
 from shared.store.month_bounds import Bounds, bounds_of, in_the_month_of
 from shared.store.tables import orders
@@ -123,9 +124,10 @@ def read(engine: Engine, tenant_id: UUID, tracking_numbers: Sequence[str]) -> li
 
 
 def _by_month(tracking_numbers: Sequence[str]) -> dict[str, list[str]]:
-    """Them, each once, under one of each month: nearly always all are of this month."""
+    """Them, each once, under one of each month: nearly always all are of this month. What can be no number is left out:
+    all others would be refused with it."""
     months: dict[Bounds | None, list[str]] = {}
-    for number in dict.fromkeys(tracking_numbers):
+    for number in dict.fromkeys(filter(may_be_number, tracking_numbers)):
         months.setdefault(bounds_of(number), []).append(number)
     return {numbers[0]: numbers for numbers in months.values()}
 

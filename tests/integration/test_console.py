@@ -148,6 +148,26 @@ def test_what_cannot_be_looked_for_is_said(desk: Desk, asked: dict[str, str]) ->
     assert desk.at.get("/ops/orders", **asked).status_code == 400
 
 
+@pytest.mark.parametrize("number", ["%00", "trk_%00", "trk_01M89PY73E23D3TE4D3MZHNWA%00", "%ff", "a%0ab"])
+def test_a_number_that_nobody_mints_is_as_unknown_as_any(desk: Desk, number: str) -> None:
+    assert desk.at.get(f"/ops/orders/{number}").status_code == 404
+    assert desk.at.act(number, "retry").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["/ops/orders?number=%00", "/ops/orders?before=a%00", "/ops/webhooks?at=2026-01-31T14:05&after=%00"]
+)
+def test_a_query_that_no_page_of_ours_asks_is_refused(desk: Desk, query: str) -> None:
+    assert desk.at.get(query).status_code == 400
+
+
+@pytest.mark.parametrize("field", ["number", "provider", "event", "why", "attempt"])
+def test_a_form_that_no_page_of_ours_sends_is_refused(desk: Desk, field: str) -> None:
+    form = {"form_token": desk.at.token(), "action_id": str(uuid.uuid4()), "why": "it was told twice"}
+    form |= {"provider": "sandbox", "event": "evt_1"} | {field: "a\0"}
+    assert desk.at.client.post("/ops/webhooks", data=form).status_code == 400
+
+
 # One order.
 
 

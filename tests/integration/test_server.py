@@ -240,6 +240,19 @@ def test_there_is_no_route_that_shows_our_insides(served: Served, path: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (f"{PATH}/trk_%00/status", "ORDERED_ITEM_NOT_FOUND"),
+        ("/api/v1/c2a/psp/sandbox/%00/webhook", "NOT_FOUND"),
+    ],
+)
+def test_a_nul_in_an_address_is_no_trouble_of_ours(served: Served, path: str, code: str) -> None:
+    head = served.head("Content-Length: 0", method="POST" if path.endswith("webhook") else "GET")
+
+    assert ask(served, head.replace(PATH.encode(), path.encode(), 1)) == (404, {"messageCode": code})
+
+
+@pytest.mark.parametrize(
     "broken", ["a%0d%0aSet-Cookie:%20x=1", "a%0a{%22event%22:%22forged%22}", "a%1b[31m", "a%e2%80%a8b"]
 )
 def test_a_line_break_in_an_id_breaks_neither_the_answer_nor_the_log(served: Served, broken: str) -> None:
