@@ -38,6 +38,8 @@ OPTIONS: Final[dict[str, Any]] = {
     "limit_request_line": 4_094,
     "limit_request_fields": 64,
     "limit_request_field_size": 8_190,
+    # No header says where in our addresses a path begins: a proxy that guards /ops looks at the path alone.
+    "forwarder_headers": "",
     "control_socket_disable": True,  # Nobody steers this server but by signals.
     "loglevel": "info",  # Never debug: gunicorn's debug lines quote what a client sent.
 }

@@ -252,6 +252,25 @@ def test_a_nul_in_an_address_is_no_trouble_of_ours(served: Served, path: str, co
     assert ask(served, head.replace(PATH.encode(), path.encode(), 1)) == (404, {"messageCode": code})
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("/x/ops/login", "/x", (404, "NOT_FOUND")),
+        ("/x/ops/login", "/ops/login", (404, "NOT_FOUND")),
+        ("/healthz", "/ops/login", (200, "SUCCESS")),
+        ("/healthz", "/elsewhere", (200, "SUCCESS")),
+    ],
+)
+def test_no_header_says_where_a_path_begins(
+    served: Served, name: str, path: str, value: str, told: tuple[int, str]
+) -> None:
+    """A proxy on this host, whom gunicorn trusts as it is shipped, passes what a stranger sends to a path it knows."""
+    answer = ask(served, f"GET {path} HTTP/1.1\r\nHost: x\r\n{name}: {value}\r\nConnection: close\r\n\r\n".encode())
+
+    assert (answer[0], answer[1]["messageCode"]) == told
+
+
 @pytest.mark.parametrize(
     "broken", ["a%0d%0aSet-Cookie:%20x=1", "a%0a{%22event%22:%22forged%22}", "a%1b[31m", "a%e2%80%a8b"]
 )
