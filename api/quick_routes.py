@@ -49,11 +49,11 @@ class Submit:
         began_ns, length = time.time_ns(), environ.get("CONTENT_LENGTH", "")
         if environ.get("CONTENT_TYPE") != JSON or not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
             return None
-        document = parse(_body(environ, int(length)))
-        ask = validation.read(CheckoutRequest, document)
         so_far.verdict = verdict = self.limits.take(caller, Kind.CHANGES)
         if not verdict.is_plain:
             return None
+        document = parse(_body(environ, int(length)))
+        ask = validation.read(CheckoutRequest, document)
         key = environ.get("HTTP_IDEMPOTENCY_KEY")
         now, where = accept(self.parts, caller.tenant_id, ask, header_key=key, began_ns=began_ns)
         body, again = _document(self.parts, now, polls=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import uuid
@@ -41,6 +42,7 @@ class Doors:
         self.taken = 0
         self._flask = Client(quick.behind, Response)
         self._quick = Client(self._counted(quick), Response)
+        self.each = (self._flask, self._quick)
 
     def _counted(self, quick: Quick) -> Callable[..., Any]:
         behind = quick.behind
@@ -60,8 +62,7 @@ class Doors:
     def both(self, method: str, path: str, shop: Shop | None = None, **request: Any) -> tuple[TestResponse, ...]:
         """The same request by Flask and by the quick way; the key is known by then."""
         headers = (shop or self.seller.shop).headers | request.pop("headers", {})
-        doors = (self._flask, self._quick)
-        return tuple(door.open(path, method=method, headers=headers, **request) for door in doors)
+        return tuple(door.open(path, method=method, headers=headers, **request) for door in self.each)
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +207,28 @@ def test_a_call_that_is_refused_takes_one_token_by_either_way(doors: Doors, engi
 
     assert left == ["r=3", "r=2", "r=1", "r=0"]
     same(doors, doors.both("POST", SUBMIT, shop, json=invalid), 429)
+
+
+@pytest.mark.parametrize("body", [b"{", b"{}", b'{"order":1,"order":2}', b" " * 65_536])
+def test_who_is_over_the_limit_hears_so_whatever_they_send(doors: Doors, engine: Engine, body: bytes) -> None:
+    shop = a_shop(engine, limits=TenantSettings(changes_per_minute=1, changes_burst=1))
+    sent = {"data": body, "headers": {"Content-Type": "application/json"}}
+    by_flask, quickly = doors.both("POST", SUBMIT, shop, **sent)
+
+    assert (by_flask.status_code, quickly.status_code) == (400, 429)
+    same(doors, doors.both("POST", SUBMIT, shop, **sent), 429)
+
+
+def test_the_body_of_who_is_over_the_limit_is_not_read(doors: Doors, engine: Engine) -> None:
+    shop = a_shop(engine, limits=TenantSettings(changes_per_minute=1, changes_burst=1))
+    doors.both("POST", SUBMIT, shop, json={})
+    bodies = [io.BytesIO(b'{"order": 1}') for _ in range(2)]
+
+    for body, door in zip(bodies, doors.each, strict=True):
+        headers = shop.headers | {"Content-Type": "application/json"}
+        told = door.post(SUBMIT, headers=headers, input_stream=body, content_length=12)
+        assert told.status_code == 429
+    assert [body.tell() for body in bodies] == [0, 0]
 
 
 @pytest.mark.parametrize("polls", [0, 1, 29, 31])

@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 from api.patience import BODY_S
 from api.server import OPTIONS
 from deploy.stack.waiting import until
+from shared.store.tenants import TenantSettings
 from tests.support.front_door import a_shop
 from tests.support.served import PATH, Served, answer_on, ask
 from tests.support.wire import a_request, an_order, fresh_card
@@ -108,6 +109,26 @@ def test_however_requests_are_cut_each_is_answered_by_its_own_body(served: Serve
             told = [one_answer(answers) for _ in range(2 if cut == "before the second body" else len(codes))]
 
     assert told == codes[: len(told)]
+
+
+@pytest.mark.parametrize("cut", ["with its head", "after its head"])
+def test_a_body_that_is_not_read_is_taken_for_no_request(served: Served, engine: Engine, cut: str) -> None:
+    """Who is over their limit is refused by the head alone, and the next request begins behind the body."""
+    limits = TenantSettings(changes_per_minute=1, changes_burst=1)
+    served = replace(served, shop=a_shop(engine, limits=limits))
+    body = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    head, told = served.head(f"Content-Length: {len(body)}"), []
+    with served.connect() as client, client.makefile("rb") as answers:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(4):
+            if cut == "with its head":
+                client.sendall(head + body)
+            else:
+                client.sendall(head)
+                client.sendall(body)
+            told.append(one_answer(answers))
+
+    assert told == ["BAD_REQUEST", "RATE_LIMITED", "RATE_LIMITED", "RATE_LIMITED"]
 
 
 def an_order_with_a_wrong_card() -> bytes:
