@@ -17,8 +17,6 @@ import math
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NoNameInTime
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -29,14 +27,13 @@ from typing import Any, Final
 import httpcore
 
 from shared.domain.outcomes import NotSent, Unanswered
+from shared.psp.names import Names
 from shared.psp.port import ANSWER_LIMIT_BYTES, CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TOTAL_TIMEOUT_S
 
 CONNECTIONS: Final = 256
 """Calls one process may have in flight; above the 200 a payment process must keep up at 200 ms latency."""
 KEEP_IDLE_S: Final = 15.0
 """Shorter than PSPs keep an idle connection (30 s and more), so that we rarely write into a closed one."""
-RESOLVERS: Final = 4
-"""Threads that look names up; a resolver that hangs blocks them, not the callers."""
 
 _ENDS_AT: ContextVar[float] = ContextVar("psp_call_ends_at")  # time.monotonic(), of the call or verb that runs here.
 
@@ -177,9 +174,8 @@ class _TimelyBackend(httpcore.NetworkBackend):
     """Opens connections within the connect timeout, the name look-up and every address of the name included."""
 
     def __init__(self, admits: Callable[[str], bool], resolve: Callable[..., list[Any]]) -> None:
-        self._admits, self._resolve = admits, resolve
+        self._admits, self._names = admits, Names(resolve)
         self._inner = httpcore.SyncBackend()
-        self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="psp-names")
 
     def connect_tcp(
         self,
@@ -204,11 +200,9 @@ class _TimelyBackend(httpcore.NetworkBackend):
         raise failure
 
     def _addresses(self, host: str, port: int, timeout: float) -> list[str]:
-        looking = self._resolvers.submit(self._resolve, host, port, type=socket.SOCK_STREAM)
         try:
-            found = looking.result(max(0.0, timeout))
-        except NoNameInTime:
-            looking.cancel()
+            found = self._names.look_up(host, port, timeout)
+        except TimeoutError:
             raise httpcore.ConnectTimeout from None
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,8 +15,10 @@ import pytest
 from shared.domain.outcomes import NotSent, Unanswered
 from shared.psp import http as http_module
 from shared.psp.http import Answer, Http, Patience
+from shared.psp.names import PER_NAME
 from tests.contract.conftest import PATIENCE
 from tests.support import evil, lateness
+from tests.support.psp import until
 
 GRACE_S = 1.0
 """What a busy machine may add to a deadline."""
@@ -90,6 +93,51 @@ def test_a_resolver_that_hangs_ends_by_the_connect_timeout(http: Http, monkeypat
     with _over_within(PATIENCE.connect_s):
         assert http.call("POST", "http://psp.invalid/v1", headers={}) == NotSent("no connection")
     over.set()
+
+
+class SilentNames:
+    """A resolver that says nothing of names that begin with "silent", and of others that they are this machine."""
+
+    def __init__(self, times: int) -> None:
+        self.over = threading.Event()
+        self.asked: Counter[str] = Counter()
+        self._times = times
+
+    def __call__(self, host: str, port: int, **_: object) -> list[object]:
+        """What getaddrinfo says; of a silent name nothing for so many *times*."""
+        self.asked[host] += 1
+        if host.startswith("silent") and self.asked[host] <= self._times:
+            self.over.wait(30)
+        return [(0, 0, 0, "", ("127.0.0.1", port))]
+
+
+def test_names_that_nobody_answers_for_hold_up_no_call_of_another() -> None:
+    """Each is a tenant's, with a dozen events due; so many would else hold every thread that looks names up."""
+    names, ok = SilentNames(times=1_000), HEAD + b"Content-Length: 0\r\n\r\n"
+    calls = Http(PATIENCE, resolve=names)
+    with evil.serving(evil.saying(ok)) as url, ThreadPoolExecutor(96) as callers:
+        silent = [callers.submit(calls.call, "POST", f"http://silent{n % 8}.test/", headers={}) for n in range(96)]
+        until(lambda: names.asked.total() >= 4)
+        with _over_within(PATIENCE.connect_s / 2):
+            told = calls.call("GET", url.replace("127.0.0.1", "good.test"), headers={})
+        outcomes = {one.result() for one in silent}
+        names.over.set()
+    calls.close()
+
+    assert told == Answer(200, b"")
+    assert outcomes == {NotSent("no connection")}
+    assert max(names.asked.values()) <= PER_NAME
+
+
+def test_a_look_up_whose_answer_was_lost_holds_up_its_name_for_one_call() -> None:
+    names, ok = SilentNames(times=1), HEAD + b"Content-Length: 0\r\n\r\n"
+    calls = Http(PATIENCE, resolve=names)
+    with evil.serving(evil.saying(ok)) as url:
+        told = [calls.call("GET", url.replace("127.0.0.1", "silent.test"), headers={}) for _ in range(2)]
+        names.over.set()
+    calls.close()
+
+    assert told == [NotSent("no connection"), Answer(200, b"")]
 
 
 def test_a_server_that_takes_no_connection_was_not_sent(http: Http) -> None:
