@@ -29,10 +29,12 @@ def canonical(model: type[BaseModel], document: Any, path: str = "") -> Any:
             continue
         name, inner = fields[key]
         value = given if inner is None else _inside(inner, given, _join(path, name))
+        if value is None:
+            continue
         if name in found and not _same(found[name], value):
             raise InvalidRequest(f"{_join(path, name)}: given twice, under its name and its alias, with two values")
         found[name] = value
-    return {name: value for name, value in found.items() if value is not None}
+    return found
 
 
 def _inside(model: type[BaseModel], value: Any, path: str) -> Any:

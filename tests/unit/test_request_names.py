@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from api.long_names import canonical
 from api.openapi import examples
 from api.schemas.checkout import CheckoutRequest
 from api.schemas.offers import BundlesRequest, ShowcaseRequest
@@ -97,6 +98,21 @@ def test_a_name_and_its_alias_with_two_values_are_refused_by_the_long_path(
 
     assert isinstance(refusal, InvalidRequest)
     assert refusal.message.startswith(f"{path}: given twice")
+
+
+@every_alias
+@pytest.mark.parametrize("null_comes", ["first", "last"])
+def test_null_under_one_name_leaves_what_the_other_says(
+    model: type[BaseModel], document: dict[str, Any], path: str, alias: str, null_comes: str
+) -> None:
+    name = path.rpartition(".")[2]
+    for null, said in ((alias, name), (name, alias)):
+        sent = copy.deepcopy(document)
+        part, _ = holder(sent, path)
+        value = part.pop(name)
+        part |= {null: None, said: value} if null_comes == "first" else {said: value, null: None}
+
+        assert canonical(model, sent) == canonical(model, document)
 
 
 def test_one_thing_said_twice_is_the_same_though_its_insides_use_other_names() -> None:
