@@ -128,8 +128,15 @@ def seat_of(environ: Mapping[str, Any]) -> Seat | None:
     return environ.get(_PLACE)
 
 
-def seated(environ: dict[str, Any]) -> Seat:
-    """A seat for a request whose server can hold its answer."""
+def seated(environ: dict[str, Any]) -> Seat | None:
+    """A seat for a request whose server can hold its answer; None where it must not: a body was announced.
+
+    A body that nobody read stands between its request and the next one. Gunicorn's parser knows that, and throws it
+    away; but a connection whose answer was held goes on with a new parser (parking.py), which would take the body for
+    a request - and, behind a proxy that lends one connection to many, for one that the next caller's key belongs to.
+    """
+    if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
+        return None
     seat = environ[_PLACE] = Seat()
     return seat
 
@@ -143,6 +150,8 @@ class Holding:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve one request."""
         seat = seated(environ)
+        if seat is None:
+            return self._app(environ, start_response)
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             if seat.held is not None and int(status[:3]) in _MAY_WAIT:

@@ -22,6 +22,7 @@ from api.server import OPTIONS
 from deploy.stack.waiting import until
 from shared.store.tenants import TenantSettings
 from tests.support.front_door import a_shop
+from tests.support.poller import captured, polling
 from tests.support.served import PATH, Served, answer_on, ask
 from tests.support.wire import a_request, an_order, fresh_card
 
@@ -142,6 +143,47 @@ def one_answer(answers: BinaryIO) -> str:
         if line.lower().startswith(b"content-length:"):
             length = int(line.partition(b":")[2])
     return str(json.loads(answers.read(length))["status"]["messageCode"])
+
+
+INNER: Final = b"DELETE /api/v1/c2a/customer/payment/methods/delete?p=pm.x.1 HTTP/1.1\r\nA: "
+"""A body that would be a request with the head of the next one for its headers, its key among them."""
+FRAMED: Final = {
+    "by its length": ({"Content_Length": str(len(INNER))}, INNER),
+    "in chunks": ({"Transfer_Encoding": "chunked"}, b"%x\r\n%b\r\n0\r\n\r\n" % (len(INNER), INNER)),
+}
+WAYS: Final = {
+    "quick": {},
+    "by Flask": {"Accept": "application/clientOutput+Json"},
+    "a stream": {"Accept": "text/event-stream"},
+}
+
+
+@pytest.mark.parametrize("cut", ["nowhere", "before the body", "within the body"])
+@pytest.mark.parametrize("framed", FRAMED)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_body_of_a_poll_that_would_wait_is_never_taken_for_a_request(
+    served: Served, engine: Engine, way: str, framed: str, cut: str
+) -> None:
+    number = captured(engine, served).tracking_number
+    lines, body = FRAMED[framed]
+    with polling(served) as poller:
+        poller.ask(number)
+        poller.answer()  # From here on its key is remembered.
+        asks, follows = poller.request(number, Prefer="wait=1", **WAYS[way], **lines), poller.request(number)
+        first, *then = {
+            "nowhere": [asks + body + follows],
+            "before the body": [asks, body + follows],
+            "within the body": [asks + body[:9], body[9:] + follows],
+        }[cut]
+        poller.send(first)
+        told = poller.answer()
+        assert (told.status, told.headers["connection"]) == (200, "keep-alive"), "it is no stream"
+        for part in then:
+            poller.send(part)
+        next_told = poller.answer()
+
+    assert (next_told.status, next_told.document.get("trackingNumber")) == (200, number)
+    assert "preference-applied" not in told.headers, "it is answered at once"
 
 
 def test_headers_that_dribble_end_with_the_connection(served: Served) -> None:

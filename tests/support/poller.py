@@ -49,11 +49,19 @@ class Poller:
     _asked_at: float = field(default_factory=time.monotonic)
     _rest: bytes = b""
 
-    def ask(self, number: str, **headers: str) -> None:
-        """GET the status of an order."""
+    def ask(self, number: str, method: str = "GET", **headers: str) -> None:
+        """GET the status of an order, or ask for it by another *method*."""
+        self.send(self.request(number, method, **headers))
+
+    def request(self, number: str, method: str = "GET", **headers: str) -> bytes:
+        """The head of what asks for the status of an order."""
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        return f"{method} /api/v1/c2a/offer/checkout/{number}/status HTTP/1.1\r\n{self.head}{more}\r\n".encode()
+
+    def send(self, what: bytes) -> None:
+        """Send *what* as it is; how long an answer took is counted from here."""
         self._asked_at = time.monotonic()
-        self.sock.sendall(f"GET /api/v1/c2a/offer/checkout/{number}/status HTTP/1.1\r\n{self.head}{more}\r\n".encode())
+        self.sock.sendall(what)
 
     def answer(self) -> Heard:
         """The next answer."""
