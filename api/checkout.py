@@ -113,4 +113,6 @@ def _streamed(parts: Parts, now: Status) -> Response:
     if now.is_final and request.headers.get("Last-Event-ID") == now.face:
         return Response(status=HTTPStatus.NO_CONTENT)  # It tells a reader not to come back (WHATWG HTML, 9.2.3).
     first = event(parts, now, polls=limits.polls() or 0)
-    return Response(first, content_type=EVENTS, headers={"X-Accel-Buffering": "no"})
+    response = Response([first], content_type=EVENTS, headers={"X-Accel-Buffering": "no"})
+    response.automatically_set_content_length = request.method != "HEAD"  # The stream that a GET begins has none.
+    return response

@@ -129,13 +129,15 @@ def seat_of(environ: Mapping[str, Any]) -> Seat | None:
 
 
 def seated(environ: dict[str, Any]) -> Seat | None:
-    """A seat for a request whose server can hold its answer; None where it must not: a body was announced.
+    """A seat for a request whose server can hold its answer; None where it must not.
 
-    A body that nobody read stands between its request and the next one. Gunicorn's parser knows that, and throws it
-    away; but a connection whose answer was held goes on with a new parser (parking.py), which would take the body for
-    a request - and, behind a proxy that lends one connection to many, for one that the next caller's key belongs to.
+    Only a GET's: what is told after a wait has a body, and the answer to a HEAD must not. And of no request that
+    announced a body. One that nobody read stands before the next request on its connection; gunicorn's parser knows
+    that and throws it away, but a connection whose answer was held goes on with a new parser (parking.py). That would
+    take the body for a request - behind a proxy that lends one connection to many, for one with the next caller's key.
     """
-    if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
+    has_body = environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ
+    if has_body or environ["REQUEST_METHOD"] != "GET":
         return None
     seat = environ[_PLACE] = Seat()
     return seat

@@ -119,6 +119,24 @@ def test_an_unknown_order_is_not_waited_for(served: Served, engine: Engine) -> N
     assert told.seconds < AT_ONCE_S
 
 
+@pytest.mark.parametrize("asks", [{"Prefer": "wait=2"}, {"Accept": "text/event-stream"}], ids=str)
+def test_who_asks_for_the_head_alone_waits_for_nothing_and_may_go_on(
+    served: Served, engine: Engine, asks: dict[str, str]
+) -> None:
+    order = captured(engine, served)
+    with polling(served) as poller:
+        poller.ask(order.tracking_number, "HEAD", **asks)
+        status, headers = poller.answer_head()
+        end(engine, order)
+        poller.ask(order.tracking_number)
+
+        assert poller.answer().code == DONE
+        assert (status, headers["connection"]) == (200, "keep-alive")
+        assert "preference-applied" not in headers
+        assert headers["content-type"] == asks.get("Accept", "application/json")
+        assert ("content-length" in headers) == ("Prefer" in asks), "a stream has none"
+
+
 def test_a_move_the_public_does_not_see_wakes_nobody(served: Served, engine: Engine) -> None:
     order = an_order(engine, OrderState.OFFER_LOCKED, tenant_id=served.shop.tenant_id)
     with polling(served) as poller:
