@@ -90,7 +90,8 @@ def _held(parts: Parts, tracking_number: str, wait: float, *, is_stream: bool) -
     """The answer that may wait; the server in front of us knows how."""
     tenant_id, seat = caller().tenant_id, seat_of(request.environ)
     named = {"media_type": EVENTS if is_stream else media_type(), "request_id": g.request_id}
-    held = Held(parts, tenant_id, tracking_number, wait, is_stream, Status.fresh(tracking_number), **named)
+    unread, polls = Status.fresh(tracking_number), limits.polls() or 0
+    held = Held(parts, tenant_id, tracking_number, wait, is_stream, unread, **named, polls=polls)
     with hold.entered(held, seat):
         held.known = read_status(parts, tenant_id, tracking_number)
         response = _streamed(parts, held.known) if is_stream else _told(parts, held.known)

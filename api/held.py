@@ -52,6 +52,8 @@ class Held:
     known: Status
     media_type: str
     request_id: str
+    polls: int
+    """How many polls of its order an answer tells of, the one that waits included; 0: nobody could count."""
     began: float = field(default_factory=time.monotonic)
     head: tuple[str, Headers] = ("", [])
     body: bytes = b""
@@ -85,6 +87,17 @@ class Held:
         if self.on_news is not None and self.news is not None:
             self.on_news(self)
 
+    def learns(self, now: Status) -> None:
+        """The caller is told *now*.
+
+        With a redirect nothing begins again: the shopper is only asked to go. It does when they are back - the order
+        has left the challenge the caller knew of - for then whoever brings the news has the count forgotten
+        (api/limits.py: forget_polls), and the next poll is the first of a new wait. So what is told of it counts none.
+        """
+        if self.code is CheckoutCode.CHALLENGED and now.code is not CheckoutCode.CHALLENGED:
+            self.polls = 0
+        self.known = now
+
     def as_it_was(self) -> Told:
         """What the route said."""
         status, headers = self.head
@@ -92,8 +105,9 @@ class Held:
 
     def changed(self, now: Status) -> Told:
         """The answer that says where the order stands now."""
+        self.learns(now)
         # Who speaks for the waiting lets nobody in between (parking.py): so nothing is asked for.
-        result = result_of(self.parts, now, polls=0, outlooks=self.parts.outlooks.as_known())
+        result = result_of(self.parts, now, polls=self.polls, outlooks=self.parts.outlooks.as_known())
         body = encoded(result.wire()).encode()
         own = {"Content-Type": self.media_type, "Content-Length": str(len(body)), **caching(result, now)}
         return Told("200 OK", [*_without(self.head[1], _OF_ITS_BODY), *own.items()], body)

@@ -179,8 +179,8 @@ class Parking:
         held = parked.held
         now = held.news
         if now is not None:
-            held.known = now
-        if not self._send(parked, b":\n\n" if now is None else event(held.parts, now, polls=0)):
+            held.learns(now)
+        if not self._send(parked, b":\n\n" if now is None else event(held.parts, now, polls=held.polls)):
             return
         if held.known.is_final or self.is_closing or time.monotonic() >= held.ends_at:
             self._end(parked, "changed" if held.known.is_final else "unchanged")

@@ -98,6 +98,7 @@ class Poll:
             known=unread,
             media_type=JSON,
             request_id=so_far.request_id,
+            polls=polls,
         )
         with hold.entered(held, seat):
             held.known = read_status(self.parts, caller.tenant_id, number)

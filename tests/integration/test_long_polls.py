@@ -7,7 +7,7 @@ import signal
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import Engine, text
@@ -74,6 +74,29 @@ def test_who_waited_long_enough_is_told_that_nothing_happened_and_may_ask_again_
         assert again.seconds >= 1.0
         poller.ask(order.tracking_number)
         assert poller.answer().document["followUpInstructions"]["currentRetryAttempt"] == 3
+
+
+@pytest.mark.parametrize("way", [{}, {"Accept": "application/clientOutput+Json"}], ids=["quick", "by Flask"])
+def test_an_answer_that_waited_tells_which_poll_it_answers_and_none_after_a_redirect(
+    served: Served, engine: Engine, way: dict[str, str]
+) -> None:
+    order = an_order(engine, OrderState.PAYING, tenant_id=served.shop.tenant_id)
+    with polling(served) as poller:
+        poller.ask(order.tracking_number)
+        assert counted(poller.answer().document) == (1, 29)
+
+        poller.ask(order.tracking_number, Prefer="wait=20", **way)
+        assert poller.hears_nothing_for(0.3)
+        challenged = moves.advance(engine, order, OrderEvent.SHOPPER_CHALLENGED, actor="pay", due_in=orders_soon())
+        assert counted(poller.answer().document) == (2, 28)
+
+        poller.ask(order.tracking_number, Prefer="wait=20", **way)
+        assert poller.hears_nothing_for(0.3)
+        assert challenged is not None
+        moves.advance(engine, challenged, OrderEvent.PAYMENT_UNANSWERED, actor="settle", due_in=orders_soon())
+        told = poller.answer()
+
+        assert (told.code, counted(told.document)) == (PROCESSING, (0, 30))
 
 
 def test_who_knows_less_than_there_is_does_not_wait(served: Served, engine: Engine) -> None:
@@ -190,12 +213,13 @@ def test_a_stream_tells_each_change_and_ends_with_the_last(served: Served, engin
         assert (headers["cache-control"], headers["connection"]) == ("no-store", "close")
         assert "content-length" not in headers
         first = poller.event()
-        assert (code_of(first), first["retry"]) == (PROCESSING, "2000")
+        assert (code_of(first), first["retry"], counted(json.loads(first["data"]))) == (PROCESSING, "2000", (1, 29))
 
         challenged = moves.advance(
             engine, order, OrderEvent.SHOPPER_CHALLENGED, actor="pay", due_in=orders_soon(), redirect={"redirectUrl": "https://x"}
         )  # fmt: skip
-        assert code_of(poller.event()) == "CHECK_OUT_3DS_REQUIRED"
+        second = poller.event()
+        assert (code_of(second), counted(json.loads(second["data"]))) == ("CHECK_OUT_3DS_REQUIRED", (1, 29))
         assert challenged is not None
         failed = moves.advance(
             engine, challenged, OrderEvent.CHALLENGE_EXPIRED, actor="settle", failure="CHALLENGE_EXPIRED"
@@ -241,6 +265,12 @@ def test_at_the_end_of_the_process_whoever_waits_is_answered_within_its_grace(mo
 def code_of(event: dict[str, str]) -> str:
     """status.messageCode of an event."""
     return str(json.loads(event["data"])["status"]["messageCode"])
+
+
+def counted(document: dict[str, Any]) -> tuple[int, int]:
+    """Which poll a document answers, and how many its caller is told to expect yet."""
+    follow_up = document["followUpInstructions"]
+    return follow_up["currentRetryAttempt"], follow_up["remainingRetryCount"]
 
 
 def orders_soon() -> timedelta:

@@ -20,8 +20,8 @@ def stands(version: int, state: OrderState) -> Status:
 def waits() -> Held:
     """An answer that is going to wait; the route has not read the order yet."""
     parts = cast("Any", None)  # What it is answered with; nothing is, here.
-    known = Status.fresh(NUMBER)
-    return Held(parts, uuid.uuid4(), NUMBER, 15.0, is_stream=False, known=known, media_type=JSON, request_id="one")
+    named: dict[str, Any] = {"media_type": JSON, "request_id": "one", "polls": 3}
+    return Held(parts, uuid.uuid4(), NUMBER, 15.0, is_stream=False, known=Status.fresh(NUMBER), **named)
 
 
 def test_news_that_came_before_the_order_was_read_and_tells_what_was_read_is_none() -> None:
@@ -56,3 +56,11 @@ def test_what_was_told_is_no_news() -> None:
     assert held.news is None
     held.hear(stands(6, OrderState.CAPTURED))
     assert held.news is None, "its public face is the same"
+
+
+def test_the_count_of_polls_begins_again_when_the_shopper_is_back_and_not_before() -> None:
+    held = waits()
+    held.learns(stands(4, OrderState.CHALLENGE))
+    assert held.polls == 3
+    held.learns(stands(5, OrderState.CONFIRMING))
+    assert held.polls == 0
