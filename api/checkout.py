@@ -23,6 +23,7 @@ from api.strict_json import body
 from shared.domain.refusals import OrderNotFound
 from shared.failpoints import Failpoint, reach
 from shared.observe.traces import tracing
+from shared.store.keys import Caller
 from shared.store.status import Status
 
 SUBMIT: Final = frozenset({"/api/v1/c2a/offer/checkout", "/api/c2a/offer/checkout"})
@@ -52,7 +53,7 @@ def blueprint(parts: Parts) -> Blueprint:
         is_stream, seconds = wants_events(), wait_s(request.headers.get("Prefer"))
         if not (is_stream or seconds):
             return _told(parts, read_status(parts, caller().tenant_id, tracking_number))
-        return _held(parts, tracking_number, STREAM_S if is_stream else seconds, is_stream=is_stream)
+        return _held(parts, tracking_number, _stream_s(caller()) if is_stream else seconds, is_stream=is_stream)
 
     return routes
 
@@ -88,16 +89,21 @@ def read_status(parts: Parts, tenant_id: UUID, tracking_number: str) -> Status:
 
 def _held(parts: Parts, tracking_number: str, wait: float, *, is_stream: bool) -> Response:
     """The answer that may wait; the server in front of us knows how."""
-    tenant_id, seat = caller().tenant_id, seat_of(request.environ)
+    seat = seat_of(request.environ)
     named = {"media_type": EVENTS if is_stream else media_type(), "request_id": g.request_id}
     unread, polls = Status.fresh(tracking_number), limits.polls() or 0
-    held = Held(parts, tenant_id, tracking_number, wait, is_stream, unread, **named, polls=polls)
+    held = Held(parts, caller(), tracking_number, wait, is_stream, unread, **named, polls=polls)
     with hold.entered(held, seat):
-        held.known = read_status(parts, tenant_id, tracking_number)
+        held.known = read_status(parts, held.tenant_id, tracking_number)
         response = _streamed(parts, held.known) if is_stream else _told(parts, held.known)
         known = request.headers.get("If-None-Match")
         response.headers.update(hold.keep(held, seat, status=response.status_code, if_none_match=known))
         return response
+
+
+def _stream_s(caller: Caller) -> float:
+    """How long a stream of *caller* may live: no longer than its key, give or take Settings.key_cache_s."""
+    return STREAM_S if caller.good_for_s is None else min(STREAM_S, caller.good_for_s)
 
 
 def _told(parts: Parts, now: Status) -> Response:

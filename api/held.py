@@ -22,6 +22,7 @@ from api.follow_up import caching, result_of
 from api.parts import Parts
 from api.quick import Told
 from shared.domain.states import CheckoutCode
+from shared.store.keys import Caller
 from shared.store.status import Status
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class Held:
     """One answer that waits. *known* is what the caller is told now; until it is read, nothing."""
 
     parts: Parts
-    tenant_id: UUID
+    caller: Caller
     tracking_number: str
     wait_s: float
     """How long it may be held, in all."""
@@ -62,6 +63,18 @@ class Held:
     then be what the caller was told: news says."""
     on_news: Callable[[Held], None] | None = None
     """Whom to tell of it."""
+    is_revoked: bool = False
+    """Whether the caller's key was revoked while their stream went on."""
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose order it is."""
+        return self.caller.tenant_id
+
+    @property
+    def key_id(self) -> str:
+        """By which key it was asked for."""
+        return self.caller.key_id
 
     @property
     def code(self) -> CheckoutCode:
@@ -84,7 +97,20 @@ class Held:
         if self.heard is not None and now.version <= self.heard.version:
             return
         self.heard = now
-        if self.on_news is not None and self.news is not None:
+        self._rouse()
+
+    def revoke(self) -> None:
+        """The caller may hear no more."""
+        self.is_revoked = True
+        self._rouse()
+
+    @property
+    def has_something(self) -> bool:
+        """Whether there is something to do about it before its time."""
+        return self.is_revoked or self.news is not None
+
+    def _rouse(self) -> None:
+        if self.on_news is not None and self.has_something:
             self.on_news(self)
 
     def learns(self, now: Status) -> None:
@@ -115,6 +141,8 @@ class Held:
     def leave(self, how: str) -> None:
         """It is held no more."""
         self.parts.waiting.leave(self)
+        if self.is_stream:
+            self.parts.streams.leave(self)
         log.info(
             "request.held",
             how=how,

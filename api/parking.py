@@ -80,7 +80,7 @@ class Parking:
             return
         self._wait(parked)
         held.on_news = self._hear
-        if held.news is not None or self.is_closing:  # It came between the reading and this.
+        if held.has_something or self.is_closing:  # It came between the reading and this.
             self._answer_soon(parked)
 
     def wait_for_all(self, within_s: float) -> None:
@@ -150,6 +150,8 @@ class Parking:
     def _answer(self, parked: _Parked) -> None:
         if parked.is_gone:
             self._end(parked, "gone")
+        elif parked.held.is_revoked:
+            self._end(parked, "revoked")
         elif parked.held.is_stream:
             self._say_more(parked)
         else:
@@ -172,6 +174,7 @@ class Parking:
             parked.sock.close()
 
     def _begin_stream(self, parked: _Parked) -> bool:
+        parked.held.parts.streams.enter(parked.held)
         told = parked.held.as_it_was()
         return self._send(parked, head_of(told, keeps=False) + told.body)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from api.buckets import impatient
 from api.outlook import Outlooks
+from api.streams import Streams
 from api.waiting import Waiting
 from shared.config import Settings
 from shared.crowds import Crowds
@@ -99,6 +100,11 @@ class Parts:
     def waiting(self) -> Waiting:
         """Who waits for an order to move."""
         return Waiting(self.reading)
+
+    @cached_property
+    def streams(self) -> Streams:
+        """Whose streams end when their key is revoked."""
+        return Streams(self.redis)
 
     @cached_property
     def outlooks(self) -> Outlooks:

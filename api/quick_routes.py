@@ -91,7 +91,7 @@ class Poll:
         seat, unread = seat_of(environ), Status.fresh(number)
         held = Held(
             self.parts,
-            caller.tenant_id,
+            caller,
             number,
             seconds,
             is_stream=False,

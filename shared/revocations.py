@@ -2,9 +2,10 @@
 
 A process believes for a moment what it read of a key, so that a poll costs no look-up. A revoked key is therefore
 also marked in the volatile Redis, where every call asks for its token anyway: the script that gives tokens reads the
-mark in the same round trip (api/limits.py). The row in PostgreSQL is the truth and is written first. While nobody
-can read marks because that Redis is away, the processes believe nothing and look every key up (api/auth.py); so the
-only way for a revoked key to be believed on is a Redis that came back empty and unnoticed within key_cache_s seconds.
+mark in the same round trip (api/limits.py); for streams, which ask once, api/streams.py reads it. The row in
+PostgreSQL is the truth and is written first. While nobody can read marks because that Redis is away, the processes
+believe nothing and look every key up (api/auth.py); so the only way for a revoked key to be believed on is a Redis that
+came back empty and unnoticed within key_cache_s seconds.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ from typing import Any, cast
 from api.envelope import JSON
 from api.held import Held
 from shared.domain.states import CODE_OF, OrderState
+from shared.store.keys import Caller, KeyRole
 from shared.store.status import Status
+from shared.store.tenants import TenantSettings
 
 NUMBER = "trk_01M8AVRZ844WW70KKPBGK1BG4K"
 
@@ -21,7 +23,8 @@ def waits() -> Held:
     """An answer that is going to wait; the route has not read the order yet."""
     parts = cast("Any", None)  # What it is answered with; nothing is, here.
     named: dict[str, Any] = {"media_type": JSON, "request_id": "one", "polls": 3}
-    return Held(parts, uuid.uuid4(), NUMBER, 15.0, is_stream=False, known=Status.fresh(NUMBER), **named)
+    caller = Caller(uuid.uuid4(), KeyRole.STOREFRONT, live=False, settings=TenantSettings(), key_id="0" * 16)
+    return Held(parts, caller, NUMBER, 15.0, is_stream=False, known=Status.fresh(NUMBER), **named)
 
 
 def test_news_that_came_before_the_order_was_read_and_tells_what_was_read_is_none() -> None:
