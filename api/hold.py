@@ -1,8 +1,8 @@
 """Whether the answer to a poll may wait, and the handing over of one that does (contract section 3).
 
 An answer that is news is not held: the order is at its end, or the caller's ETag is another one. Nor is one where all
-room is taken, or the server in front of us cannot hold: the caller is then answered as any poller is, and not told that
-their preference was applied.
+room is taken, or as much as one tenant may take (places.py), or the server in front of us cannot hold: the caller is
+then answered as any poller is, and not told that their preference was applied.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def keep(held: Held, seat: Seat | None, *, status: int, if_none_match: str | Non
 
     *status*: the answer's as it is now.
     """
-    if seat is None or not held.parts.waiting.has_room:
+    if seat is None or not held.parts.waiting.has_room_for(held):
         return {}
     tells_nothing_new = status == HTTPStatus.NOT_MODIFIED or not if_none_match
     if not held.known.is_final and (held.is_stream or tells_nothing_new):

@@ -29,6 +29,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.places import Places
 from shared.domain.states import CheckoutCode
 from shared.store import status
 from shared.store.listening import Listener
@@ -38,8 +39,8 @@ from shared.store.tenancy import acting_for
 log = structlog.get_logger(__name__)
 
 MOST: Final = 15_000
-"""Who may wait in one process, if three quarters of its descriptors are as many: each holds one and some 7 KiB. Whoever
-comes then is answered at once."""
+"""Who may wait in one process, if three quarters of its descriptors are as many: each holds one and some 7 KiB. One
+tenant may have three quarters of them (places.py); whoever comes then is answered at once."""
 LOOK_EVERY_S: Final = 1.5
 """What a lost notification costs; promised are two seconds."""
 MOST_AT_ONCE: Final = 500
@@ -86,20 +87,19 @@ class Waiting:
         self._something = threading.Semaphore(0)
         """One for each tenant that has something to read."""
         self._has_begun = False
-        self._count = 0
-        self._most = min(MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)
+        self._places = Places(min(MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4))
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more may wait."""
-        return self._count <= self._most
+    def has_room_for(self, waiter: Waiter) -> bool:
+        """Whether *waiter*, who has entered, may wait."""
+        with self._lock:
+            return self._places.suffice_for(waiter.tenant_id)
 
     def enter(self, waiter: Waiter) -> None:
         """From here on *waiter* hears of its order; enter before reading it, so that nothing falls in between."""
         with self._lock:
             self._waiters.setdefault(waiter.tracking_number, set()).add(waiter)
             self._looked_at.setdefault(waiter.tracking_number, time.monotonic())
-            self._count += 1
+            self._places.take(waiter.tenant_id)
             begins, self._has_begun = not self._has_begun, True
         if begins:
             self._begin()
@@ -110,7 +110,7 @@ class Waiting:
             there = self._waiters.get(waiter.tracking_number)
             if there is None or waiter not in there:
                 return
-            self._count -= 1
+            self._places.give_back(waiter.tenant_id)
             there.discard(waiter)
             if not there:
                 del self._waiters[waiter.tracking_number], self._looked_at[waiter.tracking_number]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 from sqlalchemy import Engine, text
 
@@ -17,6 +21,7 @@ from shared.config import Settings
 from shared.domain.states import OrderEvent, OrderState
 from shared.store import moves
 from shared.store.engine import create_engine
+from tests.support.front_door import a_shop
 from tests.support.order_rows import an_order
 from tests.support.own_postgres import own_postgres
 from tests.support.poller import captured, end, polling
@@ -28,6 +33,10 @@ AT_ONCE_S: Final = 1.2
 """Less than a look takes to find what nobody told (1.5 s); on a machine with work for seven the news takes so long."""
 LOST_COSTS_S: Final = 3.0
 """The promised two seconds, and what such a machine adds."""
+FILES: Final = 160
+HELD_OF_ONE: Final = FILES * 3 // 4 * 3 // 4
+"""A process that may open so many files has places for three quarters of that, and one tenant may have as much of
+them (api/places.py)."""
 
 
 def test_who_waits_is_answered_when_the_order_moves(served: Served, engine: Engine) -> None:
@@ -240,6 +249,27 @@ def test_who_hangs_up_is_forgotten_at_once(served: Served, engine: Engine) -> No
         poller.ask(order.tracking_number, Prefer="wait=30", x_request_id="who-hangs-up")
         assert poller.hears_nothing_for(0.3)
     until(lambda: b'"how": "gone"' in lines_of(served, b"who-hangs-up"), "it is forgotten", within_s=10)
+
+
+def test_however_many_answers_one_tenant_has_held_anothers_is_held_as_well(mortal: Served, engine: Engine) -> None:
+    other = replace(mortal, shop=a_shop(engine))
+    number, theirs = captured(engine, mortal).tracking_number, captured(engine, other).tracking_number
+    [process] = psutil.Process(mortal.process.pid).children()
+    process.rlimit(resource.RLIMIT_NOFILE, (FILES, process.rlimit(resource.RLIMIT_NOFILE)[1]))
+    with ExitStack() as connections:
+        for _ in range(HELD_OF_ONE):
+            poller = connections.enter_context(polling(mortal))
+            poller.ask(number, Accept="text/event-stream")
+            assert "content-length" not in poller.answer_head()[1], "it is a stream"
+        refused, waits = (connections.enter_context(polling(one)) for one in (mortal, other))
+        refused.ask(number, Prefer="wait=2")
+        told = refused.answer()
+        waits.ask(theirs, Prefer="wait=2")
+        waited = waits.answer()
+
+    assert (told.code, "preference-applied" in told.headers) == (PROCESSING, False)
+    assert (waited.code, waited.headers["preference-applied"]) == (PROCESSING, "wait=2")
+    assert waited.seconds >= 2.0
 
 
 def test_at_the_end_of_the_process_whoever_waits_is_answered_within_its_grace(mortal: Served, engine: Engine) -> None:
