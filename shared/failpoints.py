@@ -82,6 +82,8 @@ class Failpoint(StrEnum):
     RETURN_AFTER_COMMIT = "return_money.after_commit"
 
     REFUND_BEFORE_CALL = "give_refund.before_call"
+    REFUND_BEFORE_AHEAD = "give_refund.before_ahead"
+    REFUND_AFTER_AHEAD = "give_refund.after_ahead"  # The call is written ahead, and not made yet.
     REFUND_AFTER_CALL = "give_refund.after_call"
     REFUND_BEFORE_REFUND = "give_refund.before_refund"
     REFUND_BEFORE_COMMIT = "give_refund.before_commit"

@@ -39,10 +39,21 @@ TAKEN_LOOK: Final = timedelta(hours=1)
 """How long it waits where the PSP took it in hand and will tell: the same request under its key changes nothing."""
 RETURN_AGAIN: Final = timedelta(seconds=30)
 """How long money that has to go back waits before its PSP is asked again."""
+REFUND_AGAIN_SHARE: Final = 0.25
+LONGEST_REFUND_AGAIN: Final = timedelta(minutes=5)
+"""A refund without an answer is asked for ever more slowly: after a quarter of the time it has waited already, and as
+slowly as a payment in doubt at most. Between two calls there must be a time in which none can be on its way, for
+somebody to say what the PSP's console shows (shared/operate/proving.py): of five minutes it is two and more."""
 KEEP_TRIES: Final = 3
 """How often the PSP is asked for a method it was to keep, before the order is done without it (design)."""
 CRASHES_TO_PARK: Final = 5
 """A poison order may take five workers down, then nobody charges it any more (design)."""
+
+
+def refund_again(waited: timedelta, place: timedelta | None) -> timedelta:
+    """How long a refund that has *waited* for an answer under its key is put off; *place*: when it may go, where its
+    PSP or its gate said so."""
+    return max(place or RETURN_AGAIN, min(REFUND_AGAIN_SHARE * waited, LONGEST_REFUND_AGAIN))
 
 
 def away_for(waited: timedelta) -> timedelta:

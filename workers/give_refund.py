@@ -4,6 +4,10 @@ The refund was written ahead when it was decided (shared/store/refunds.py). A ch
 where that is possible, and its look-up proves it, as for money that has no right to stay (return_money.py). Of a part
 no look-up tells, so it rests on the PSP's memory of its key: once that may be over it is not asked for any more, and
 somebody has to see at the PSP what became of it (`c2a orders prove`); the doctor says so.
+
+Each call is committed before it is made, so that nobody is believed who saw nothing at the PSP while one is on its way,
+and none is made of a refund that was settled meanwhile. A worker that is stopped between the two for longer than a
+worker may have a request on its way (Settings.lease_limit_s) and the PSP's longest processing slips through.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import structlog
 
 from shared.domain.outcomes import Captured, Pending, Returned, ReturnOutcome, Unanswered
 from shared.failpoints import Failpoint, reach
-from shared.patience import RETURN_AGAIN, TAKEN_LOOK
+from shared.patience import TAKEN_LOOK, refund_again
 from shared.psp.port import TOTAL_TIMEOUT_S, Psp
 from shared.store import attempts, orders, refunds
 from shared.store.attempts import Attempt
@@ -43,6 +47,9 @@ def give_refunds(run: Runtime, order: Order) -> None:
     reach(Failpoint.REFUND_BEFORE_CALL)
     outcome = _ask(run, order, refund, attempt)
     reach(Failpoint.REFUND_AFTER_CALL)
+    if outcome is None:
+        log.info("payment.refund_settled_meanwhile", tracking_number=order.tracking_number)
+        return
     with run.engine.begin() as conn:
         orders.lock(conn, order.tenant_id, order.tracking_number)
         match outcome:
@@ -53,13 +60,15 @@ def give_refunds(run: Runtime, order: Order) -> None:
             case Pending():
                 refunds.put_off(conn, refund, due_in=TAKEN_LOOK, taken=True)
             case Unanswered():
-                refunds.put_off(conn, refund, due_in=outcome.retry_after or RETURN_AGAIN)
+                pause = refund_again(order.seen_at - refund.key_since, outcome.retry_after)
+                refunds.put_off(conn, refund, due_in=pause)
         reach(Failpoint.REFUND_BEFORE_COMMIT)
     reach(Failpoint.REFUND_AFTER_COMMIT)
     log.info("payment.refund", tracking_number=order.tracking_number, outcome=type(outcome).__name__)
 
 
-def _ask(run: Runtime, order: Order, refund: Refund, attempt: Attempt) -> ReturnOutcome:
+def _ask(run: Runtime, order: Order, refund: Refund, attempt: Attempt) -> ReturnOutcome | None:
+    """What its PSP says of *refund*; None: somebody settled it meanwhile, and the PSP was not called for it."""
     psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     assert attempt.psp_reference is not None, "a capture is told with its reference"
     is_whole = refund.amount_minor == attempt.amount_minor
@@ -74,11 +83,24 @@ def _ask(run: Runtime, order: Order, refund: Refund, attempt: Attempt) -> Return
         log.error("refund.key_too_old", tracking_number=order.tracking_number)
         return Unanswered("the PSP may have forgotten its key", retry_after=STUCK)
     if is_whole and not refund.refusals % 2:
+        if not _is_written_ahead(run, refund):
+            return None
         voided = psp.void(attempt.psp_reference, psp_key=f"{refund.key}-void")
         if not isinstance(voided, Captured):
             return voided
     reach(Failpoint.REFUND_BEFORE_REFUND)
+    if not _is_written_ahead(run, refund):
+        return None
     return psp.refund(attempt.psp_reference, refund.money, psp_key=refund.key)
+
+
+def _is_written_ahead(run: Runtime, refund: Refund) -> bool:
+    with run.engine.begin() as conn:
+        orders.lock(conn, refund.tenant_id, refund.tracking_number)
+        is_written = refunds.write_call_ahead(conn, refund)
+        reach(Failpoint.REFUND_BEFORE_AHEAD)
+    reach(Failpoint.REFUND_AFTER_AHEAD)
+    return is_written
 
 
 def _may_be_forgotten(order: Order, refund: Refund, psp: Psp) -> bool:

@@ -214,7 +214,8 @@ def prove_by_hand(
     """Say what a PSP knows of an order's payment, or of its refund, where we cannot ask the PSP.
 
     captured: it holds the money; declined: it said no; none: there is no such charge (no such refund); returned: the
-    money went back. It counts as the PSP's own word: say in --why where you saw it.
+    money went back. It counts as the PSP's own word: say in --why where you saw it. While a request may still be on its
+    way, none is refused, and told from when on it counts.
     """
     by = asked(who, why, action_id)
     proof = Proof(Verdict(verdict), reference)

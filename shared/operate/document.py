@@ -148,6 +148,7 @@ def _refund(one: Refund) -> dict[str, Any]:
         "refusals": one.refusals,
         "askedAt": _at(one.asked_at),
         "dueAt": _at(one.due_at),
+        "calledAt": _at(one.called_at),
         "takenAt": _at(one.taken_at),
         "settledAt": _at(one.settled_at),
         "actionId": str(one.action_id),

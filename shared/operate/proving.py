@@ -1,16 +1,17 @@
 """Enters by hand what a PSP says of a payment that nobody can ask it about, or of a refund that must not be repeated.
 
 Somebody looked it up in the PSP's own console, and says so. Their word is settled where all news is (settle.py) and
-counts as the PSP's, so it is taken only where the PSP cannot be asked by us, and "there is no charge" only once no
-request can be on its way any more. What the PSP tells later still counts: a capture that turns up is the order's, or
-goes back.
+counts as the PSP's, so it is taken only where the PSP cannot be asked by us. "There is no charge", and of a refund
+"nothing went back", is taken only once no request can be on its way any more: else what was not there when somebody
+looked happens after all, and after a second refund once more. What the PSP tells later still counts: a capture that
+turns up is the order's, or goes back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -76,7 +77,7 @@ def prove(desk: Desk, tenant_id: UUID, number: str, asked: Asked, proof: Proof) 
 
 def _settled(desk: Desk, conn: Connection, case: Case, proof: Proof) -> Did:
     if refund_to_prove(case) is not None:
-        return _of_refund(conn, case, proof.verdict)
+        return _of_refund(conn, case, proof.verdict, desk.lease_limit)
     attempt = attempt_to_prove(case)
     assert attempt is not None, "it was judged"
     if proof.verdict not in FITS[attempt.outcome]:
@@ -103,10 +104,15 @@ def _outcome(case: Case, attempt: Attempt, proof: Proof, lease_limit: timedelta)
             assert reference is not None, "what goes back has a name"
             return Returned(reference)
         case Verdict.NONE:
-            surely = attempt.asked_at + lease_limit + case.abilities[attempt.provider].longest_processing
-            if case.order.seen_at <= surely:
-                raise _Unfit(f"a request may be on its way until {surely:%H:%M:%S}: look again then")
+            _see_that_none_is_on_its_way(case, attempt, attempt.asked_at, lease_limit)
             return NotSent("an operator saw that there is none")
+
+
+def _see_that_none_is_on_its_way(case: Case, attempt: Attempt, asked_at: datetime, lease_limit: timedelta) -> None:
+    """Raises _Unfit as long as what the PSP of *attempt* was last asked for at *asked_at* may still happen."""
+    surely = asked_at + lease_limit + case.abilities[attempt.provider].longest_processing
+    if case.order.seen_at <= surely:
+        raise _Unfit(f"a request may be on its way until {surely:%H:%M:%S}: look again then")
 
 
 def _rings(before: Order, now: Order, attempt: Attempt) -> tuple[Step, ...]:
@@ -115,15 +121,18 @@ def _rings(before: Order, now: Order, attempt: Attempt) -> tuple[Step, ...]:
     return (Step.RETURN_MONEY,) if now.is_finished and attempt.outcome is not AttemptState.RETURNING else ()
 
 
-def _of_refund(conn: Connection, case: Case, verdict: Verdict) -> Did:
-    refund = case.under_way
+def _of_refund(conn: Connection, case: Case, verdict: Verdict, lease_limit: timedelta) -> Did:
+    refund, paid = case.under_way, case.captured
     assert refund is not None, "it was judged"
+    assert paid is not None, "it was judged"
     what = f"{refund.amount_minor} {refund.currency} (minor units)"
     match verdict:
         case Verdict.RETURNED:
             refunds.given(conn, refund)
             return Did(Outcome.DONE, f"Settled: {what} went back.")
         case Verdict.NONE:
+            if refund.called_at is not None:
+                _see_that_none_is_on_its_way(case, paid, refund.called_at, lease_limit)
             refunds.refused(conn, refund)
             return Did(Outcome.DONE, f"Settled: {what} did not go back, and may be refunded again.")
         case _:

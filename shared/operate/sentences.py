@@ -97,6 +97,8 @@ def _of_attempt(one: AttemptStory) -> Iterator[Line]:
 
 def _of_refund(one: Refund) -> Iterator[Line]:
     what = f"{one.amount_minor} {one.currency} (minor units)"
+    if one.called_at is not None:
+        yield Line(one.called_at, f"The PSP was last called for the refund of {what}.")
     if one.taken_at is not None:
         yield Line(one.taken_at, f"The PSP took the refund of {what} in hand, and will tell.")
     if one.is_by_hand:

@@ -51,8 +51,8 @@ from shared.psp.port import Account, Capabilities, ChargePage, ChargeQuery, Char
 KEY_LIFETIME: Final = timedelta(days=7)
 """Keys are kept for at least that long (docs.adyen.com, API idempotency)."""
 LONGEST_PROCESSING: Final = timedelta(seconds=60)
-"""Past the read timeout of Adyen's own library (30 s), with as much again. Absence is never proven here, so no money
-depends on it."""
+"""Past the read timeout of Adyen's own library (30 s), with as much again. Absence is never proven here; whoever says
+that they saw none in its console is believed after that long."""
 TOLD_WITHIN: Final = timedelta(days=3)
 """How long what became of a return may take: banks answer refunds within days, and not at weekends."""
 

@@ -56,6 +56,8 @@ class Refund:
     due_at: datetime | None
     taken_at: datetime | None
     settled_at: datetime | None
+    called_at: datetime | None
+    """When its PSP was last called for it, under whichever key: that call may be on its way for a while after."""
 
     @property
     def money(self) -> Money:
@@ -134,6 +136,21 @@ def write_ahead(conn: Connection, attempt: Attempt, *, action_id: UUID, amount_m
             currency=attempt.currency,
         )
     )
+
+
+def write_call_ahead(conn: Connection, refund: Refund) -> bool:
+    """Record that its PSP is about to be called for it; False: it does not stand as it was read, and nobody may be.
+
+    The order's row is locked by the caller, as by whoever settles the refund: so either they see the call, or whoever
+    was to make it sees what they settled. The caller commits before it calls.
+    """
+    noted = (
+        update(refunds)
+        .where(*_stands(refund, RefundState.ASKED))
+        .values(called_at=func.clock_timestamp())
+        .returning(refunds.c.action_id)
+    )
+    return conn.execute(noted).one_or_none() is not None
 
 
 def given(conn: Connection, refund: Refund) -> bool:

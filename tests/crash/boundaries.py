@@ -85,6 +85,8 @@ SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
     **_each(
         refunded,
         P.REFUND_BEFORE_CALL,
+        P.REFUND_BEFORE_AHEAD,
+        P.REFUND_AFTER_AHEAD,
         P.REFUND_AFTER_CALL,
         P.REFUND_BEFORE_REFUND,
         P.REFUND_BEFORE_COMMIT,

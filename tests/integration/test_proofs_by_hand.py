@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,25 +12,21 @@ from shared.domain.outcomes import Captured
 from shared.domain.states import OrderState
 from shared.operate.actions import refund
 from shared.operate.asking import Asked
-from shared.operate.proving import FITS, Proof, Verdict, prove
+from shared.operate.proving import FITS, Verdict
 from shared.store import refunds
 from shared.store.attempts import UNSETTLED, AttemptState
-from shared.store.operator_actions import Acted, Outcome
+from shared.store.operator_actions import Outcome
 from shared.store.refunds import RefundState
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
-from tests.support.operating import a_desk, at_a_shell, c2a, said
+from tests.support.operating import a_desk, at_a_shell, c2a, proves, said
 from tests.support.psp import Sandbox
+from tests.support.refunding import called_earlier
 from workers.pay import pay
 from workers.return_money import return_money
 from workers.tokenize import tokenize
 
 LONG_AGO = timedelta(minutes=5)
-
-
-def proves(room: EngineRoom, number: str, verdict: Verdict, reference: str | None = None) -> Acted:
-    by = Asked("Ana", "seen in the PSP's console", uuid.uuid4())
-    return prove(a_desk(room), room.seller.shop.tenant_id, number, by, Proof(verdict, reference))
 
 
 def refunds_of(room: EngineRoom, number: str) -> list[RefundState]:
@@ -108,6 +103,7 @@ def test_a_refund_is_proven(adyen: AdyenRoom, verdict: Verdict, state: RefundSta
     by = Asked("Ana", "withdrawn")
     refund(a_desk(adyen.room), adyen.room.seller.shop.tenant_id, number, by, 500)
     return_money(adyen.room.run, number)
+    called_earlier(adyen.room, number, LONG_AGO)
     assert "say returned or none" in proves(adyen.room, number, Verdict.CAPTURED, "x").told
     assert proves(adyen.room, number, verdict).outcome is Outcome.DONE
     assert refunds_of(adyen.room, number) == [state]
@@ -119,7 +115,8 @@ def test_a_refund_that_its_psp_tells_of_after_a_wrong_word_counts(adyen: AdyenRo
     tokenize(adyen.room.run, number)
     refund(a_desk(adyen.room), adyen.room.seller.shop.tenant_id, number, Asked("Ana", "withdrawn"), 500)
     return_money(adyen.room.run, number)
-    proves(adyen.room, number, Verdict.NONE)
+    called_earlier(adyen.room, number, LONG_AGO)
+    assert proves(adyen.room, number, Verdict.NONE).outcome is Outcome.DONE
     adyen.fake.work()
     adyen.deliver_all("REFUND")
     assert refunds_of(adyen.room, number) == [RefundState.GIVEN]

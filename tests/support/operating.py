@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from click.testing import CliRunner, Result
 from shared import keyring
 from shared.cli.main import main
 from shared.operate.actions import Desk
+from shared.operate.asking import Asked
+from shared.operate.proving import Proof, Verdict, prove
+from shared.store.operator_actions import Acted
 from tests.support.desks import desk_beside
 from tests.support.engine_room import EngineRoom
 
@@ -21,6 +25,12 @@ from tests.support.engine_room import EngineRoom
 def a_desk(room: EngineRoom) -> Desk:
     """What actions are done with, beside *room*."""
     return desk_beside(room.run)
+
+
+def proves(room: EngineRoom, number: str, verdict: Verdict, reference: str | None = None) -> Acted:
+    """An operator says what they saw in the PSP's console."""
+    by = Asked("Ana", "seen in the PSP's console", uuid.uuid4())
+    return prove(a_desk(room), room.seller.shop.tenant_id, number, by, Proof(verdict, reference))
 
 
 @contextmanager

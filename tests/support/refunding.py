@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from shared.domain.states import OrderState
 from shared.operate import actions
@@ -31,6 +32,13 @@ def refund(room: EngineRoom, number: str, amount_minor: int | None = None, actio
     """An operator asks to give back *amount_minor* of it, or all that is left."""
     by = Asked("Ana", "withdrawn", action_id or uuid.uuid4())
     return actions.refund(a_desk(room), room.seller.shop.tenant_id, number, by, amount_minor)
+
+
+def called_earlier(room: EngineRoom, number: str, by: timedelta) -> None:
+    """Let the PSP have been called for its refunds *by* earlier."""
+    room.sql(
+        "UPDATE refunds SET called_at = called_at - cast(:by AS interval) WHERE tracking_number = :n", by=by, n=number
+    )
 
 
 def of_order(room: EngineRoom, number: str) -> list[Refund]:

@@ -119,6 +119,7 @@ refunds: Final = Table(
     Column("due_at", DateTime(timezone=True), server_default=func.now()),  # When its PSP is asked for it again.
     time("taken_at"),  # When its PSP took it in hand: it tells later what came of it.
     time("settled_at"),
+    time("called_at"),  # Written ahead of each call: it may be on its way for a while after.
     PrimaryKeyConstraint("tenant_id", "action_id"),
     # What a PSP tells of a return names the charge alone: so one at a time.
     Index(

@@ -1,0 +1,133 @@
+"""A call for a refund is on record before it is made: while it may be on its way, nobody can say that none is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.money import Money
+from shared.domain.outcomes import ReturnOutcome
+from shared.operate.proving import Verdict
+from shared.patience import LONGEST_REFUND_AGAIN, RETURN_AGAIN
+from shared.psp.port import Psp
+from shared.store.operator_actions import Outcome
+from shared.store.refunds import RefundState
+from tests.support.adyen_room import AdyenRoom
+from tests.support.engine_room import EngineRoom
+from tests.support.operating import proves
+from tests.support.psp import Sandbox
+from tests.support.refunding import called_earlier, done, of_order, refund, reserved, stands
+from workers.return_money import return_money
+from workers.runtime import Runtime
+
+LONG_AGO = timedelta(minutes=5)
+"""Longer than a worker may have a request on its way and any PSP works on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meanwhile:
+    """A PSP, and what happens while a call for a refund is on its way to it."""
+
+    psp: Psp
+    happens: Callable[[], object]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.psp, name)
+
+    def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
+        self.happens()
+        return self.psp.void(reference, psp_key=psp_key)
+
+    def refund(self, reference: str, money: Money, *, psp_key: str) -> ReturnOutcome:
+        self.happens()
+        return self.psp.refund(reference, money, psp_key=psp_key)
+
+
+def meanwhile(room: EngineRoom, happens: Callable[[], object]) -> Runtime:
+    return replace(room.run, psp_for=lambda _: _Meanwhile(room.psp, happens))
+
+
+def due_in(room: EngineRoom, number: str) -> timedelta:
+    [(found,)] = room.sql("SELECT due_at - now() FROM refunds WHERE tracking_number = :n", n=number)
+    assert isinstance(found, timedelta)
+    return found
+
+
+@pytest.mark.parametrize("amount_minor", [None, 500], ids=["full", "part"])
+def test_that_nothing_goes_back_is_not_believed_while_a_call_is_on_its_way(
+    adyen: AdyenRoom, amount_minor: int | None
+) -> None:
+    """Else the call in flight gives it back, and a second refund gives it back once more."""
+    number, told = done(adyen.room), list[str]()
+    refund(adyen.room, number, amount_minor)
+    run = meanwhile(adyen.room, lambda: told.append(proves(adyen.room, number, Verdict.NONE).told))
+    return_money(run, number)
+    told.append(proves(adyen.room, number, Verdict.NONE).told)
+    assert len(told) == 2
+    assert all("a request may be on its way until" in one for one in told)
+    assert "one at a time" in refund(adyen.room, number, 500).told
+    adyen.fake.work()
+    adyen.deliver_all()
+    assert stands(adyen.room, number) == [(amount_minor or 1499, RefundState.GIVEN)]
+    assert [one.returned for one in adyen.payments(number)] == [amount_minor or 1499]
+
+
+def test_that_nothing_goes_back_is_believed_once_no_call_can_be_on_its_way(adyen: AdyenRoom) -> None:
+    number = done(adyen.room)
+    refund(adyen.room, number, 500)
+    adyen.fake.troubles.add("drop", on="refunds")
+    return_money(adyen.room.run, number)
+    assert proves(adyen.room, number, Verdict.NONE).outcome is Outcome.REFUSED
+    called_earlier(adyen.room, number, LONG_AGO)
+    assert proves(adyen.room, number, Verdict.NONE).outcome is Outcome.DONE
+    assert stands(adyen.room, number) == [(500, RefundState.REFUSED)]
+    assert reserved(adyen.room, number) == 0
+
+
+def test_a_refund_nobody_was_called_for_is_proven_at_once_and_then_nobody_is_called(adyen: AdyenRoom) -> None:
+    """A worker has read it as under way, and comes to its call after somebody settled it."""
+    number = done(adyen.room)
+    refund(adyen.room, number, 500)
+    acted = []
+
+    def psp_for(_: object) -> Psp:
+        acted.append(proves(adyen.room, number, Verdict.NONE).outcome)
+        return adyen.room.psp
+
+    before = len(adyen.fake.calls)
+    return_money(replace(adyen.room.run, psp_for=psp_for), number)
+    assert acted == [Outcome.DONE]
+    assert len(adyen.fake.calls) == before
+    assert stands(adyen.room, number) == [(500, RefundState.REFUSED)]
+
+
+def test_every_call_for_a_refund_is_written_ahead_of_it(room: EngineRoom, shared_psp: Sandbox) -> None:
+    """A void that came too late, and the refund after it: two calls."""
+    number = done(room)
+    shared_psp.set_faults(voidWindowSeconds=0)
+    refund(room, number)
+    [one] = of_order(room, number)
+    assert one.called_at is None
+    called = []
+    return_money(meanwhile(room, lambda: called.append(of_order(room, number)[0].called_at)), number)
+    first, second = called
+    assert first is not None
+    assert second is not None
+    assert one.asked_at < first < second
+    assert stands(room, number) == [(1499, RefundState.GIVEN)]
+
+
+def test_a_refund_without_an_answer_is_asked_for_ever_more_slowly(adyen: AdyenRoom) -> None:
+    """So that there is a time between two calls in which none can be on its way."""
+    number = done(adyen.room)
+    refund(adyen.room, number, 500)
+    adyen.fake.troubles.add("drop", on="refunds", times=2)
+    return_money(adyen.room.run, number)
+    assert due_in(adyen.room, number) <= RETURN_AGAIN
+    adyen.room.sql("UPDATE refunds SET key_since = now() - interval '1 h' WHERE tracking_number = :n", n=number)
+    return_money(adyen.room.run, number)
+    assert LONGEST_REFUND_AGAIN - timedelta(seconds=20) < due_in(adyen.room, number) <= LONGEST_REFUND_AGAIN
