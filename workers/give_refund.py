@@ -44,8 +44,10 @@ def give_refunds(run: Runtime, order: Order) -> None:
             return
         every = attempts.of_order(conn, order.tenant_id, order.tracking_number)
     attempt = next(one for one in every if one.attempt_no == refund.attempt_no)
+    psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     reach(Failpoint.REFUND_BEFORE_CALL)
-    outcome = _ask(run, order, refund, attempt)
+    known = _looked_up(psp, attempt)
+    outcome = _ask(run, psp, order, refund, attempt) if known is None else known
     reach(Failpoint.REFUND_AFTER_CALL)
     if outcome is None:
         log.info("payment.refund_settled_meanwhile", tracking_number=order.tracking_number)
@@ -53,6 +55,8 @@ def give_refunds(run: Runtime, order: Order) -> None:
     with run.engine.begin() as conn:
         orders.lock(conn, order.tenant_id, order.tracking_number)
         match outcome:
+            case Returned() if known is not None:
+                refunds.all_given(conn, attempt, refund)
             case Returned():
                 refunds.given(conn, refund)
             case Captured():
@@ -67,18 +71,24 @@ def give_refunds(run: Runtime, order: Order) -> None:
     log.info("payment.refund", tracking_number=order.tracking_number, outcome=type(outcome).__name__)
 
 
-def _ask(run: Runtime, order: Order, refund: Refund, attempt: Attempt) -> ReturnOutcome | None:
+def _looked_up(psp: Psp, attempt: Attempt) -> Returned | Unanswered | None:
+    """What its PSP shows of the charge, where it can be asked, if that is no reason to ask for money of it: all of it
+    went back, or nobody knows. None: it holds the charge."""
+    if not psp.capabilities.looks_up:
+        return None
+    known = psp.look_up(attempt.query)
+    if isinstance(known, Returned | Unanswered):
+        return known
+    if not isinstance(known, Captured):
+        log.error("refund.no_capture", tracking_number=attempt.tracking_number, told=type(known).__name__)
+        return Unanswered("its PSP does not hold what it is to give back", retry_after=STUCK)
+    return None
+
+
+def _ask(run: Runtime, psp: Psp, order: Order, refund: Refund, attempt: Attempt) -> ReturnOutcome | None:
     """What its PSP says of *refund*; None: somebody settled it meanwhile, and the PSP was not called for it."""
-    psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     assert attempt.psp_reference is not None, "a capture is told with its reference"
     is_whole = refund.amount_minor == attempt.amount_minor
-    if psp.capabilities.looks_up:
-        known = psp.look_up(attempt.query)
-        if isinstance(known, Returned | Unanswered):
-            return known
-        if not isinstance(known, Captured):
-            log.error("refund.no_capture", tracking_number=order.tracking_number, told=type(known).__name__)
-            return Unanswered("its PSP does not hold what it is to give back", retry_after=STUCK)
     if not is_whole and _may_be_forgotten(order, refund, psp):
         log.error("refund.key_too_old", tracking_number=order.tracking_number)
         return Unanswered("the PSP may have forgotten its key", retry_after=STUCK)

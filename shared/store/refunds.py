@@ -65,6 +65,12 @@ class Refund:
         return Money(self.amount_minor, self.currency)
 
     @property
+    def was_sent(self) -> bool:
+        """Whether its PSP may know of it under its present key. Not whether it said that it does: news of what came of
+        a call may be here before its answer, or its caller died."""
+        return self.taken_at is not None or (self.called_at is not None and self.called_at >= self.key_since)
+
+    @property
     def is_by_hand(self) -> bool:
         """Whether nobody asked for it here: it was written down and proven in one transaction."""
         return self.settled_at == self.asked_at
@@ -199,34 +205,45 @@ def overdue(conn: Connection, *, limit: int) -> list[str]:
 def told_given(conn: Connection, attempt: Attempt, money: Money | None) -> None:
     """A PSP told that money of *attempt* went back, *money* of it or None: all. The order's row is locked.
 
-    A part counts as ours only once its PSP had taken ours in hand: a merchant may give parts back beside us.
+    A part counts as ours only once its PSP was called for ours: a merchant may give parts back beside us. Of all of it
+    whatever is not ours was given back beside us, also while a part of ours is under way.
     """
+    is_all = money in (None, attempt.money)
     refund = under_way(conn, attempt.tenant_id, attempt.tracking_number)
     if refund is None:
-        is_ours = _given_after_all(conn, attempt, money)
-        if not is_ours and money in (None, attempt.money):
-            _given_by_hand(conn, attempt)
-    elif refund.attempt_no == attempt.attempt_no and (money is None or _is_it(refund, money)):
+        _given_after_all(conn, attempt, money)
+    elif refund.attempt_no == attempt.attempt_no and (is_all or _is_it(refund, money)):
         given(conn, refund)
+    if is_all:
+        _given_by_hand(conn, attempt)
+
+
+def all_given(conn: Connection, attempt: Attempt, refund: Refund) -> None:
+    """A look-up showed that all of *attempt* went back: *refund* of it, and the rest beside us. The order's row is
+    locked.
+
+    It changes nothing where *refund* does not stand as it was before the look: it was settled since, or its PSP said
+    that it failed.
+    """
+    if given(conn, refund):
+        _given_by_hand(conn, attempt)
 
 
 def _is_it(refund: Refund, money: Money | None) -> bool:
-    return refund.taken_at is not None and money == refund.money
+    return refund.was_sent and money == refund.money
 
 
-def _given_after_all(conn: Connection, attempt: Attempt, money: Money | None) -> bool:
-    """A return that somebody had taken for refused was told of as done; it counts again where there is room for it.
-    Whether that was it."""
+def _given_after_all(conn: Connection, attempt: Attempt, money: Money | None) -> None:
+    """A return that somebody had taken for refused was told of as done: it counts again where there is room for it."""
     every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
     last = next((one for one in reversed(every) if one.attempt_no == attempt.attempt_no), None)
     if last is None or last.state is not RefundState.REFUSED or not _is_it(last, money):
-        return False
+        return
     if refunded_minor(conn, attempt) + last.amount_minor > attempt.amount_minor:
-        return False
+        return
     _reserve(conn, last.tenant_id, last.tracking_number, last.attempt_no, last.amount_minor)
     conn.execute(update(refunds).where(*_stands(last, RefundState.REFUSED)).values(state=RefundState.GIVEN))
     _tell(conn, last)
-    return True
 
 
 def _given_by_hand(conn: Connection, attempt: Attempt) -> None:
@@ -249,7 +266,7 @@ def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ..
     under another key. The order's row is locked."""
     every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
     mine = [one for one in every if one.attempt_no == attempt.attempt_no and one.state is not RefundState.REFUSED]
-    if not mine or (mine[-1].state is RefundState.ASKED and mine[-1].taken_at is None):
+    if not mine or (mine[-1].state is RefundState.ASKED and not mine[-1].was_sent):
         return  # Somebody else's return.
     last = mine[-1]
     if last.is_by_hand:
@@ -262,7 +279,7 @@ def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ..
         .values(
             state=RefundState.ASKED,
             refusals=last.refusals + 1,
-            key_since=func.now(),
+            key_since=func.clock_timestamp(),  # Under the order's lock, as called_at: so they tell which was first.
             due_at=func.now() + literal(pause, Interval),
             taken_at=None,
             settled_at=None,

@@ -35,10 +35,10 @@ def refund(room: EngineRoom, number: str, amount_minor: int | None = None, actio
 
 
 def called_earlier(room: EngineRoom, number: str, by: timedelta) -> None:
-    """Let the PSP have been called for its refunds *by* earlier."""
-    room.sql(
-        "UPDATE refunds SET called_at = called_at - cast(:by AS interval) WHERE tracking_number = :n", by=by, n=number
-    )
+    """Let its refund that is under way have been asked for, and its PSP called for it, *by* earlier."""
+    columns = ("asked_at", "key_since", "called_at", "taken_at")
+    moved = ", ".join(f"{column} = {column} - cast(:by AS interval)" for column in columns)
+    room.sql(f"UPDATE refunds SET {moved} WHERE tracking_number = :n AND state = 'asked'", by=by, n=number)
 
 
 def of_order(room: EngineRoom, number: str) -> list[Refund]:

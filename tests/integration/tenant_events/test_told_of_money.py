@@ -162,6 +162,19 @@ def test_what_was_left_of_an_order_and_went_back_by_hand_is_told_of_alone(
     assert [each.event["data"]["amountMilpieces"] for each in parts] == [500, 999]
 
 
+def test_of_all_that_went_back_beside_a_refund_under_way_either_part_is_told_of(
+    room: EngineRoom, listener: Listener, one: Teller
+) -> None:
+    attempt = sold(room)
+    assert refund(room, attempt.tracking_number, 500).outcome is Outcome.BEGUN
+    room.tell(attempt, void_by_hand(room, attempt), actor="webhook")
+    return_money(room.run, attempt.tracking_number)
+
+    _, *parts = told(one, listener, 3)
+
+    assert [each.event["data"]["amountMilpieces"] for each in parts] == [500, 999]
+
+
 @pytest.mark.parametrize("by_order", [True, False], ids=["with an order", "without one"])
 def test_a_stored_method_is_told_of_without_its_token_or_number(
     room: EngineRoom, listener: Listener, one: Teller, by_order: bool
