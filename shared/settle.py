@@ -49,9 +49,8 @@ from shared.patience import (
 )
 from shared.psp.port import Channel
 from shared.store import attempts as attempt_store
-from shared.store import moves
+from shared.store import moves, refunds_told
 from shared.store import orders as order_store
-from shared.store import refunds as refund_store
 from shared.store.attempts import CALLED_OFF, NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
 from shared.store.orders import Order
 from shared.store.returned_events import tell_returned
@@ -107,8 +106,8 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
             return _not_made(case)
         case Returned() as outcome:
             return _returned(case, outcome)
-        case StillHeld():
-            return _still_held(case)
+        case StillHeld() as outcome:
+            return _still_held(case, outcome)
         case _:
             assert_never(news.outcome)
 
@@ -330,7 +329,7 @@ def _not_made(case: _Case) -> Order:
 
 def _returned(case: _Case, outcome: Returned) -> Order:
     if case.attempt.outcome is AttemptState.CAPTURED:
-        refund_store.told_given(case.conn, case.attempt, outcome.money)
+        refunds_told.told_given(case.conn, case.attempt, outcome)
     if case.attempt.outcome not in UNSETTLED | {AttemptState.RETURNING}:
         return case.order  # A refund of a done order, or told twice.
     if outcome.money not in (None, case.attempt.money):
@@ -359,12 +358,12 @@ def _tell_returned(case: _Case, outcome: Returned) -> None:
     )
 
 
-def _still_held(case: _Case) -> Order:
+def _still_held(case: _Case, outcome: StillHeld) -> Order:
     """A return that its PSP had taken in hand, or had said was done, failed: it is asked for again."""
     if case.attempt.outcome in (AttemptState.RETURNING, AttemptState.RETURNED):
         log.error("payment.not_returned", tracking_number=case.order.tracking_number, times=case.attempt.refusals + 1)
         pause = RETURN_REFUSED[min(case.attempt.refusals, len(RETURN_REFUSED) - 1)]
         attempt_store.not_returned(case.conn, case.attempt, due_in=pause)
     if case.attempt.outcome is AttemptState.CAPTURED:
-        refund_store.told_held(case.conn, case.attempt, pauses=RETURN_REFUSED)
+        refunds_told.told_held(case.conn, case.attempt, outcome, pauses=RETURN_REFUSED)
     return case.order

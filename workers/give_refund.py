@@ -21,7 +21,7 @@ from shared.domain.outcomes import Captured, Pending, Returned, ReturnOutcome, U
 from shared.failpoints import Failpoint, reach
 from shared.patience import TAKEN_LOOK, refund_again
 from shared.psp.port import TOTAL_TIMEOUT_S, Psp
-from shared.store import attempts, orders, refunds
+from shared.store import attempts, orders, refunds, refunds_told
 from shared.store.attempts import Attempt
 from shared.store.engine import statements
 from shared.store.orders import Order
@@ -56,7 +56,7 @@ def give_refunds(run: Runtime, order: Order) -> None:
         orders.lock(conn, order.tenant_id, order.tracking_number)
         match outcome:
             case Returned() if known is not None:
-                refunds.all_given(conn, attempt, refund)
+                refunds_told.all_given(conn, attempt, refund)
             case Returned():
                 refunds.given(conn, refund)
             case Captured():
@@ -95,7 +95,7 @@ def _ask(run: Runtime, psp: Psp, order: Order, refund: Refund, attempt: Attempt)
     if is_whole and not refund.refusals % 2:
         if not _is_written_ahead(run, refund):
             return None
-        voided = psp.void(attempt.psp_reference, psp_key=f"{refund.key}-void")
+        voided = psp.void(attempt.psp_reference, psp_key=refund.void_key)
         if not isinstance(voided, Captured):
             return voided
     reach(Failpoint.REFUND_BEFORE_REFUND)

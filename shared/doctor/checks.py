@@ -196,6 +196,19 @@ REFUND_TOO_LONG: Final = Check(
         WHERE state = 'asked'
           AND coalesce(taken_at + interval '3 days', asked_at + interval '15 min') < now()""",
 )
+REFUND_IN_DOUBT: Final = Check(
+    name="refund-in-doubt",
+    promise="A refund that failed at its PSP is asked for again.",
+    severity=Severity.ALARM,
+    next_step="A refund of that amount failed: this one, or one that somebody asked for at the PSP. Or it was this one "
+    "while another was under way. See in the PSP's console what went back of the charge. What counts as given and is "
+    "still here is given back there; what counts as refused, with `c2a orders refund`.",
+    statement="""
+        SELECT tenant_id, tracking_number AS subject,
+               format('%s %s, %s here; a refund failed at %s', amount_minor, currency, state, doubted_at) AS detail
+        FROM refunds
+        WHERE doubted_at >= :moment""",
+)
 NEWS_OF_NOBODY: Final = Check(
     name="news-of-an-unknown-charge",
     promise="Whatever a PSP tells of a charge, an attempt of ours is known for it.",
@@ -270,6 +283,7 @@ CHECKS: Final = (
     RETURNING_TOO_LONG,
     REFUNDS_ADD_UP,
     REFUND_TOO_LONG,
+    REFUND_IN_DOUBT,
     NEWS_OF_NOBODY,
     DISPUTED,
     ENDPOINT_SILENT,

@@ -130,13 +130,21 @@ class Returned:
     money: Money | None = None
     refunded: bool | None = None
     """Whether it was refunded or, False, voided, where whoever tells it knows."""
+    asked_as: str | None = None
+    """What whoever asked for it called their request; None: its PSP does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class StillHeld:
-    """The PSP did not give back what it was asked for, though it had taken that in hand or had said it was done."""
+    """The PSP did not give back what it was asked for, though it had taken that in hand or had said it was done:
+    *money* of the charge, or None: it does not say how much."""
 
     reference: str
+    money: Money | None = None
+    asked_as: str | None = None
+    """What whoever asked for it called their request; None: its PSP does not tell."""
+    was_done: bool | None = None
+    """Whether the PSP had said that it was done; None: it does not tell."""
 
 
 PaymentOutcome = Captured | Declined | Challenged | Pending | Unanswered | NotSent

@@ -151,6 +151,7 @@ def _refund(one: Refund) -> dict[str, Any]:
         "calledAt": _at(one.called_at),
         "takenAt": _at(one.taken_at),
         "settledAt": _at(one.settled_at),
+        "doubtedAt": _at(one.doubted_at),
         "actionId": str(one.action_id),
         "byHand": one.is_by_hand,
     }

@@ -101,6 +101,8 @@ def _of_refund(one: Refund) -> Iterator[Line]:
         yield Line(one.called_at, f"The PSP was last called for the refund of {what}.")
     if one.taken_at is not None:
         yield Line(one.taken_at, f"The PSP took the refund of {what} in hand, and will tell.")
+    if one.doubted_at is not None:
+        yield Line(one.doubted_at, f"The PSP told of a refund that failed, which may be the one of {what}.")
     if one.is_by_hand:
         yield Line(one.asked_at, f"{what} went back to the shopper: somebody did so at the PSP, not here.")
     elif one.settled_at is not None:

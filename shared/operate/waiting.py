@@ -141,6 +141,12 @@ def _money_of(one: AttemptStory) -> str:
 
 
 def _money_of_refund(one: Refund) -> str:
+    is_doubted = one.doubted_at is not None and one.state is not RefundState.REFUSED
+    doubt = " Its PSP told of one that failed, which may be this one: see there." if is_doubted else ""
+    return f"{_refunded(one)}{doubt}"
+
+
+def _refunded(one: Refund) -> str:
     what = f"{one.amount_minor} {one.currency} (minor units)"
     match one.state:
         case RefundState.ASKED:

@@ -6,6 +6,10 @@ nothing outside those eight decides about money: not the reason, not a token, no
 helps to find an attempt whose signed reference agrees (shared/store/attempts.py). The fields are joined by colons, so
 only a reference of ours may hold one: the rest are held to shapes without, and the merchant account to its very name.
 
+What tells of a cancel or a refund carries the reference that came with that request (adyen_requests.py sends our key),
+or none if none came: so Adyen's own plug-ins read it, though its list of fields does not say. Hence it tells which of
+several it was; what rests on that, and what does not, stands in shared/store/refunds_told.py.
+
 There is no time stamp, hence no replay window: an event is told apart by its code, its reference and its success, and
 has its effect once. One item a body, as Adyen sends JSON; a body of several is refused, for it could only be
 acknowledged or refused as a whole.
@@ -80,7 +84,7 @@ def read(body: bytes, *, secrets: Iterable[str], merchant_account: str) -> PspEv
         kind = EventKind.DISPUTED if (item.event_code, item.success) in _TAKEN_FROM_US else EventKind.OTHER
         return PspEvent(event_id, kind, item.merchant_reference or None, None, None)
     if item.event_code not in _OF_PAYMENTS:
-        return PspEvent(event_id, EventKind.CHARGE, None, None, outcome)  # It names the charge, and another reference.
+        return PspEvent(event_id, EventKind.CHARGE, None, None, outcome)  # It names the charge, and its request.
     return PspEvent(event_id, EventKind.CHARGE, item.merchant_reference, _key_of(item), outcome)
 
 
@@ -105,9 +109,12 @@ def _outcome(item: _Item) -> LookUpOutcome | None:
         case "OFFER_CLOSED" if happened:  # The shopper did not come to the end of a page.
             return Declined(DeclineReason.SHOPPER_CANCELLED, item.psp_reference)
         case code if code in _OF_RETURNS and charge:
-            return Returned(charge, item.money) if happened else StillHeld(charge)
+            asked_as = item.merchant_reference
+            if happened:
+                return Returned(charge, item.money, asked_as=asked_as)
+            return StillHeld(charge, item.money, asked_as, was_done=False)
         case code if code in _CAME_BACK and charge and happened:
-            return StillHeld(charge)
+            return StillHeld(charge, item.money, item.merchant_reference, was_done=True)
         case _:
             return None
 

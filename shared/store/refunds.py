@@ -5,7 +5,9 @@ is free again. An order stays done and its attempt captured: it was sold and pai
 
 So does what somebody gave back at the PSP beside us, once its PSP tells that nothing is left: it is written down as
 given in the moment we hear of it, so that it is told of once and nobody gives it back again. A part that went back
-beside us is not: what PSPs tell of parts does not say which of two equal ones it was.
+beside us is not: not every PSP says which of two equal ones it was.
+
+What a PSP tells of refunds is judged in refunds_told.py.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 MOST: Final = 200
 """Refunds shown of one order."""
+_VOID: Final = "-void"
 
 
 class RefundState(StrEnum):
@@ -58,6 +61,8 @@ class Refund:
     settled_at: datetime | None
     called_at: datetime | None
     """When its PSP was last called for it, under whichever key: that call may be on its way for a while after."""
+    doubted_at: datetime | None
+    """When its PSP told of a refund that failed, which may be this one, and nobody asked for this one again."""
 
     @property
     def money(self) -> Money:
@@ -79,8 +84,20 @@ class Refund:
     def key(self) -> str:
         """The key its PSP is sent: derived from the action, another one after each refusal, which its old key repeats;
         no longer than what any PSP takes as a reference."""
-        again = f"-{self.refusals}" if self.refusals else ""
-        return f"rf{self.action_id.hex}{again}"
+        return self._key_after(self.refusals)
+
+    @property
+    def void_key(self) -> str:
+        """The key its PSP is sent where it is asked for a void, which gives all of the charge back."""
+        return f"{self.key}{_VOID}"
+
+    def refusals_before(self, asked_as: str) -> int | None:
+        """How often it was refused before a request for it was called *asked_as*; None: that was none of ours."""
+        key = asked_as.removesuffix(_VOID)
+        return next((times for times in range(self.refusals + 1) if key == self._key_after(times)), None)
+
+    def _key_after(self, refusals: int) -> str:
+        return f"rf{self.action_id.hex}-{refusals}" if refusals else f"rf{self.action_id.hex}"
 
 
 _COLUMNS: Final = [refunds.c[field.name] for field in fields(Refund)]
@@ -202,51 +219,17 @@ def overdue(conn: Connection, *, limit: int) -> list[str]:
     return list(conn.execute(_DUE, {"limit": limit, "put_off": PUT_OFF_S}).scalars())
 
 
-def told_given(conn: Connection, attempt: Attempt, money: Money | None) -> None:
-    """A PSP told that money of *attempt* went back, *money* of it or None: all. The order's row is locked.
-
-    A part counts as ours only once its PSP was called for ours: a merchant may give parts back beside us. Of all of it
-    whatever is not ours was given back beside us, also while a part of ours is under way.
-    """
-    is_all = money in (None, attempt.money)
-    refund = under_way(conn, attempt.tenant_id, attempt.tracking_number)
-    if refund is None:
-        _given_after_all(conn, attempt, money)
-    elif refund.attempt_no == attempt.attempt_no and (is_all or _is_it(refund, money)):
-        given(conn, refund)
-    if is_all:
-        _given_by_hand(conn, attempt)
-
-
-def all_given(conn: Connection, attempt: Attempt, refund: Refund) -> None:
-    """A look-up showed that all of *attempt* went back: *refund* of it, and the rest beside us. The order's row is
-    locked.
-
-    It changes nothing where *refund* does not stand as it was before the look: it was settled since, or its PSP said
-    that it failed.
-    """
-    if given(conn, refund):
-        _given_by_hand(conn, attempt)
-
-
-def _is_it(refund: Refund, money: Money | None) -> bool:
-    return refund.was_sent and money == refund.money
-
-
-def _given_after_all(conn: Connection, attempt: Attempt, money: Money | None) -> None:
-    """A return that somebody had taken for refused was told of as done: it counts again where there is room for it."""
-    every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
-    last = next((one for one in reversed(every) if one.attempt_no == attempt.attempt_no), None)
-    if last is None or last.state is not RefundState.REFUSED or not _is_it(last, money):
+def given_after_all(conn: Connection, attempt: Attempt, refund: Refund) -> None:
+    """What somebody had taken for refused went back: it counts again where there is room for it."""
+    if refunded_minor(conn, attempt) + refund.amount_minor > attempt.amount_minor:
+        log.error("refund.more_than_was_left", tracking_number=refund.tracking_number)
         return
-    if refunded_minor(conn, attempt) + last.amount_minor > attempt.amount_minor:
-        return
-    _reserve(conn, last.tenant_id, last.tracking_number, last.attempt_no, last.amount_minor)
-    conn.execute(update(refunds).where(*_stands(last, RefundState.REFUSED)).values(state=RefundState.GIVEN))
-    _tell(conn, last)
+    _reserve(conn, refund.tenant_id, refund.tracking_number, refund.attempt_no, refund.amount_minor)
+    conn.execute(update(refunds).where(*_stands(refund, RefundState.REFUSED)).values(state=RefundState.GIVEN))
+    _tell(conn, refund)
 
 
-def _given_by_hand(conn: Connection, attempt: Attempt) -> None:
+def given_beside_us(conn: Connection, attempt: Attempt) -> None:
     """All of *attempt* is back at its shopper: what we did not give, somebody gave beside us. Told twice it is no news,
     as nothing is left then."""
     left_minor = attempt.amount_minor - refunded_minor(conn, attempt)
@@ -261,44 +244,48 @@ def _given_by_hand(conn: Connection, attempt: Attempt) -> None:
     log.warning("payment.given_back_by_hand", tracking_number=attempt.tracking_number, attempt=attempt.attempt_no)
 
 
-def told_held(conn: Connection, attempt: Attempt, *, pauses: tuple[timedelta, ...]) -> None:
-    """A PSP told that a return of *attempt*, which it had taken in hand or said was done, failed: it is asked for again
-    under another key. The order's row is locked."""
-    every = of_order(conn, attempt.tenant_id, attempt.tracking_number)
-    mine = [one for one in every if one.attempt_no == attempt.attempt_no and one.state is not RefundState.REFUSED]
-    if not mine or (mine[-1].state is RefundState.ASKED and not mine[-1].was_sent):
-        return  # Somebody else's return.
-    last = mine[-1]
-    if last.is_by_hand:
-        _not_given_by_hand(conn, last)
-        return
-    pause = pauses[min(last.refusals, len(pauses) - 1)]
+def ask_again(conn: Connection, refund: Refund, *, due_in: timedelta) -> None:
+    """Its PSP says that it did not go back: ask again after *due_in*, under another key. No other is under way."""
     conn.execute(
         update(refunds)
-        .where(*_stands(last, last.state))
+        .where(*_stands(refund, refund.state))
         .values(
             state=RefundState.ASKED,
-            refusals=last.refusals + 1,
+            refusals=refund.refusals + 1,
             key_since=func.clock_timestamp(),  # Under the order's lock, as called_at: so they tell which was first.
-            due_at=func.now() + literal(pause, Interval),
+            due_at=func.now() + literal(due_in, Interval),
             taken_at=None,
             settled_at=None,
+            doubted_at=None,
         )
     )
 
 
-def _not_given_by_hand(conn: Connection, refund: Refund) -> None:
-    """What somebody gave back beside us is here after all: theirs to give again, or an operator's."""
-    values = {"state": RefundState.REFUSED, "settled_at": func.clock_timestamp()}
+def not_given(conn: Connection, refund: Refund) -> None:
+    """What counted as given is here after all, and nobody asks for it: it is theirs to give again who gave it beside
+    us, or an operator's. It was refused once more: what its PSP may still tell of that giving is of an earlier one."""
+    values = {
+        "state": RefundState.REFUSED,
+        "refusals": refund.refusals + 1,
+        "settled_at": func.clock_timestamp(),
+        "doubted_at": None,
+    }
     conn.execute(update(refunds).where(*_stands(refund, RefundState.GIVEN)).values(values))
     _reserve(conn, refund.tenant_id, refund.tracking_number, refund.attempt_no, -refund.amount_minor)
+
+
+def doubt(conn: Connection, refund: Refund) -> None:
+    """Note that a refund failed which may be this one, and that nobody asks for this one again: somebody has to look
+    (the doctor's `refund-in-doubt`)."""
+    mine = (refunds.c.tenant_id == refund.tenant_id, refunds.c.action_id == refund.action_id)
+    conn.execute(update(refunds).where(*mine).values(doubted_at=func.now()))
 
 
 def _settled(conn: Connection, refund: Refund, state: RefundState) -> bool:
     settling = (
         update(refunds)
         .where(*_stands(refund, RefundState.ASKED))
-        .values(state=state, due_at=None, settled_at=func.now())
+        .values(state=state, due_at=None, settled_at=func.now(), doubted_at=None)
         .returning(refunds.c.action_id)
     )
     return conn.execute(settling).one_or_none() is not None

@@ -24,7 +24,12 @@ PAID: dict[str, Any] = {
     "merchantReference": "order-1",
     "amount": {"currency": "EUR", "value": 1499},
 }
-BACK = PAID | {"pspReference": "MODIFICATION0001", "originalReference": "993617895204576J"}
+BACK = PAID | {
+    "pspReference": "MODIFICATION0001",
+    "originalReference": "993617895204576J",
+    "merchantReference": "refund-1",
+}
+FAILED = ("993617895204576J", Money(1499, "EUR"), "refund-1")
 
 
 def read(subject: AdyenSubject, body: bytes) -> PspEvent:
@@ -47,15 +52,15 @@ def test_an_authorisation_tells_what_the_answer_told(adyen_subject: AdyenSubject
         (PAID | {"success": "false"}, Declined(DeclineReason.GENERIC, "993617895204576J")),
         (PAID | {"eventCode": "OFFER_CLOSED"}, Declined(DeclineReason.SHOPPER_CANCELLED, "993617895204576J")),
         *(
-            (BACK | {"eventCode": code}, Returned("993617895204576J", Money(1499, "EUR")))
+            (BACK | {"eventCode": code}, Returned("993617895204576J", Money(1499, "EUR"), asked_as="refund-1"))
             for code in ("CANCELLATION", "CANCEL_OR_REFUND", "REFUND", "TECHNICAL_CANCEL")
         ),
         *(
-            (BACK | {"eventCode": code, "success": "false"}, StillHeld("993617895204576J"))
+            (BACK | {"eventCode": code, "success": "false"}, StillHeld(*FAILED, was_done=False))
             for code in ("CANCELLATION", "CANCEL_OR_REFUND", "REFUND")
         ),
-        (BACK | {"eventCode": "REFUND_FAILED"}, StillHeld("993617895204576J")),
-        (BACK | {"eventCode": "REFUNDED_REVERSED"}, StillHeld("993617895204576J")),
+        (BACK | {"eventCode": "REFUND_FAILED"}, StillHeld(*FAILED, was_done=True)),
+        (BACK | {"eventCode": "REFUNDED_REVERSED"}, StillHeld(*FAILED, was_done=True)),
     ],
 )
 def test_what_an_event_says_of_its_charge(adyen_subject: AdyenSubject, event: dict[str, Any], outcome: object) -> None:
@@ -82,7 +87,7 @@ def test_what_we_do_not_act_on_is_kept_as_other(adyen_subject: AdyenSubject, eve
     ("code", "success"), [("CAPTURE", "false"), ("CAPTURE_FAILED", "true"), ("CHARGEBACK", "true")]
 )
 def test_money_that_is_taken_from_us_is_told_to_people(adyen_subject: AdyenSubject, code: str, success: str) -> None:
-    event = BACK | {"eventCode": code, "success": success}
+    event = BACK | {"eventCode": code, "success": success, "merchantReference": "order-1"}
     told = read(adyen_subject, adyen_subject.fake.body(adyen_subject.account, event))
     assert (told.kind, told.outcome, told.merchant_reference) == (EventKind.DISPUTED, None, "order-1")
 

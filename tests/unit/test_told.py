@@ -43,13 +43,26 @@ TOLD: list[LookUpOutcome] = [
     Challenged(None, Challenge(None, "<dl></dl>"), timedelta(days=7)),
     Returned("sb_1"),
     Returned("sb_1", Money(500, "EUR")),
+    Returned("sb_1", Money(500, "EUR"), asked_as="rf1"),
     StillHeld("sb_1"),
+    StillHeld("sb_1", Money(500, "EUR"), "rf1", was_done=True),
 ]
 
 
 @pytest.mark.parametrize("outcome", TOLD, ids=lambda outcome: type(outcome).__name__)
 def test_what_was_told_comes_back_as_it_was(outcome: LookUpOutcome) -> None:
     assert open_told(RING, TENANT, "evt_1", seal_told(RING, TENANT, "evt_1", outcome)) == outcome
+
+
+@pytest.mark.parametrize("shape", [Returned, StillHeld], ids=lambda shape: shape.__name__)
+@pytest.mark.parametrize("more", [{}, {"ofTheNextVersion": True}], ids=["an earlier", "a later"])
+def test_what_another_version_put_in_comes_out_as_far_as_this_one_knows_it(
+    shape: type[LookUpOutcome], more: dict[str, object]
+) -> None:
+    """Both run while a new version takes over."""
+    document = {"shape": shape.__name__, "says": {"reference": "sb_1", **more}}
+    sealed = RING.seal(json.dumps(document).encode(), bound_to=f"event:{TENANT}:evt_1")
+    assert open_told(RING, TENANT, "evt_1", sealed) == (Returned("sb_1") if shape is Returned else StillHeld("sb_1"))
 
 
 def test_every_shape_of_a_look_up_is_tried_here() -> None:

@@ -120,8 +120,9 @@ refunds: Final = Table(
     time("taken_at"),  # When its PSP took it in hand: it tells later what came of it.
     time("settled_at"),
     time("called_at"),  # Written ahead of each call: it may be on its way for a while after.
+    time("doubted_at"),  # When its PSP told of a refund that failed, which may be this one: for people to look at.
     PrimaryKeyConstraint("tenant_id", "action_id"),
-    # What a PSP tells of a return names the charge alone: so one at a time.
+    # What a PSP tells of a return may name the charge alone: so one at a time.
     Index(
         "refunds_one_at_a_time",
         "tenant_id",

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 from shared.config import Settings
 from shared.doctor.examination import Scope
 from shared.domain.money import Money
-from shared.domain.outcomes import Declined, DeclineReason, Returned
+from shared.domain.outcomes import Declined, DeclineReason, Returned, StillHeld
 from shared.domain.states import OrderState
 from shared.domain.tenant_events import EventKind, TenantEvent
 from shared.operate import actions
@@ -32,6 +32,7 @@ from tests.support.event_receiver import Heard, Receivers
 from tests.support.listening import Listener, listens, teller, until_heard
 from tests.support.operating import a_desk
 from tests.support.psp import Sandbox
+from tests.support.refunding import of_order
 from tests.support.wire import GOOD_CARD, fresh_card
 from workers import examiner
 from workers.pay import pay
@@ -173,6 +174,25 @@ def test_of_all_that_went_back_beside_a_refund_under_way_either_part_is_told_of(
     _, *parts = told(one, listener, 3)
 
     assert [each.event["data"]["amountMilpieces"] for each in parts] == [500, 999]
+
+
+def test_a_refund_that_failed_after_it_was_told_of_is_told_of_once_more_when_it_is_given(
+    room: EngineRoom, listener: Listener, one: Teller
+) -> None:
+    attempt = sold(room)
+    for part in (500, 300):
+        assert refund(room, attempt.tracking_number, part).outcome is Outcome.BEGUN
+        return_money(room.run, attempt.tracking_number)
+    first, _ = of_order(room, attempt.tracking_number)
+    assert attempt.psp_reference is not None
+    news = StillHeld(attempt.psp_reference, first.money, first.key, was_done=True)
+    for _ in range(2):
+        room.tell(attempt, news, actor="webhook")
+    return_money(room.run, attempt.tracking_number)
+
+    _, *parts = told(one, listener, 4)
+
+    assert [each.event["data"]["amountMilpieces"] for each in parts] == [500, 300, 500]
 
 
 @pytest.mark.parametrize("by_order", [True, False], ids=["with an order", "without one"])

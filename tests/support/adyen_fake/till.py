@@ -85,7 +85,7 @@ class Till:
         if payment is None or payment.merchant is not merchant:
             return error(422, "167", "Original pspReference required for this operation")
         rest = payment.value - payment.returned
-        self._later(lambda: self._returned(payment, "CANCEL_OR_REFUND", rest, payment.value))
+        self._later(lambda: self._returned(payment, "CANCEL_OR_REFUND", rest, payment.value, ask.reference))
         return 201, _taken(merchant, psp_reference, ask.reference)
 
     def refund(self, merchant: Merchant, psp_reference: str, ask: asks.Refund) -> Answered:
@@ -93,7 +93,7 @@ class Till:
         payment = self._books.payment(psp_reference)
         if payment is None or payment.merchant is not merchant:
             return error(422, "167", "Original pspReference required for this operation")
-        self._later(lambda: self._returned(payment, "REFUND", ask.amount.value, ask.amount.value))
+        self._later(lambda: self._returned(payment, "REFUND", ask.amount.value, ask.amount.value, ask.reference))
         return 201, _taken(merchant, psp_reference, ask.reference) | {"amount": ask.amount.model_dump()}
 
     def forget(self, stored_id: str, shopper: str) -> Answered:
@@ -183,8 +183,9 @@ class Till:
             if payment.state == "received":
                 self._decided(payment, None)
 
-    def _returned(self, payment: Payment, event: str, value: int, named: int) -> None:
-        """The back office comes to a return of *value*; what it tells names *named*."""
+    def _returned(self, payment: Payment, event: str, value: int, named: int, reference: str | None) -> None:
+        """The back office comes to a return of *value*; what it tells names *named*, and the *reference* that came with
+        the request for it and not the payment's."""
         with self._books.lock:
             holds = payment.value - payment.returned if payment.state == "authorised" else 0
             refused, self.refuses_returns = self.refuses_returns > 0, max(0, self.refuses_returns - 1)
@@ -194,6 +195,7 @@ class Till:
             changes = {
                 "originalReference": payment.psp_reference,
                 "pspReference": new_reference(),
+                "merchantReference": reference or "",
                 "amount": {"currency": payment.currency, "value": named},
                 "success": "true" if done else "false",
                 "reason": "" if done else "Insufficient balance on payment",
