@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.stack import Stack
-from tests.support.storefront import DONE, Storefront, code_of
-from tests.support.wire import fresh_card
+from tests.support.storefront import DONE, Storefront, code_of, new_correlation, new_customer
+from tests.support.wire import a_request, an_order, fresh_card
 
 OURS = ("api.log", "worker-offer-lock.log", "worker-payment.log", "worker-tokenization.log", "worker-upkeep.log")
 
@@ -28,16 +28,21 @@ def lines(stack: Stack, *logs: str) -> list[dict[str, Any]]:
     return [json.loads(line) for log in logs for line in written[log].splitlines() if line.startswith("{")]
 
 
-def test_a_line_of_the_front_door_joins_the_request_the_tenant_and_the_order(stack: Stack, number: str) -> None:
-    told = {one["event"]: one for one in lines(stack, "api.log") if one.get("tracking_number") == number}
-    assert {one["tenant"] for one in told.values()} == {stack.tenant}
-    admitted = told["order.admitted"]
-    [request] = [
-        one
-        for one in lines(stack, "api.log")
-        if one["event"] == "request" and one["request_id"] == admitted["request_id"]
+def test_a_line_of_the_front_door_joins_the_request_the_tenant_and_the_order(stack: Stack, shop: Storefront) -> None:
+    customer, key = new_customer(), new_correlation()
+    request = a_request(an_order(shop.offer(customer)["offerIdentifier"], customer, correlationId=key), fresh_card())
+    answers = [shop.submit(request) for _ in range(2)]
+
+    number = answers[0].json()["trackingNumber"]
+    told = [
+        one for one in lines(stack, "api.log") if one.get("tracking_number") == number and one["event"] == "request"
     ]
-    assert (request["status"], request["tenant"]) == (202, stack.tenant)
+    assert [(one["status"], one["tenant"], one["replayed"]) for one in told] == [
+        (202, stack.tenant, False),
+        (202, stack.tenant, True),
+    ]
+    assert [one["request_id"] for one in told] == [answer.headers["x-request-id"] for answer in answers]
+    assert {one["correlation_id"] for one in told} == {key}
 
 
 def test_every_line_of_a_step_names_the_order_its_tenant_and_the_step(stack: Stack, number: str) -> None:
