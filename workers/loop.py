@@ -24,7 +24,7 @@ class Loop:
     """Calls *work* with the number of the round, every *period_s*, until it is stopped."""
 
     def __init__(self, name: str, period_s: float, work: Callable[[int], object]) -> None:
-        self._name = name
+        self.name: Final = name
         self._period_s = period_s
         self._work = work
         self._stopping = threading.Event()
@@ -43,9 +43,13 @@ class Loop:
         for number in itertools.count():
             if self._stopping.wait(self._period_s):
                 return
-            try:
-                self._work(number)
-            except SQLAlchemyError as error:
-                log.warning("loop.database_away", loop=self._name, error=type(error).__name__)
-            except Exception:
-                log.exception("loop.failed", loop=self._name)
+            self.round(number)
+
+    def round(self, number: int) -> None:
+        """The *number*-th round, whatever comes of it."""
+        try:
+            self._work(number)
+        except SQLAlchemyError as error:
+            log.warning("loop.database_away", loop=self.name, error=type(error).__name__)
+        except Exception:
+            log.exception("loop.failed", loop=self.name)

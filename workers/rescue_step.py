@@ -23,7 +23,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = ("celery.worker.components:Timer",)
 
     def __init__(self, _worker: Any, **_: Any) -> None:
-        self._loops: list[Loop] = []
+        self.loops: list[Loop] = []
         self._teller: Teller | None = None
 
     def start(self, worker: Any) -> None:
@@ -32,7 +32,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
             return
         run = worker.app.c2a_runtime
         keeping, counting = Keeper(run().settings), Foresight()
-        self._loops = [
+        self.loops = [
             Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number)),
             Loop("foresight", foresight.PERIOD_S, lambda _: counting.look(run())),
             Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run())),
@@ -41,8 +41,8 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
         ]
         if run().settings.metrics_port is not None:
             look = Look(run(), snapshot())
-            self._loops.append(Loop("gauges", PERIOD_S, lambda _: look.look()))
-        for loop in self._loops:
+            self.loops.append(Loop("gauges", PERIOD_S, lambda _: look.look()))
+        for loop in self.loops:
             loop.start()
 
     def _tell(self, run: Callable[[], Runtime], number: int) -> None:
@@ -53,7 +53,7 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def stop(self, _worker: Any) -> None:
         """End with the worker."""
-        for loop in self._loops:
+        for loop in self.loops:
             loop.stop()
         if self._teller is not None:
             self._teller.close()

@@ -1,32 +1,87 @@
-"""The upkeep loop looks again whatever happened to the last look, and who reads a queue reads its front queue."""
+"""Who reads the upkeep queue runs every loop of it, a loop looks again whatever happened to its last look, and who
+reads a queue reads its front queue."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from celery import Celery
 from pydantic import SecretStr
+from redis import Redis
+from sqlalchemy import Engine, text
 
 from shared.config import Settings
 from shared.domain.states import OrderState
 from shared.messages import QUEUE_OF, Step
-from shared.store.engine import create_engine
+from shared.outlook import KEY
+from shared.store import months
+from shared.store.engine import create_engine, statements
 from tests.support.order_rows import again, an_order
 from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.psp import until
+from tests.support.told import told_of
 from workers import main, rescuer
 from workers.loop import Loop
+from workers.rescue_step import RescueStep
 from workers.runtime import build
+
+LOOPS = {"rescuer", "foresight", "examiner", "keeper", "tenant-events", "gauges"}
 
 
 @pytest.fixture
 def database() -> Iterator[OwnPostgres]:
     with own_postgres() as running:
         yield running
+
+
+@contextmanager
+def begun(settings: Settings, *, queue: str) -> Iterator[dict[str, Loop]]:
+    """The loops of a worker that reads *queue*, by their names, once it began."""
+    app = main.create(settings)
+    app.amqp.queues.select([queue])
+    worker = SimpleNamespace(app=app)
+    step = RescueStep(worker)
+    step.start(worker)
+    try:
+        yield {loop.name: loop for loop in step.loops}
+    finally:
+        step.stop(worker)
+        app.c2a_runtime().doorbell.close()
+        app.c2a_runtime().engine.dispose()
+
+
+def test_a_worker_of_the_upkeep_queue_begins_every_loop_and_no_other_worker_any(settings: Settings) -> None:
+    seen = settings.model_copy(update={"metrics_port": 9})  # Whoever is scraped counts; nobody listens for it here.
+    with begun(seen, queue="upkeep") as loops:
+        running = {thread.name for thread in threading.enumerate()}
+    assert loops.keys() == LOOPS <= running
+    with begun(seen, queue="payment") as loops:
+        assert loops == {}
+
+
+def test_the_loops_of_upkeep_count_who_waits_examine_and_keep_room(
+    settings: Settings, engine: Engine, vault_url: str
+) -> None:
+    months.make(engine)
+    with statements(engine) as conn:
+        last = conn.execute(text("SELECT max(relname) FROM pg_class WHERE relname ~ '^orders_20.._..$'")).scalar_one()
+        conn.execute(text(f"DROP TABLE {last}, {last.replace('orders', 'order_events')}"))
+        assert months.missing(conn)
+
+    with begun(settings, queue="upkeep") as loops, Redis.from_url(vault_url) as redis:
+        with told_of("doctor") as told:
+            loops["examiner"].round(0)
+        loops["keeper"].round(1)
+        until(lambda: bool(redis.exists(KEY)), seconds=10)
+
+    assert [line["event"] for line in told] == ["doctor.examined"]
+    with statements(engine) as conn:
+        assert not months.missing(conn)
 
 
 def test_the_rescuer_goes_on_after_its_database_was_cut_off_in_mid_loop(
