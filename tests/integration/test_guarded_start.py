@@ -14,7 +14,9 @@ from typing import Final
 
 import httpx
 import psutil
+import psycopg
 import pytest
+from psycopg import sql
 
 from deploy.stack import ports
 from deploy.stack import redis as servers
@@ -137,6 +139,28 @@ def guarded(place: Place) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", script], env=place.env, capture_output=True, text=True, timeout=STARTS_WITHIN_S
     )
+
+
+@pytest.fixture
+def hasty(settings: Settings) -> Iterator[None]:
+    """The module's database, where whoever connects gets commits that are not waited for."""
+    url = settings.database_url.get_secret_value()
+    named = sql.Identifier(url.rsplit("/", 1)[1])
+    alter = sql.SQL("ALTER DATABASE {} {} synchronous_commit {}")
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(alter.format(named, sql.SQL("SET"), sql.SQL("= off")))
+        yield
+        conn.execute(alter.format(named, sql.SQL("RESET"), sql.SQL("")))
+
+
+@pytest.mark.usefixtures("hasty")
+def test_production_does_not_start_on_a_database_that_may_forget_a_commit_and_says_what_to_set(
+    production: Place,
+) -> None:
+    done = guarded(production)
+    assert done.returncode == 1
+    assert "start.refused" in done.stdout
+    assert "set synchronous_commit to on" in done.stdout
 
 
 def test_development_starts_on_such_a_vault_with_a_warning(production: Place, unsafe: OwnRedis) -> None:
