@@ -14,6 +14,8 @@ from typing import Final
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.domain.tenant_events import MOST_KEPT_DAYS
+
 _SHORTEST_MONTH_DAYS: Final = 28
 
 
@@ -121,6 +123,11 @@ class Settings(BaseSettings):
     """How long an offer is kept after its end, and longer while an order of it is live; 0: for ever. Most are looked at
     and never ordered, so nothing else grows as fast. For so long a late order hears OFFER_EXPIRED, then
     OFFER_NOT_FOUND; what was ordered stands in the order itself."""
+    deliveries_kept_days: int = Field(default=31, ge=2, le=MOST_KEPT_DAYS)
+    """How long an event that its endpoint did not take is kept, to be sent again: as long as an idempotency key, and
+    never for less than the 31 hours it is tried."""
+    delivered_kept_days: int = Field(default=7, ge=1)
+    """How long one is kept that was taken: who lost a week's events asks for them within the week."""
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
     """Where this program tells its metrics, at /metrics and without a key; none: nowhere, and it counts for itself."""
     metrics_host: str = "127.0.0.1"
@@ -141,6 +148,12 @@ class Settings(BaseSettings):
     def _an_order_outlives_its_key(self) -> Settings:
         if self.orders_kept_months and self.keys_kept_days >= _SHORTEST_MONTH_DAYS * self.orders_kept_months:
             raise ValueError("orders_kept_months: an order is to outlive its key (keys_kept_days)")
+        return self
+
+    @model_validator(mode="after")
+    def _what_was_not_taken_is_kept_the_longest(self) -> Settings:
+        if self.delivered_kept_days > self.deliveries_kept_days:
+            raise ValueError("delivered_kept_days: at most deliveries_kept_days")
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ class Keeper:
             (sweeps.of_attempts(), settings.orders_kept_months),
             (sweeps.of_refunds(), settings.orders_kept_months),
             (sweeps.of_holds(), settings.orders_kept_months),
+            (sweeps.of_actions(), settings.orders_kept_months),
             (sweeps.of_offers(), settings.offers_kept_days),
         ]
 

@@ -160,8 +160,13 @@ class Teller:
         self.read(back=number % BACK_EVERY == 0)
         self.send()
         if number % FORGET_EVERY == 0:
-            with statements(self._run.engine) as conn:
-                deliveries.forget_old(conn)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the log of what is past keeping."""
+        kept = self._run.settings
+        with statements(self._run.engine) as conn:
+            deliveries.forget_old(conn, days=kept.deliveries_kept_days, delivered_days=kept.delivered_kept_days)
 
     def read(self, *, back: bool = False) -> None:
         """Make deliveries of what happened; *back*: of a slice before the place, too."""

@@ -13,8 +13,9 @@ import click
 
 from shared.cli.database import need_tenant, transaction
 from shared.cli.show import json_option, of_tenant, show, show_table
+from shared.domain.tenant_events import MOST_KEPT_DAYS
 from shared.store import deliveries, endpoints
-from shared.store.deliveries import KEPT_DAYS, Logged
+from shared.store.deliveries import Logged
 
 SHOWN: Final = 50
 MOST_SHOWN: Final = 10_000
@@ -66,7 +67,7 @@ Examples:
 @of_tenant("endpoint_id")
 @click.option("--event-id", "event_ids", multiple=True, help="These events.")
 @click.option("--parked", is_flag=True, help="Those that were given up.")
-@click.option("--last-hours", type=click.IntRange(1, KEPT_DAYS * 24), help="Those of the last hours.")
+@click.option("--last-hours", type=click.IntRange(1, MOST_KEPT_DAYS * 24), help="Those of the last hours.")
 @json_option
 def replay(
     endpoint_id: str,

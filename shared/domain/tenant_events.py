@@ -38,6 +38,8 @@ RETRIES: Final = (
 """How long an event waits after each try in vain; after the last it is parked (contract section 7)."""
 PAUSED_AFTER: Final = sum(RETRIES, timedelta())
 """An endpoint that took nothing for as long as one event is tried (31 h) is paused: nobody is there."""
+MOST_KEPT_DAYS: Final = 366
+"""The delivery log may not grow for ever: it is for events that may still be missed, and no archive."""
 SUSPECT_AFTER: Final = 5
 """Tries in vain, one after the other, that make an endpoint suspect: fewer are one bad event, or a restart."""
 HOLDS: Final = RETRIES[:4]

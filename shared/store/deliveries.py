@@ -239,10 +239,6 @@ def replay(
     return len(conn.execute(update(event_deliveries).where(*which).values(again).returning(_column.event_id)).all())
 
 
-KEPT_DAYS: Final = 31
-"""How long what was not taken is kept, to be replayed: as long as an idempotency key."""
-DELIVERED_KEPT_DAYS: Final = 7
-"""How long what was taken is kept: a receiver that lost a week's events asks its support first."""
 BATCH: Final = 20_000
 """Deliveries forgotten a minute: 333 a second, more than are made."""
 
@@ -255,7 +251,7 @@ _OLD: Final = text("""
 _UNHEARD: Final = text("DELETE FROM tenant_events WHERE at < now() - make_interval(days => :days)")
 
 
-def forget_old(conn: Connection) -> None:
-    """Let go of what is past keeping, and of events whose last endpoint was removed."""
-    conn.execute(_OLD, {"days": KEPT_DAYS, "delivered_days": DELIVERED_KEPT_DAYS, "batch": BATCH})
-    conn.execute(_UNHEARD, {"days": KEPT_DAYS})
+def forget_old(conn: Connection, *, days: int, delivered_days: int) -> None:
+    """Let go of what is *days* old, or *delivered_days* and taken, and of events whose last endpoint was removed."""
+    conn.execute(_OLD, {"days": days, "delivered_days": delivered_days, "batch": BATCH})
+    conn.execute(_UNHEARD, {"days": days})

@@ -116,6 +116,12 @@ def of_refunds() -> Sweep:
     return Sweep("refunds", _deleting("refunds", f"old.state <> 'asked' AND {_ORDER_IS_GONE}"))
 
 
+def of_actions() -> Sweep:
+    """What operators did to orders that are gone, and what they did to none; kept: months, as their orders were."""
+    old = "old.tracking_number IS NULL AND old.at < now() - make_interval(months => :kept)"
+    return Sweep("operator_actions", _deleting("operator_actions", f"({old} OR {_ORDER_IS_GONE})"))
+
+
 def of_offers() -> Sweep:
     """Offers that ended long ago, but for those a live order is for; kept: days since their end."""
     return Sweep("offers", _deleting("offers", _NOBODY_ORDERED_IT_STILL, _LIVE_AND_OLD))

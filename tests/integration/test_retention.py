@@ -25,6 +25,7 @@ from shared.store.tables import (
     idempotency_keys,
     offer_holds,
     offers,
+    operator_actions,
     order_events,
     orders,
     payment_attempts,
@@ -50,6 +51,7 @@ EMPTIED: Final = (
     refunds,
     offers,
     offer_holds,
+    operator_actions,
 )
 DONE_THEN: Final = {"state": "done", "due_at": None, "amount_minor": 1499, "currency": "EUR"}
 
@@ -296,12 +298,39 @@ def test_a_hold_goes_after_its_order_and_stays_while_its_offer_could_be_ordered_
     assert names_of(engine, offer_holds.c.offer_identifier) == {"goes on", "of a young order"}
 
 
+def did(engine: Engine, order: Order | None, at: datetime, tenant_id: uuid.UUID | None = None) -> None:
+    """An operator did something at that time to *order*, or to a webhook that leads to none."""
+    on = {"tenant_id": order.tenant_id if order else tenant_id, "tracking_number": order and order.tracking_number}
+    said = {"action": "retry", "who": "operator", "why": "shopper called", "outcome": "done", "told": "It is rung for."}
+    with engine.begin() as conn:
+        conn.execute(insert(operator_actions).values(**on, **said, action_id=uuid.uuid4(), at=at))
+
+
+def test_what_operators_did_goes_after_its_order_and_what_was_done_to_none_when_it_is_as_old(
+    engine: Engine, room: Engine
+) -> None:
+    now = datetime.now(UTC)
+    old, young = ended(engine), ended(engine, now)
+    did(engine, old, OLD)
+    did(engine, young, now)
+    sweep = sweeps.of_actions()
+    assert [sweep.look(room, KEPT) for _ in range(2)] == [0, 0], "its order is there"
+    for at in (OLD, now):
+        did(engine, None, at, tenant_id=old.tenant_id)
+    assert sum(sweep.look(room, KEPT) for _ in range(2)) == 1
+    months.drop_old(room, months=KEPT)
+    assert sum(sweep.look(room, KEPT) for _ in range(2)) == 1
+    with statements(engine) as conn:
+        assert set(conn.execute(select(operator_actions.c.tracking_number)).scalars()) == {young.tracking_number, None}
+
+
 EVERY_SWEEP: Final = [
     sweeps.of_attempts(),
     sweeps.of_psp_events(),
     sweeps.of_refunds(),
     sweeps.of_offers(),
     sweeps.of_holds(),
+    sweeps.of_actions(),
 ]
 
 
@@ -341,7 +370,7 @@ def test_in_slices_of_a_page_every_row_is_met(engine: Engine, room: Engine) -> N
 
 
 def test_the_keeper_does_all_of_it_and_nothing_where_all_is_kept_for_ever(settings: Settings, engine: Engine) -> None:
-    ended(engine)
+    did(engine, ended(engine), OLD)
     for_ever = settings.model_copy(update={"orders_kept_months": 0, "psp_events_kept_days": 0, "offers_kept_days": 0})
     run = build(settings)
     Keeper(for_ever).look(run, 0)
@@ -354,7 +383,7 @@ def test_the_keeper_does_all_of_it_and_nothing_where_all_is_kept_for_ever(settin
     run.doorbell.close()
     run.engine.dispose()
     assert names(engine) == set()
-    assert left(engine) == 0
+    assert left(engine) == left(engine, "operator_actions") == 0
 
 
 @pytest.mark.parametrize(
@@ -364,9 +393,14 @@ def test_the_keeper_does_all_of_it_and_nothing_where_all_is_kept_for_ever(settin
         {"C2A_KEYS_KEPT_DAYS": "30"},
         {"C2A_PSP_EVENTS_KEPT_DAYS": "-1"},
         {"C2A_OFFERS_KEPT_DAYS": "-1"},
+        {"C2A_DELIVERIES_KEPT_DAYS": "1", "C2A_DELIVERED_KEPT_DAYS": "1"},
+        {"C2A_DELIVERIES_KEPT_DAYS": "6"},
+        {"C2A_DELIVERED_KEPT_DAYS": "0"},
     ],
 )
-def test_no_setting_lets_an_order_go_before_its_key(monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]) -> None:
+def test_no_setting_lets_an_order_go_before_its_key_or_an_event_while_it_is_tried(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
+) -> None:
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from statistics import quantiles
@@ -17,10 +18,10 @@ from shared.doctor.findings import Check
 from shared.domain.tenant_events import HOLDS, PAUSED_AFTER, RETRIES, SUSPECT_AFTER
 from shared.store import deliveries, endpoints
 from tests.support.event_receiver import Receivers
-from tests.support.listening import Listener, a_tenant, goes_on, listens, until_heard, until_tried
+from tests.support.listening import Listener, a_tenant, goes_on, listens, teller, until_heard, until_tried
 from tests.support.psp import until
 from workers.runtime import Runtime
-from workers.telling import Teller
+from workers.telling import FORGET_EVERY, Teller
 
 A_DAY: Final = timedelta(days=1, minutes=1)
 """Longer than the longest pause."""
@@ -202,6 +203,22 @@ def test_a_rotated_secret_signs_beside_the_one_before_it_until_the_overlap_ends(
     assert (first.verified_by, second.verified_by) == ([0, 1], [1])
 
 
+def test_a_round_a_minute_forgets_as_the_settings_say(run: Runtime, listener: Listener) -> None:
+    hasty = run.settings.model_copy(update={"delivered_kept_days": 3})
+    with teller(replace(run, settings=hasty)) as one:
+        listener.done()
+        until_heard(one, listener, 1)
+        aged = "UPDATE event_deliveries SET created_at = now() - make_interval(days => :days) WHERE tenant_id = :tenant"
+        listener.sql(aged, days=2)
+        one.round(FORGET_EVERY)
+        assert len(listener.log()) == 1
+        listener.sql(aged, days=4)
+        one.round(FORGET_EVERY + 1)
+        assert len(listener.log()) == 1
+        one.round(FORGET_EVERY)
+        assert listener.log() == []
+
+
 def test_the_log_is_forgotten_in_time_and_what_was_not_taken_is_kept_longer(listener: Listener, one: Teller) -> None:
     listener.done()
     until_heard(one, listener, 1)
@@ -217,7 +234,7 @@ def test_the_log_is_forgotten_in_time_and_what_was_not_taken_is_kept_longer(list
             days=days,
         )
         with listener.owner.begin() as conn:
-            deliveries.forget_old(conn)
+            deliveries.forget_old(conn, days=31, delivered_days=7)
         return sorted(log.state for log in listener.log())
 
     assert left_after(6) == ["delivered", "waiting"]
