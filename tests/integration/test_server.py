@@ -218,6 +218,28 @@ def test_sigterm_answers_what_is_here_and_waits_for_nobody_idle(mortal: Served) 
     assert mortal.process.returncode == 0
 
 
+def test_sighup_brings_new_processes_and_no_request_is_lost_by_it(served: Served) -> None:
+    first = served.workers()
+
+    def now() -> set[int]:
+        """The processes that are there, and others are answered meanwhile."""
+        assert httpx.get(f"http://127.0.0.1:{served.port}/healthz").status_code == 200
+        return served.workers()
+
+    with served.connect() as idle, served.connect() as busy:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer_on(idle)[0] == 200
+        busy.sendall(served.head("Content-Length: 2", "Expect: 100-continue"))
+        assert busy.recv(100).startswith(b"HTTP/1.1 100")  # Its head was read, and its body is waited for.
+        served.process.send_signal(signal.SIGHUP)
+        assert idle.recv(1) == b"", "the first one was told to end"
+        until(lambda: bool(now() - first), "another process was begun", within_s=30)
+        busy.sendall(b"{}")
+        assert answer_on(busy) == (400, {"messageCode": "INVALID_REQUEST"})
+    until(lambda: not now() & first, "the first one is gone", within_s=30)
+    assert served.process.poll() is None
+
+
 def test_every_log_line_is_one_json_object(served: Served) -> None:
     httpx.post(
         f"http://127.0.0.1:{served.port}{PATH}", headers=served.shop.headers | {"x-request-id": "abc"}, json={"a": 1}

@@ -46,6 +46,10 @@ class Served:
         """A raw connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
 
+    def workers(self) -> set[int]:
+        """The processes that answer, by their ids."""
+        return {process.pid for process in psutil.Process(self.process.pid).children()}
+
     def memory(self) -> int:
         """Resident bytes of all its processes."""
         parent = psutil.Process(self.process.pid)
