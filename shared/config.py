@@ -29,7 +29,13 @@ class Mode(StrEnum):
 class Settings(BaseSettings):
     """The settings of one process."""
 
-    model_config = SettingsConfigDict(env_prefix="C2A_", extra="ignore", hide_input_in_errors=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="C2A_",
+        extra="ignore",
+        hide_input_in_errors=True,
+        frozen=True,
+        str_strip_whitespace=True,  # A secret that was written as a line ends with it.
+    )
 
     database_url: SecretStr = Field(
         default=SecretStr("postgresql://127.0.0.1:5432/c2a"), validation_alias="DATABASE_URL"

@@ -67,7 +67,7 @@ def _write(file: Path, text: str) -> None:
     """Containers read it as other users, whom the folder (0700) does not keep away: a file is mounted by itself."""
     file.unlink(missing_ok=True)
     file.write_text(text)
-    file.chmod(0o444)
+    file.chmod(0o644)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from compose_spec import PyCompose
 from api.server import OPTIONS as SERVER
 from deploy.container import make_secrets
 from deploy.stack import redis
+from shared.config import Settings
 from shared.messages import queues
 from tests.support import manifests
 from tests.support.manifests import DEPLOY, WORKER_SERVICES, compose, seconds
@@ -71,6 +72,19 @@ def test_the_secrets_are_those_that_are_made_and_nobody_else_may_look_into_their
     assert {name for name in made if made[name] != again[name]} == {"broker_url"}
     assert (tmp_path / ".env").read_text() == "COMPOSE_PROFILES=rabbitmq\n"
     assert again["broker_url"].startswith("amqp://")
+
+
+def test_whoever_made_the_secrets_may_write_an_address_of_their_own_and_every_container_read_it(tmp_path: Path) -> None:
+    """A container's user is another than the folder's, and a file is mounted by itself."""
+    make_secrets.make(tmp_path, "redis")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()}
+    assert modes.pop("keyring.json") == 0o444, "its tool replaces it as a whole"
+    assert set(modes.values()) == {0o644}
+
+
+def test_an_address_that_was_written_as_a_line_is_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db.example/c2a\n")
+    assert Settings().database_url.get_secret_value() == "postgresql://db.example/c2a"
 
 
 def test_the_brokers_are_chosen_by_a_profile_of_their_kind() -> None:
