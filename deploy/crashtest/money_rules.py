@@ -92,13 +92,16 @@ def no_stale_verdict(records: Records) -> Iterator[Violation]:
     """A5: no order failed on a verdict that is older than its last claim.
 
     Whoever claims an order asks the PSP again. If the PSP took the money then, and said no only before, then a
-    worker that had lost its lease wrote its old news over the new.
+    worker that had lost its lease wrote its old news over the new. Where the PSP sent the shopper to a page then, the
+    no may be the shopper's, who cancelled there.
     """
     claimed: dict[str, datetime] = {}
     failed: dict[str, datetime] = {}
     for event in sorted(records.database.events, key=lambda one: one.version):
         if event.event == "payment_resumed":
             claimed[event.tracking_number] = event.at
+        elif event.event == "shopper_challenged":
+            claimed.pop(event.tracking_number, None)
         elif event.event == "payment_declined":
             failed[event.tracking_number] = event.at
     charged = _by_order(records)

@@ -74,7 +74,8 @@ def attempts(**replaced: Any) -> list[Attempt]:
     return [replace(first, **replaced), second]
 
 
-RESUMED: Final = story("trk_2", *HELD, ("payment_resumed", "paying"), ("payment_declined", "failed"))
+RESUMED_STEPS: Final = (*HELD, ("payment_resumed", "paying"))
+RESUMED: Final = story("trk_2", *RESUMED_STEPS, ("payment_declined", "failed"))
 TAKEN_AFTER_A_NO: Final = [
     PAID,
     replace(REFUSED, created_at=EARLIER),
@@ -154,6 +155,13 @@ def test_what_an_operator_refunded_is_no_violation(refunded: int, charge: Charge
 )
 def test_a_broken_promise_is_found(invariant: str, records: Records) -> None:
     assert invariant in {violation.invariant for violation in check(records)}
+
+
+def test_what_a_shopper_cancels_on_the_page_of_a_resumed_payment_is_no_stale_verdict() -> None:
+    steps = (*RESUMED_STEPS, ("shopper_challenged", "challenge"), ("payment_declined", "failed"))
+    cancelled = replace(REFUSED, state="voided", created_at=NOON + timedelta(minutes=1))
+    records = with_rows(orders=[DONE, replace(FAILED, version=6)], events=[*STORY_1, *story("trk_2", *steps)])
+    assert check(replace(records, charges=[PAID, cancelled])) == []
 
 
 def test_an_order_that_costs_nothing_is_done_without_a_charge() -> None:
