@@ -1,7 +1,7 @@
 """Which promises a run broke, judged afterwards from its three records.
 
-Pure functions: the same records give the same verdict on any machine. I6 (tenants) and I7 (canaries) are looked for
-where bytes are at hand: leaks.py, by run.py.
+Pure functions: the same records give the same verdict on any machine. I6 (tenants) is judged by what a stranger heard
+(answer_rules.py), I7 (canaries) where bytes are at hand (leaks.py, by run.py).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from deploy.crashtest import canaries
 from deploy.crashtest.client import Answer, Client, GaveUp
-from deploy.crashtest.history import POLL, SUBMIT
+from deploy.crashtest.history import FOREIGN_POLL, POLL, SUBMIT
 from deploy.crashtest.kinds import Kind, endless
 
 PREFIX: Final = "/api/v1/c2a"
@@ -34,6 +34,8 @@ RESOLVED: Final = 0.1
 """Share of the shoppers who have their offer resolved; the others take one from the shelf."""
 TWICE: Final = 0.05
 KEYLESS: Final = 0.02
+FOREIGN_EVERY: Final = 20
+"""Accepted orders of which a stranger names one as well: one a second, which costs the others nothing."""
 KEPT_CUSTOMERS: Final = 20
 """Customers who come with a stored card."""
 CARTS: Final = (
@@ -52,6 +54,8 @@ class Crowd:
 
     base_url: str
     client: Client
+    stranger: Client
+    """Somebody of another tenant."""
     dice: random.Random
     shelf: deque[dict[str, Any]] = field(default_factory=deque)
     """Offers that wait to be taken."""
@@ -165,6 +169,8 @@ class Crowd:
 
     async def _follow(self, tracking_number: str, kind: Kind) -> None:
         url, pressed = f"{self.base_url}{PREFIX}/offer/checkout/{tracking_number}/status", False
+        if self.accepted % FOREIGN_EVERY == 1:
+            await self.stranger.until_answered(FOREIGN_POLL, "GET", url, trackingNumber=tracking_number)
         for polls in itertools.count(1):
             now = await self.client.until_answered(POLL, "GET", url, trackingNumber=tracking_number)
             if now.status != HTTPStatus.OK:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from deploy.crashtest.records import Call, Poll
 
-SUBMIT, POLL = "submit", "poll"
+SUBMIT, POLL, FOREIGN_POLL = "submit", "poll", "foreign poll"
 
 
 class History:

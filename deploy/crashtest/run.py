@@ -13,7 +13,7 @@ from typing import Final
 
 import aiohttp
 
-from deploy.crashtest import canaries, evidence, places, plan, probe, psp_faults
+from deploy.crashtest import canaries, evidence, places, plan, probe, psp_faults, stranger
 from deploy.crashtest.client import Client
 from deploy.crashtest.crowd import Crowd
 from deploy.crashtest.hand import NotBack
@@ -64,11 +64,13 @@ async def crash(asked: Asked) -> Verdict:
     planned = plan.deal(random.Random(asked.seed), seconds=asked.seconds, programs=target.programs())  # noqa: S311
     count = round(asked.rate * asked.seconds)
     shelf = await asyncio.to_thread(stocked, dsn, target.text("tenant"), count, seconds=asked.seconds)
+    foreign = await asyncio.to_thread(stranger.headers, dsn, seconds=asked.seconds)
     connector = aiohttp.TCPConnector(limit=0)  # The client itself counts what is in flight.
     with History(asked.folder / "history.jsonl") as history:
         async with aiohttp.ClientSession(connector=connector) as http, aiohttp.ClientSession() as own:
-            client = Client(http, history, base_url=target.text("baseUrl"), headers=target.headers)
-            crowd = Crowd(target.text("baseUrl"), client, random.Random(f"{asked.seed}/crowd"), shelf)  # noqa: S311
+            url, dice = target.text("baseUrl"), random.Random(f"{asked.seed}/crowd")  # noqa: S311
+            client = Client(http, history, base_url=url, headers=target.headers)
+            crowd = Crowd(url, client, Client(http, history, base_url=url, headers=foreign), dice, shelf)
             asked.progress.crowd = crowd
             faults = asked.folder / "faults.jsonl"
             injector = Injector(target, own, asked.seed, faults, lambda: client.waiting, asked.say)

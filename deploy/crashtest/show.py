@@ -89,6 +89,7 @@ def _facts(document: dict[str, Any]) -> Table:
         "PostgreSQL back -> next 202": _spread(recovery["postgresBackToNext202S"]),
         "faults over -> all terminal": _rest(recovery["faultsOverToAllTerminalS"]),
         "attempts with open money": document["openMoney"],
+        "orders named by a stranger": document["namedByAStranger"],
         "looked through for cards": f"{document['scannedMiB']} MiB",
         "crowd": ", ".join(f"{name} {value:g}" for name, value in document["crowd"].items()),
     }

@@ -10,6 +10,7 @@ from deploy.crashtest import figures
 from deploy.crashtest.answer_rules import answers_as_promised
 from deploy.crashtest.checker import check
 from deploy.crashtest.evidence import Evidence, story
+from deploy.crashtest.history import FOREIGN_POLL
 from deploy.crashtest.injector import Struck
 from deploy.crashtest.records import UNSETTLED, Violation
 
@@ -21,6 +22,8 @@ load; how fast they were served is told beside it."""
 FAULTS_A_MINUTE: Final = 12
 KINDS_FLOOR: Final = 6
 HIT_FLOOR: Final = 0.8
+FOREIGN_FLOOR: Final = 0.01
+"""Share of the orders that a stranger must have named, a fifth of those that are asked for: what nobody tries holds."""
 """A run below its floors proves nothing."""
 SHOWN: Final = 500
 """Violations a report lists; a run that broke more is told by their count."""
@@ -64,7 +67,8 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
         order.state if order.failure is None else f"failed: {order.failure}" for order in records.database.orders
     )
     orders, families = len(records.database.orders), Counter(fault.family for fault in run.faults)
-    below = _below_floor(run, orders)
+    foreign = sum(one.what == FOREIGN_POLL and one.status is not None for one in evidence.exchanges)
+    below = _below_floor(run, orders, foreign)
     document = {
         "seed": run.seed,
         "seconds": run.seconds,
@@ -85,6 +89,7 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
             "faultsOverToAllTerminalS": run.rest_s,
         },
         "openMoney": sum(1 for one in records.database.attempts if one.outcome in UNSETTLED),
+        "namedByAStranger": foreign,
         "crowd": run.met,
         "scannedMiB": run.scanned_mib,
         "violationsTotal": dict(Counter(one.invariant for one in violations)),
@@ -98,13 +103,14 @@ def judge(run: Run, evidence: Evidence) -> Verdict:
     return Verdict(document, BROKEN if violations else INVALID if below else CLEAN)
 
 
-def _below_floor(run: Run, orders: int) -> list[str]:
+def _below_floor(run: Run, orders: int, foreign: int) -> list[str]:
     wanted, faults = LOAD_FLOOR * run.rate, int(FAULTS_A_MINUTE * run.seconds / 60)
     kinds = len({fault.family for fault in run.faults})
     checks = {
         f"{orders / run.seconds:.1f} orders a second, floor {wanted:g}": orders / run.seconds >= wanted,
         f"{len(run.faults)} faults, floor {faults}": len(run.faults) >= faults,
         f"{kinds} classes of faults, floor {KINDS_FLOOR}": kinds >= KINDS_FLOOR,
+        f"{foreign} orders named by a stranger, floor {FOREIGN_FLOOR:.0%}": foreign >= FOREIGN_FLOOR * orders,
         f"{_hit(run):.0%} of the faults hit work in flight, floor {HIT_FLOOR:.0%}": _hit(run) >= HIT_FLOOR,
     }
     return [told for told, holds in checks.items() if not holds]

@@ -107,6 +107,7 @@ def test_the_run_was_one(runs: list[Ended]) -> None:
     assert set(report["faults"]) == CLASSES
     assert report["hitWorkInFlight"] >= 0.8
     assert report["openMoney"] == 0
+    assert report["namedByAStranger"] >= report["orders"] / 100
     assert report["scannedMiB"] > 10, "a scan for cards that reads less than one PostgreSQL's pages reads nothing"
     assert report["bound"] == pytest.approx(3 / report["orders"], rel=0.01)
 

@@ -58,6 +58,11 @@ def lines() -> list[dict[str, Any]]:
             {"at": at + 0.4, "n": n + 2, "what": "poll", "trackingNumber": name},
             {"at": at + 0.5, "n": n + 2, "status": 200, "code": "CHECK_OUT_DONE", "version": 5},
         ]
+        if number % 20 == 0:  # Whoever is of another tenant asks for it, too.
+            told += [
+                {"at": at + 0.2, "n": n + 3, "what": "foreign poll", "trackingNumber": name},
+                {"at": at + 0.3, "n": n + 3, "status": 404, "code": "ORDERED_ITEM_NOT_FOUND"},
+            ]
     return told
 
 
@@ -125,6 +130,7 @@ def verdict(
 def test_a_minute_that_kept_its_promises_is_clean_and_says_how_sure_that_makes_us() -> None:
     code, broken, report = verdict()
     assert (code, broken, report["orders"], report["bound"]) == (CLEAN, set(), 60, 0.05)
+    assert report["namedByAStranger"] == 3
 
 
 def _without_row(rows: Database) -> Database:
@@ -155,6 +161,7 @@ def _went_back(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ("I2", lambda: verdict(told=_answered(lines(), "submit", 409))),
         ("I3", lambda: verdict(charges=ledger()[1:])),
         ("I5", lambda: verdict(told=_went_back(lines()))),
+        ("I6", lambda: verdict(told=_answered(lines(), "foreign poll", 200))),
         ("I10", lambda: verdict(told=_second_number(lines()))),
         ("I11", lambda: verdict(charges=[*ledger(), replace(ledger()[0], merchant_reference="nobody", key="psp-x")])),
     ],
@@ -171,6 +178,7 @@ def test_a_doctored_record_is_found_out(invariant: str, doctor: Callable[[], tup
         ("orders a second", lambda: verdict(rate=2.0)),
         ("14 faults|11 faults", lambda: verdict(struck=faults(11))),
         ("classes of faults", lambda: verdict(struck=[replace(one, family="API killed") for one in faults()])),
+        ("named by a stranger", lambda: verdict(told=[line for line in lines() if line["n"] % 10 != 3])),
         ("hit work in flight", lambda: verdict(struck=[*faults(3), *faults(12, hit=False)])),
     ],
 )
