@@ -49,8 +49,8 @@ MOST_AT_ONCE: Final = 250
 LOOK_S: Final = 0.025
 """Between two such statements: MOST are looked at in LOOK_EVERY_S."""
 READERS: Final = 2
-"""Reads side by side, so that a connection is left to those who poll; the orders of a tenant that moved meanwhile share
-the next."""
+"""Reads side by side: with the look three of the connections for polls (Settings.poll_pool_size), the rest is left to
+those who ask; the orders of a tenant that moved meanwhile share the next."""
 AGAIN_AFTER_S: Final = 0.5
 """How long a database that is away is left alone; whoever was to be told still waits."""
 

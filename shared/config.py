@@ -61,9 +61,9 @@ class Settings(BaseSettings):
 
     pool_size: int = 8
     """Database connections a process keeps: commits of 8 wait side by side, more would only queue in PostgreSQL."""
-    poll_pool_size: int = 3
-    """Those an API process keeps besides, for polls alone: however the others are taken, who asks where an order stands
-    is answered. One answers some thousand polls a second; who waits for news reads on two at most."""
+    poll_pool_size: int = 5
+    """Those an API process keeps besides, for polls and keys alone: however the others are taken, who asks where an
+    order stands is answered. One answers some thousand polls a second; three may be with what is read for who waits."""
     database_wait_s: float = 1.0
     """How long a request waits for a connection before it answers 503 (contract: within 2 s)."""
     database_answer_s: float = 1.5
