@@ -21,10 +21,8 @@ from sqlalchemy import Connection
 from shared.domain.outcomes import (
     Absent,
     Captured,
-    Challenge,
     Challenged,
     Declined,
-    DeclineReason,
     LookUpOutcome,
     NotSent,
     PaymentOutcome,
@@ -47,7 +45,7 @@ from shared.patience import (
     STEP_PATIENCE,
     away_for,
 )
-from shared.psp.port import Channel
+from shared.public_words import failure_of, redirect_of
 from shared.store import attempts as attempt_store
 from shared.store import moves, refunds_told
 from shared.store import orders as order_store
@@ -234,18 +232,6 @@ def _may_go_on(case: _Case, outcome: Declined) -> bool:
     return outcome.soft and not case.order.is_bound and was_asked_only and is_open and is_proof
 
 
-def failure_of(order: Order, reason: DeclineReason) -> str:
-    """The public words for a decline (contract section 3); never a PSP's raw text."""
-    if reason is DeclineReason.AUTHENTICATION_FAILED or reason is DeclineReason.SHOPPER_CANCELLED:
-        return "CHALLENGE_FAILED"
-    return word_of("CARD_DECLINED" if order.channel == Channel.CREDIT_CARD else "PAYMENT_REFUSED", reason)
-
-
-def word_of(what: str, reason: DeclineReason) -> str:
-    """How a decline is written down and told: what happened, and why in our words."""
-    return f"{what}: {reason}"
-
-
 def _challenged(case: _Case, outcome: Challenged) -> Order:
     if case.attempt.outcome not in (AttemptState.OPEN, AttemptState.CHALLENGED):
         return case.order  # Told late: its shopper passed it since, or it is settled.
@@ -255,20 +241,6 @@ def _challenged(case: _Case, outcome: Challenged) -> Order:
     return case.move(
         OrderEvent.SHOPPER_CHALLENGED, due_in=life, deadline_in=life, redirect=redirect_of(outcome.challenge)
     )
-
-
-def redirect_of(challenge: Challenge) -> dict[str, Any]:
-    """The redirectInstructions of contract section 3."""
-    said = {
-        "redirectUrl": challenge.redirect_url,
-        "htmlContent": challenge.html_content,
-        "threeDIdentifier": challenge.three_d_identifier,
-    }
-    return {name: value for name, value in said.items() if value is not None} | {
-        "isRedirectRequired": True,
-        "hasNextSteps": True,
-        "showHtmlContent": challenge.redirect_url is None,
-    }
 
 
 def _pending(case: _Case, outcome: Pending) -> Order:

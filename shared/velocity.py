@@ -29,7 +29,7 @@ from redis.exceptions import RedisError
 from shared.config import Settings
 from shared.domain.outcomes import DeclineReason
 from shared.domain.states import OrderState
-from shared.settle import word_of
+from shared.public_words import word_of
 from shared.store.orders import Order
 
 log = structlog.get_logger(__name__)

@@ -21,8 +21,8 @@ from shared.patience import CRASHES_TO_PARK, NO_IN_HAND
 from shared.psp import router
 from shared.psp.port import Account, Channel
 from shared.psp.router import Route
+from shared.public_words import failure_of
 from shared.routing import need_of
-from shared.settle import failure_of
 from shared.store import methods
 from shared.store.attempts import NOT_FOUND, UNSETTLED, Attempt, AttemptState
 from shared.store.engine import statements

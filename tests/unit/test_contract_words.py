@@ -8,7 +8,7 @@ from api.schemas.checkout import CheckoutRequest
 from api.schemas.offers import BundlesRequest
 from api.validation import read
 from shared.domain.outcomes import Challenge
-from shared.settle import redirect_of
+from shared.public_words import redirect_of
 from tests.support.requests import changed
 
 

@@ -15,7 +15,7 @@ from shared.client.remedies import REMEDIES
 from shared.domain.cards import passes_luhn
 from shared.domain.outcomes import DeclineReason
 from shared.domain.states import CheckoutCode
-from shared.settle import word_of
+from shared.public_words import word_of
 
 FAILURES: Final = (
     "OFFER_EXPIRED",
