@@ -18,7 +18,7 @@ from shared.domain.states import OrderEvent, OrderState
 from shared.patience import FIRST_LOOK
 from shared.store import attempts as attempt_store
 from shared.store import moves
-from shared.store.attempts import CALLED_OFF, Attempt, AttemptState
+from shared.store.attempts import CALLED_OFF, CALLED_OFF_UNTAKEN, Attempt, AttemptState
 from shared.store.orders import Order
 
 ACTOR: Final = "operator"
@@ -42,9 +42,13 @@ def call_off(conn: Connection, order: Order, every: Sequence[Attempt], *, provab
         return _moved(conn, order, OrderEvent.CHALLENGE_EXPIRED)
     is_named = held.psp_reference is not None
     outcome = AttemptState.RETURNING if is_named or provable else AttemptState.DECLINED
-    reason = CALLED_OFF if outcome is AttemptState.RETURNING else DeclineReason.SHOPPER_CANCELLED
+    reason = _why(held) if outcome is AttemptState.RETURNING else DeclineReason.SHOPPER_CANCELLED
     attempt_store.settle(conn, held, outcome, reason=reason)
     return order if provable else _moved(conn, order, OrderEvent.CHALLENGE_EXPIRED, held)
+
+
+def _why(held: Attempt) -> str:
+    return CALLED_OFF if held.outcome is AttemptState.CAPTURED else CALLED_OFF_UNTAKEN
 
 
 def _out_of_its_state(conn: Connection, order: Order, held: Attempt | None) -> Order:

@@ -20,7 +20,7 @@ from shared.patience import (
 from shared.store import attempts as attempt_store
 from shared.store import moves
 from shared.store import orders as order_store
-from shared.store.attempts import UNSETTLED, Attempt, AttemptState
+from shared.store.attempts import NEVER_TAKEN, UNSETTLED, Attempt, AttemptState
 from shared.store.orders import Order
 
 
@@ -39,7 +39,7 @@ def abandon(conn: Connection, seen: Order, attempt: Attempt, *, provable: bool =
         return None
     if not provable:
         return _given_up(conn, order, now)
-    attempt_store.settle(conn, now, AttemptState.RETURNING)
+    attempt_store.settle(conn, now, AttemptState.RETURNING, reason=NEVER_TAKEN)
     if order.state is not OrderState.CHALLENGE:
         return order
     return moves.advance(
@@ -50,7 +50,7 @@ def abandon(conn: Connection, seen: Order, attempt: Attempt, *, provable: bool =
 def _given_up(conn: Connection, order: Order, attempt: Attempt) -> Order | None:
     is_named = attempt.psp_reference is not None
     outcome = AttemptState.RETURNING if is_named else AttemptState.DECLINED
-    attempt_store.settle(conn, attempt, outcome, reason=None if is_named else DeclineReason.SHOPPER_CANCELLED)
+    attempt_store.settle(conn, attempt, outcome, reason=NEVER_TAKEN if is_named else DeclineReason.SHOPPER_CANCELLED)
     failure = "CANCELLED" if order.is_pending else "CHALLENGE_EXPIRED"
     event = OrderEvent.CHALLENGE_EXPIRED
     return moves.advance(conn, order, event, actor="look_up", attempt_no=attempt.attempt_no, failure=failure)
@@ -76,5 +76,7 @@ def let_go(conn: Connection, attempt: Attempt, outcome: Challenged | Pending) ->
     now = next(one for one in every if one.attempt_no == attempt.attempt_no)
     if now.outcome in UNSETTLED and order.state in PAID_OR_ENDED:
         # Without a name it cannot be asked back: what it still brings is told then, and has no right to stay.
-        given_up = AttemptState.DECLINED if outcome.reference is None else AttemptState.RETURNING
-        attempt_store.settle(conn, now, given_up, reference=outcome.reference)
+        is_named = outcome.reference is not None
+        given_up = AttemptState.RETURNING if is_named else AttemptState.DECLINED
+        reason = NEVER_TAKEN if is_named else None
+        attempt_store.settle(conn, now, given_up, reference=outcome.reference, reason=reason)

@@ -32,7 +32,8 @@ from shared.domain.outcomes import (
     Unanswered,
     reference_of,
 )
-from shared.domain.states import OrderEvent, OrderState, may
+from shared.domain.states import PAID_OR_ENDED, OrderEvent, OrderState, may
+from shared.give_up import time_is_over
 from shared.kept import sealed_or_none
 from shared.keyring import Keyring
 from shared.patience import (
@@ -47,9 +48,17 @@ from shared.patience import (
 )
 from shared.public_words import failure_of, redirect_of
 from shared.store import attempts as attempt_store
-from shared.store import moves, refunds_told
+from shared.store import moves, refunds_told, returning
 from shared.store import orders as order_store
-from shared.store.attempts import CALLED_OFF, NOT_FOUND, NOT_SENT, UNSETTLED, Attempt, AttemptState
+from shared.store.attempts import (
+    NEVER_TAKEN,
+    NOT_FOUND,
+    NOT_SENT,
+    UNSETTLED,
+    Attempt,
+    AttemptState,
+    once_taken,
+)
 from shared.store.orders import Order
 from shared.store.returned_events import tell_returned
 
@@ -100,8 +109,10 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
             return _pending(case, outcome)
         case Unanswered() as outcome:
             return _unanswered(case, outcome)
-        case NotSent() | Absent():
+        case NotSent():
             return _not_made(case)
+        case Absent():
+            return _not_there(case)
         case Returned() as outcome:
             return _returned(case, outcome)
         case StillHeld() as outcome:
@@ -190,6 +201,9 @@ def _captured(case: _Case, outcome: Captured) -> Order:
 def _captured_again(case: _Case, outcome: Captured) -> Order:
     """A capture of an attempt that has its charge: told twice, or a second charge that the PSP made under one key."""
     if any(one.psp_reference == outcome.reference for one in case.every):
+        if case.attempt.is_untaken:
+            log.error("payment.taken_after_all", tracking_number=case.order.tracking_number)
+            returning.taken_after_all(case.conn, case.attempt)
         kept = (
             sealed_or_none(case.terms.keyring, case.attempt, outcome.kept)
             if case.attempt.outcome is AttemptState.CAPTURED
@@ -299,6 +313,28 @@ def _not_made(case: _Case) -> Order:
     )
 
 
+def _not_there(case: _Case) -> Order:
+    """Its PSP has no such charge, though it may have named one.
+
+    A charge that came to nothing its PSP may have let go of: once it is given up, and nobody told that money was taken,
+    it holds none. Of a capture that proves nothing, for whoever asks with the key of another account hears the same.
+    """
+    attempt = case.attempt
+    if attempt.psp_reference is None or attempt.outcome is AttemptState.OPEN:
+        return _not_made(case)
+    is_going_back = attempt.outcome is AttemptState.RETURNING and attempt.is_untaken
+    if case.is_stale or not (is_going_back or _is_over(case)):
+        return case.order
+    gone = Returned(attempt.psp_reference, refunded=False)
+    return _holds_nothing(case, gone, reason=attempt.reason or NEVER_TAKEN)
+
+
+def _is_over(case: _Case) -> bool:
+    """Whether nobody is waited for any more at what its PSP named and has not decided."""
+    is_out = case.attempt.outcome in (AttemptState.CHALLENGED, AttemptState.PENDING)
+    return is_out and (case.order.state in PAID_OR_ENDED or time_is_over(case.order, case.attempt))
+
+
 def _returned(case: _Case, outcome: Returned) -> Order:
     if case.attempt.outcome is AttemptState.CAPTURED:
         refunds_told.told_given(case.conn, case.attempt, outcome)
@@ -307,11 +343,16 @@ def _returned(case: _Case, outcome: Returned) -> Order:
     if outcome.money not in (None, case.attempt.money):
         log.warning("payment.partly_returned", tracking_number=case.order.tracking_number)
         return case.order  # What is left still has to go back.
-    case.mark(AttemptState.RETURNED, reference=outcome.reference)
+    return _holds_nothing(case, outcome, reason=once_taken(case.attempt.reason))
+
+
+def _holds_nothing(case: _Case, outcome: Returned, *, reason: str | None) -> Order:
+    """Nothing of it is at its PSP any more; that ends the order, if no other attempt may hold money."""
+    case.mark(AttemptState.RETURNED, reference=outcome.reference, reason=reason)
     _tell_returned(case, outcome)
     if any(one.outcome in MAY_HOLD_MONEY for one in case.every if one is not case.attempt):
         return case.order  # Another attempt decides.
-    was_called_off = case.attempt.reason == CALLED_OFF or case.order.is_pending
+    was_called_off = case.attempt.is_called_off or case.order.is_pending
     was_challenge = case.attempt.outcome in GIVEN_UP and not was_called_off
     failure = "CHALLENGE_EXPIRED" if was_challenge else "CANCELLED"
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)
@@ -335,7 +376,7 @@ def _still_held(case: _Case, outcome: StillHeld) -> Order:
     if case.attempt.outcome in (AttemptState.RETURNING, AttemptState.RETURNED):
         log.error("payment.not_returned", tracking_number=case.order.tracking_number, times=case.attempt.refusals + 1)
         pause = RETURN_REFUSED[min(case.attempt.refusals, len(RETURN_REFUSED) - 1)]
-        attempt_store.not_returned(case.conn, case.attempt, due_in=pause)
+        returning.not_returned(case.conn, case.attempt, due_in=pause)
     if case.attempt.outcome is AttemptState.CAPTURED:
         refunds_told.told_held(case.conn, case.attempt, outcome, pauses=RETURN_REFUSED)
     return case.order

@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from shared.brought import open_brought
-from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Pending, Returned, Unanswered
+from shared.domain.outcomes import Absent, Challenged, LookUpOutcome, Pending, Unanswered
 from shared.domain.states import OrderState
 from shared.failpoints import Failpoint, reach
 from shared.give_up import abandon, time_is_over
@@ -90,7 +90,7 @@ def _ask(run: Runtime, psp: Psp, order: Order, attempt: Attempt) -> LookUpOutcom
             _give_up(run, psp, order, attempt)
             return None
         if isinstance(answer, Absent) and attempt.psp_reference is not None:
-            return Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
+            return answer  # The PSP let go of what came to nothing (settle.py).
     if isinstance(answer, Absent) and attempt.outcome is AttemptState.OPEN:
         proof_in = _proof_in(run, psp, order, attempt)
         answer = (

@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.domain.outcomes import Absent, Captured, Challenged, LookUpOutcome, Pending, Returned, Unanswered
+from shared.domain.outcomes import Captured, Challenged, LookUpOutcome, Pending, Returned, Unanswered
 from shared.failpoints import Failpoint, reach
 from shared.give_up import let_go
 from shared.settle import News, settle
@@ -74,8 +74,6 @@ def _ask_about(run: Runtime, attempt: Attempt, since: timedelta) -> None:
     answer = psp.look_up(attempt.query) if psp.capabilities.looks_up else last_word(attempt)
     if isinstance(answer, Unanswered) and not psp.capabilities.looks_up:
         return  # Its webhook tells.
-    if isinstance(answer, Absent) and attempt.psp_reference is not None:
-        answer = Returned(attempt.psp_reference)  # The PSP let go of what came to nothing: it holds no money.
     _settle(run, attempt, answer)
 
 

@@ -4,11 +4,16 @@ Before anything is asked the PSP is looked up: the answer to an earlier void or 
 that forgot the key since might give the money back twice. One that cannot be asked is told at once: it keeps its keys,
 and never gives back more than it took. Such a one takes a return in hand and tells later what came of it; if nothing
 did, it is asked anew, for a void and for a refund in turn.
+
+"No such charge" proves that nothing is held only of what was given up before any money was taken: the PSP let go of it.
+Of a capture it is no answer. Whoever asks with the key of another account of that PSP is told so of everything, so the
+money stays open, and is asked for again, until the account is put right (the alarm for money that is not back says so).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -18,13 +23,15 @@ from shared.logs import about
 from shared.patience import RETURN_AGAIN, TAKEN_LOOK
 from shared.psp.port import Psp
 from shared.settle import News, settle
-from shared.store import attempts, orders
+from shared.store import attempts, orders, returning
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from workers.give_refund import give_refunds
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
+
+NO_PROOF: Final = Unanswered("a charge whose money was taken is said not to be there")
 
 
 def return_money(run: Runtime, tracking_number: str) -> None:
@@ -47,13 +54,13 @@ def _return(run: Runtime, attempt: Attempt) -> None:
     now = None
     with run.engine.begin() as conn:
         match outcome:
-            case Returned():
+            case Returned() | Absent():
                 now = settle(conn, News(attempt, outcome, actor="return_money"), run.terms)
             case Pending():
-                attempts.put_off_return(conn, attempt, due_in=TAKEN_LOOK, taken=True)
+                returning.put_off_return(conn, attempt, due_in=TAKEN_LOOK, taken=True)
             case _:
                 place = outcome.retry_after if isinstance(outcome, Unanswered) else None
-                attempts.put_off_return(conn, attempt, due_in=place or RETURN_AGAIN)
+                returning.put_off_return(conn, attempt, due_in=place or RETURN_AGAIN)
         reach(Failpoint.RETURN_BEFORE_COMMIT)
     reach(Failpoint.RETURN_AFTER_COMMIT)
     if now is not None:
@@ -61,15 +68,17 @@ def _return(run: Runtime, attempt: Attempt) -> None:
     log.info("payment.return", tracking_number=attempt.tracking_number, outcome=type(outcome).__name__)
 
 
-def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome:
+def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome | Absent:
     psp = run.psp_for(run.account_at(attempt.tenant_id, attempt.provider))
     assert attempt.psp_reference is not None, "a capture is told with its reference"
     if psp.capabilities.looks_up:
         known = psp.look_up(attempt.query)
         if isinstance(known, Returned | Unanswered):
             return known
-        if isinstance(known, Absent | Declined):
+        if isinstance(known, Declined):
             return Returned(attempt.psp_reference)  # It holds nothing.
+        if isinstance(known, Absent):
+            return known if attempt.is_untaken else NO_PROOF
     if attempt.refusals % 2:
         return _refund(psp, attempt, attempt.psp_reference)
     voided = psp.void(attempt.psp_reference, psp_key=attempt.return_key("void"))

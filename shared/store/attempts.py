@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Boolean, Connection, Interval, bindparam, case, func, literal, null, select, true, update
+from sqlalchemy import Boolean, Connection, bindparam, case, func, null, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.money import Money
@@ -34,7 +34,7 @@ class AttemptState(StrEnum):
     CAPTURED = "captured"
     DECLINED = "declined"
     ABSENT = "absent"  # Proven: the PSP has no such charge.
-    RETURNING = "returning"  # Captured without a right to stay; being voided or refunded.
+    RETURNING = "returning"  # Captured without a right to stay, or given up before it was; being voided or refunded.
     RETURNED = "returned"
 
 
@@ -63,7 +63,8 @@ class Attempt:
     asked_at: datetime
     """When the PSP was last asked for it: a request may be on its way for a while after."""
     reason: str | None = None
-    """Why it was declined (DeclineReason), or how it is known that there is no charge (NOT_SENT, NOT_FOUND)."""
+    """Why it was declined (DeclineReason), how it is known that there is no charge (NOT_SENT, NOT_FOUND), or why its
+    money goes back (CALLED_OFF, UNTAKEN; None: it had no right to stay)."""
     brought: bytes | None = None
     """Sealed (shared/brought.py): what the shopper's browser brought back for its PSP."""
     refusals: int = 0
@@ -73,6 +74,20 @@ class Attempt:
     def was_asked_once(self) -> bool:
         """Whether one request at most was ever sent under its key: each one more would have moved `asked_at` on."""
         return self.asked_at == self.started_at
+
+    @property
+    def is_untaken(self) -> bool:
+        """Whether it was given up before anybody told that its money was taken, and nobody has told so since.
+
+        Of one that is RETURNED it says how that is known: not by a void or a refund, but because its PSP has no such
+        charge. Only such a one may be called returned for that.
+        """
+        return self.reason in UNTAKEN
+
+    @property
+    def is_called_off(self) -> bool:
+        """Whether an operator ended its order while it held money, or the hope of any."""
+        return self.reason in (CALLED_OFF, CALLED_OFF_UNTAKEN)
 
     @property
     def money(self) -> Money:
@@ -101,6 +116,18 @@ NOT_FOUND: Final = "not_found"
 
 CALLED_OFF: Final = "called_off"
 """Its money goes back because an operator ended the order."""
+CALLED_OFF_UNTAKEN: Final = "called_off_untaken"
+"""The same, and nobody told that any was taken."""
+NEVER_TAKEN: Final = "never_taken"
+"""It was given up (its time was over, or its order ended without it), and nobody told that any money was taken."""
+UNTAKEN: Final = frozenset({NEVER_TAKEN, CALLED_OFF_UNTAKEN})
+_TAKEN_AFTER_ALL: Final = {NEVER_TAKEN: None, CALLED_OFF_UNTAKEN: CALLED_OFF}
+
+
+def once_taken(reason: str | None) -> str | None:
+    """What *reason* becomes once money was taken, or was given back for all that anybody took: untaken no longer."""
+    return None if reason is None else _TAKEN_AFTER_ALL.get(reason, reason)
+
 
 _SECOND: Final = "#"
 """Between a key and the reference of another charge under it; no key of ours (shared/ids.py: hex) holds it."""
@@ -308,7 +335,7 @@ def keep(conn: Connection, attempt: Attempt, kept_token: bytes) -> None:
     """Note what the PSP kept with *attempt*, if nobody did yet."""
     conn.execute(
         update(payment_attempts)
-        .where(*_is(attempt), payment_attempts.c.kept_token.is_(None))
+        .where(*of_attempt(attempt), payment_attempts.c.kept_token.is_(None))
         .values(kept_token=kept_token)
     )
 
@@ -318,7 +345,7 @@ def bring(conn: Connection, attempt: Attempt, brought: bytes) -> bool:
     was."""
     noted = (
         update(payment_attempts)
-        .where(*_is(attempt), payment_attempts.c.outcome == AttemptState.CHALLENGED)
+        .where(*of_attempt(attempt), payment_attempts.c.outcome == AttemptState.CHALLENGED)
         .where(payment_attempts.c.brought.is_(None))
         .values(brought=brought)
         .returning(payment_attempts.c.attempt_no)
@@ -328,35 +355,11 @@ def bring(conn: Connection, attempt: Attempt, brought: bytes) -> bool:
 
 def looked(conn: Connection, attempt: Attempt) -> None:
     """Count one more look-up of *attempt*."""
-    conn.execute(update(payment_attempts).where(*_is(attempt)).values(looks=payment_attempts.c.looks + 1))
+    conn.execute(update(payment_attempts).where(*of_attempt(attempt)).values(looks=payment_attempts.c.looks + 1))
 
 
-def put_off_return(conn: Connection, attempt: Attempt, *, due_in: timedelta, taken: bool = False) -> None:
-    """Ask for the money of *attempt* again after *due_in*. *taken*: its PSP took it in hand, and will tell."""
-    taken_at = func.coalesce(payment_attempts.c.taken_at, func.now())
-    conn.execute(
-        update(payment_attempts)
-        .where(*_is(attempt), payment_attempts.c.outcome == AttemptState.RETURNING)
-        .where(payment_attempts.c.refusals == attempt.refusals)
-        .values(due_at=func.now() + literal(due_in, Interval), **({"taken_at": taken_at} if taken else {}))
-    )
-
-
-def not_returned(conn: Connection, attempt: Attempt, *, due_in: timedelta) -> None:
-    """Its PSP says that the money of *attempt* did not go back: ask again after *due_in*, under another key."""
-    conn.execute(
-        update(payment_attempts)
-        .where(*_is(attempt))
-        .values(
-            outcome=AttemptState.RETURNING,
-            refusals=payment_attempts.c.refusals + 1,
-            taken_at=None,
-            due_at=func.now() + literal(due_in, Interval),
-        )
-    )
-
-
-def _is(attempt: Attempt) -> list[Any]:
+def of_attempt(attempt: Attempt) -> list[Any]:
+    """In a statement: the row of *attempt*."""
     return [
         payment_attempts.c.tenant_id == attempt.tenant_id,
         payment_attempts.c.tracking_number == attempt.tracking_number,

@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.states import OrderState
 from shared.patience import RETURN_REFUSED, TAKEN_LOOK
-from shared.store import attempts
+from shared.store import returning
 from shared.store.attempts import AttemptState
 from tests.support.adyen_room import AdyenRoom
 from tests.support.wire import fresh_card
@@ -119,7 +119,7 @@ def test_a_refusal_that_overtakes_the_answer_is_not_undone_by_it(adyen: AdyenRoo
     stale = adyen.room.attempt(number)
     adyen.deliver(event(adyen, number, "CANCEL_OR_REFUND", success="false"))
     with adyen.room.run.engine.begin() as conn:
-        attempts.put_off_return(conn, stale, due_in=TAKEN_LOOK, taken=True)
+        returning.put_off_return(conn, stale, due_in=TAKEN_LOOK, taken=True)
     assert due_in_s(adyen, number) <= RETURN_REFUSED[0].total_seconds()
     assert adyen.room.sql("SELECT taken_at FROM payment_attempts WHERE tracking_number = :n", n=number) == [(None,)]
 
