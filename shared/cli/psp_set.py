@@ -12,6 +12,7 @@ import click
 from shared.cli import lines
 from shared.cli.database import installation, keyring_of, need_tenant
 from shared.cli.psp_account import ANY, NONE, Given, Made, before, made
+from shared.cli.psp_same import need_same
 from shared.cli.show import json_option, of_tenant, show
 from shared.config import Settings
 from shared.psp.credentials import NEEDS
@@ -70,6 +71,9 @@ def set_account(provider: str, tenant_id: uuid.UUID, credentials: BinaryIO | Non
 
     PROVIDER is the tenant's own name for it, as storefronts may send it in providerIdentifier. It prints the address
     to enter at the PSP as its webhook.
+
+    While money is open at an account it stays the same one: secrets may be rotated, and its terms changed, but another
+    adapter, address or account at the PSP is refused. That is set up under another name.
     """
     if not NAME.fullmatch(provider):
         raise click.ClickException("PROVIDER: write it in at most 64 small letters, digits, dots, dashes, underscores")
@@ -80,6 +84,7 @@ def set_account(provider: str, tenant_id: uuid.UUID, credentials: BinaryIO | Non
             need_tenant(conn, tenant_id)
             was = before(conn, ring, tenant_id, provider)
         kept = made(tenant_id, provider, was, asked, settings.mode)
+        need_same(engine, was, kept.account)
         with engine.begin() as conn:
             accounts.save(conn, ring, kept.account, rank=kept.rank, enabled=kept.enabled)
     show(_shown(settings, kept), as_json=as_json)

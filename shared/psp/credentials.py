@@ -13,12 +13,16 @@ class Needs:
 
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """Those that are no secrets, and name the account at the PSP."""
 
 
+KEY: Final = "apiKey"
+"""The one that every adapter needs: with what its PSP is called."""
 NEEDS: Final[Mapping[str, Needs]] = {
     "sandbox": Needs(("apiKey", "webhookSecret"), ("webhookSecretBefore",)),
     "stripe": Needs(("apiKey", "webhookSecret"), ("webhookSecretBefore", "bankTransferCountry")),
-    "adyen": Needs(("apiKey", "merchantAccount", "hmacKey"), ("hmacKeyBefore", "countryCode")),
+    "adyen": Needs(("apiKey", "merchantAccount", "hmacKey"), ("hmacKeyBefore", "countryCode"), ("merchantAccount",)),
 }
 """By the name an account gives its adapter (shared/psp/factory.py)."""
 

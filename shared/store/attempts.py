@@ -257,6 +257,21 @@ def captured_since(conn: Connection, tenant_id: UUID, provider: str, since: str)
     return [attempt_of(row) for row in rows]
 
 
+def known_charge_at(conn: Connection, tenant_id: UUID, provider: str) -> Attempt | None:
+    """An attempt at *provider* of which its PSP must know, for its money was taken: one that waits to go back, else the
+    youngest order's, whatever became of it since."""
+    taken = (AttemptState.CAPTURED, AttemptState.RETURNING, AttemptState.RETURNED)
+    rows = conn.execute(
+        select(*_COLUMNS)
+        .where(payment_attempts.c.tenant_id == tenant_id, payment_attempts.c.provider == provider)
+        .where(payment_attempts.c.outcome.in_(taken), payment_attempts.c.psp_reference.is_not(None))
+        .where(func.coalesce(payment_attempts.c.reason, "").not_in(UNTAKEN))
+        .order_by(payment_attempts.c.outcome != AttemptState.RETURNING, payment_attempts.c.tracking_number.desc())
+        .limit(1)
+    )
+    return next((attempt_of(row) for row in rows), None)
+
+
 def beside(conn: Connection, tenant_id: UUID | None, *, limit: int) -> list[tuple[Attempt, timedelta]]:
     """At most *limit* attempts whose verdict is out though their order is paid or ended, and how long ago each was
     asked for; the longest ago first. *tenant_id* None: of all tenants."""

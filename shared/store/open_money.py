@@ -54,6 +54,16 @@ _SUMS: Final = text("""
 """).bindparams(bindparam("tenant", type_=Uuid))
 
 
+_AT: Final = text("""
+    SELECT EXISTS (
+        SELECT FROM payment_attempts WHERE tenant_id = :tenant AND provider = :provider
+        AND outcome IN ('open', 'challenged', 'pending', 'returning')
+    ) OR EXISTS (
+        SELECT FROM refunds JOIN payment_attempts USING (tenant_id, tracking_number, attempt_no)
+        WHERE tenant_id = :tenant AND provider = :provider AND state = 'asked')
+""").bindparams(bindparam("tenant", type_=Uuid))
+
+
 @dataclass(frozen=True, slots=True)
 class OpenSum:
     """How much money of one currency stands open in one way, and since when the oldest of it does."""
@@ -93,6 +103,12 @@ def open_money(conn: Connection, *, tenant_id: UUID | None = None, since: str = 
         OpenMoney(**(dict(row._mapping) | {"outcome": AttemptState(row.outcome), "state": OrderState(row.state)}))
         for row in rows
     ]
+
+
+def is_open_at(conn: Connection, tenant_id: UUID, provider: str) -> bool:
+    """Whether a tenant's account at *provider* has to be asked about money: a verdict is out, or money is to go back,
+    a refund included."""
+    return bool(conn.execute(_AT, {"tenant": tenant_id, "provider": provider}).scalar_one())
 
 
 def sums(conn: Connection, tenant_id: UUID) -> list[OpenSum]:
