@@ -183,8 +183,7 @@ def _captured(case: _Case, outcome: Captured) -> Order:
     if case.attempt.outcome in TAKEN:
         return _captured_again(case, outcome)
     if outcome.money != case.attempt.money:
-        log.error("payment.mismatch", tracking_number=case.order.tracking_number, attempt=case.attempt.attempt_no)
-        return _unanswered(case, Unanswered("captured another amount"))
+        return _of_another_amount(case, outcome)
     rival = any(one.outcome is AttemptState.CAPTURED for one in case.every)
     if rival or not may(case.order.state, OrderEvent.PAYMENT_CAPTURED):
         log.error("payment.to_be_returned", tracking_number=case.order.tracking_number, state=case.order.state)
@@ -198,12 +197,30 @@ def _captured(case: _Case, outcome: Captured) -> Order:
     return case.move(OrderEvent.PAYMENT_CAPTURED, due_in=STEP_PATIENCE)
 
 
+def _of_another_amount(case: _Case, outcome: Captured) -> Order:
+    """It pays no order, and goes back whatever its amount where nobody waits for it: its attempt is settled, or its
+    order paid or ended.
+
+    A challenge whose charge had no name until now is over with it: given up later it would be given up unnamed, and
+    what it took forgotten. All else stays in doubt, for people to decide who may return the difference alone.
+    """
+    attempt = case.attempt
+    log.error("payment.mismatch", tracking_number=case.order.tracking_number, attempt=attempt.attempt_no)
+    is_waited_for = attempt.outcome in UNSETTLED and case.order.state not in PAID_OR_ENDED
+    is_unnamed = attempt.outcome is AttemptState.CHALLENGED and attempt.psp_reference is None
+    if is_waited_for and not is_unnamed:
+        return _unanswered(case, Unanswered("captured another amount"))
+    case.mark(AttemptState.RETURNING, reference=outcome.reference)
+    returning.of_amount(case.conn, attempt, outcome.money)
+    return case.move(OrderEvent.CHALLENGE_EXPIRED, failure="CANCELLED") if is_waited_for else case.order
+
+
 def _captured_again(case: _Case, outcome: Captured) -> Order:
     """A capture of an attempt that has its charge: told twice, or a second charge that the PSP made under one key."""
     if any(one.psp_reference == outcome.reference for one in case.every):
         if case.attempt.is_untaken:
             log.error("payment.taken_after_all", tracking_number=case.order.tracking_number)
-            returning.taken_after_all(case.conn, case.attempt)
+            returning.taken_after_all(case.conn, case.attempt, outcome.money)
         kept = (
             sealed_or_none(case.terms.keyring, case.attempt, outcome.kept)
             if case.attempt.outcome is AttemptState.CAPTURED

@@ -91,7 +91,7 @@ class Attempt:
 
     @property
     def money(self) -> Money:
-        """The amount that was asked for."""
+        """The amount that was asked for; of what goes back, the amount its PSP took."""
         return Money(self.amount_minor, self.currency)
 
     @property

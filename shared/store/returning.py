@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, Interval, func, literal, update
 
+from shared.domain.money import Money
 from shared.store.attempts import Attempt, AttemptState, of_attempt, once_taken
 from shared.store.tables import payment_attempts
 
@@ -21,9 +22,16 @@ def put_off_return(conn: Connection, attempt: Attempt, *, due_in: timedelta, tak
     )
 
 
-def taken_after_all(conn: Connection, attempt: Attempt) -> None:
-    """A PSP tells that it took the money of *attempt*, which was given up: it has to go back. Of one that was called
-    returned because its PSP had no such charge, the money is asked back under another key, and told of anew."""
+def of_amount(conn: Connection, attempt: Attempt, money: Money) -> None:
+    """What goes back of *attempt* is what its PSP took, not what was asked for."""
+    taken = {"amount_minor": money.amount_minor, "currency": money.currency}
+    conn.execute(update(payment_attempts).where(*of_attempt(attempt)).values(taken))
+
+
+def taken_after_all(conn: Connection, attempt: Attempt, money: Money) -> None:
+    """A PSP tells that it took *money* for *attempt*, which was given up: it has to go back. Of one that was called
+    returned because its PSP had no such charge, it is asked back under another key, and told of anew."""
+    of_amount(conn, attempt, money)
     was_called_returned = attempt.outcome is AttemptState.RETURNED
     conn.execute(
         update(payment_attempts)
