@@ -11,9 +11,8 @@ order's: a stopped worker that wakes up must not undo what its successor learned
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, assert_never
+from typing import assert_never
 
 import structlog
 from sqlalchemy import Connection
@@ -23,19 +22,15 @@ from shared.domain.outcomes import (
     Captured,
     Challenged,
     Declined,
-    LookUpOutcome,
     NotSent,
-    PaymentOutcome,
     Pending,
     Returned,
     StillHeld,
     Unanswered,
-    reference_of,
 )
 from shared.domain.states import PAID_OR_ENDED, OrderEvent, OrderState, may
 from shared.give_up import time_is_over
 from shared.kept import sealed_or_none
-from shared.keyring import Keyring
 from shared.patience import (
     FIRST_LOOK,
     JITTER,
@@ -47,6 +42,7 @@ from shared.patience import (
     away_for,
 )
 from shared.public_words import failure_of, redirect_of
+from shared.settling import GIVEN_UP, MAY_HOLD_MONEY, TAKEN, Case, News, Terms
 from shared.store import attempts as attempt_store
 from shared.store import moves, refunds_told, returning
 from shared.store import orders as order_store
@@ -62,32 +58,9 @@ from shared.store.attempts import (
 from shared.store.orders import Order
 from shared.store.returned_events import tell_returned
 
+__all__ = ["MAY_HOLD_MONEY", "News", "Terms", "settle"]
+
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What settling needs to know of this installation."""
-
-    keyring: Keyring
-    challenge_life: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What somebody learned about one attempt. *fence*: what its bringer holds, if it holds anything."""
-
-    attempt: Attempt
-    outcome: PaymentOutcome | LookUpOutcome
-    actor: str
-    fence: int | None = None
-    remembers_declines: bool = False
-    """Whether its PSP is known to answer a repeat under the key of a declined charge with that decline."""
-
-    @property
-    def reference(self) -> str | None:
-        """The charge it speaks of; None for silence, and for a no that made no charge."""
-        return reference_of(self.outcome)
 
 
 def settle(conn: Connection, news: News, terms: Terms) -> Order:
@@ -95,7 +68,7 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
     order = order_store.lock(conn, news.attempt.tenant_id, news.attempt.tracking_number)
     assert order is not None, "an attempt has an order"
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
-    case = _Case(conn, order, _meant(news, every), every, news, terms)
+    case = Case(conn, order, _meant(news, every), every, news, terms)
     if case.is_of_another_charge and not isinstance(news.outcome, Captured):
         return order
     match news.outcome:
@@ -129,57 +102,7 @@ def _meant(news: News, every: list[Attempt]) -> Attempt:
     return next((one for one in holders if one.psp_reference == news.reference), told_of)
 
 
-TAKEN: Final = frozenset({AttemptState.CAPTURED, AttemptState.RETURNING, AttemptState.RETURNED})
-"""Attempts that have their charge."""
-
-
-MAY_HOLD_MONEY: Final = UNSETTLED | {AttemptState.CAPTURED}
-GIVEN_UP: Final = frozenset({AttemptState.CHALLENGED, AttemptState.RETURNING})
-"""Attempts whose money went back because their time was over."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    conn: Connection
-    order: Order
-    attempt: Attempt
-    every: list[Attempt]
-    news: News
-    terms: Terms
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether its bringer lost the lease since."""
-        return self.news.fence is not None and self.news.fence != self.order.fence
-
-    @property
-    def is_of_another_charge(self) -> bool:
-        """Whether it speaks of a charge, and the attempt holds another."""
-        told_of, held = self.news.reference, self.attempt.psp_reference
-        return told_of is not None and held is not None and told_of != held
-
-    def move(self, event: OrderEvent, *, due_in: timedelta | None = None, **values: Any) -> Order:
-        """Move the order if *event* means anything to its present state; its row is locked, so no race is lost."""
-        if not may(self.order.state, event):
-            return self.order
-        moved = moves.advance(
-            self.conn,
-            self.order,
-            event,
-            actor=self.news.actor,
-            due_in=due_in,
-            attempt_no=self.attempt.attempt_no,
-            **values,
-        )
-        assert moved is not None, "the row is locked"
-        return moved
-
-    def mark(self, outcome: AttemptState, **values: Any) -> None:
-        """Write what became of the attempt."""
-        attempt_store.settle(self.conn, self.attempt, outcome, **values)
-
-
-def _captured(case: _Case, outcome: Captured) -> Order:
+def _captured(case: Case, outcome: Captured) -> Order:
     if case.attempt.outcome in TAKEN:
         return _captured_again(case, outcome)
     if outcome.money != case.attempt.money:
@@ -197,7 +120,7 @@ def _captured(case: _Case, outcome: Captured) -> Order:
     return case.move(OrderEvent.PAYMENT_CAPTURED, due_in=STEP_PATIENCE)
 
 
-def _of_another_amount(case: _Case, outcome: Captured) -> Order:
+def _of_another_amount(case: Case, outcome: Captured) -> Order:
     """It pays no order, and goes back whatever its amount where nobody waits for it: its attempt is settled, or its
     order paid or ended.
 
@@ -215,7 +138,7 @@ def _of_another_amount(case: _Case, outcome: Captured) -> Order:
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure="CANCELLED") if is_waited_for else case.order
 
 
-def _captured_again(case: _Case, outcome: Captured) -> Order:
+def _captured_again(case: Case, outcome: Captured) -> Order:
     """A capture of an attempt that has its charge: told twice, or a second charge that the PSP made under one key."""
     if any(one.psp_reference == outcome.reference for one in case.every):
         if case.attempt.is_untaken:
@@ -235,7 +158,7 @@ def _captured_again(case: _Case, outcome: Captured) -> Order:
     return case.order
 
 
-def _declined(case: _Case, outcome: Declined) -> Order:
+def _declined(case: Case, outcome: Declined) -> Order:
     if case.is_stale:
         return case.order
     if case.attempt.outcome is AttemptState.RETURNING and outcome.reference is not None:
@@ -249,7 +172,7 @@ def _declined(case: _Case, outcome: Declined) -> Order:
     return case.move(OrderEvent.PAYMENT_DECLINED, failure=failure_of(case.order, outcome.reason))
 
 
-def _may_go_on(case: _Case, outcome: Declined) -> bool:
+def _may_go_on(case: Case, outcome: Declined) -> bool:
     """Whether another PSP may be asked after *outcome*: it might say yes, nothing binds the order to this one, and this
     one provably holds nothing and never will.
 
@@ -263,7 +186,7 @@ def _may_go_on(case: _Case, outcome: Declined) -> bool:
     return outcome.soft and not case.order.is_bound and was_asked_only and is_open and is_proof
 
 
-def _challenged(case: _Case, outcome: Challenged) -> Order:
+def _challenged(case: Case, outcome: Challenged) -> Order:
     if case.attempt.outcome not in (AttemptState.OPEN, AttemptState.CHALLENGED):
         return case.order  # Told late: its shopper passed it since, or it is settled.
     if case.attempt.outcome is not AttemptState.CHALLENGED:
@@ -274,7 +197,7 @@ def _challenged(case: _Case, outcome: Challenged) -> Order:
     )
 
 
-def _pending(case: _Case, outcome: Pending) -> Order:
+def _pending(case: Case, outcome: Pending) -> Order:
     if case.attempt.outcome not in UNSETTLED:
         return case.order
     if case.attempt.outcome is AttemptState.PENDING:
@@ -287,7 +210,7 @@ def _pending(case: _Case, outcome: Pending) -> Order:
     )
 
 
-def _unanswered(case: _Case, outcome: Unanswered) -> Order:
+def _unanswered(case: Case, outcome: Unanswered) -> Order:
     if case.is_stale or case.attempt.outcome not in UNSETTLED:
         return case.order
     looks = case.attempt.looks
@@ -307,7 +230,7 @@ def _pause(looks: int) -> timedelta:
     return LOOK_AGAIN[min(looks, len(LOOK_AGAIN) - 1)] * random.uniform(*JITTER)  # noqa: S311
 
 
-def _next_look(case: _Case, outcome: Unanswered) -> timedelta:
+def _next_look(case: Case, outcome: Unanswered) -> timedelta:
     """How long an order in doubt waits; silence is counted, an answer that will be proof in a while is not."""
     if outcome.known_in is not None:
         return min(outcome.known_in, NOT_YET_PROOF)
@@ -315,7 +238,7 @@ def _next_look(case: _Case, outcome: Unanswered) -> timedelta:
     return _pause(case.attempt.looks)
 
 
-def _not_made(case: _Case) -> Order:
+def _not_made(case: Case) -> Order:
     if case.is_stale or case.attempt.outcome is not AttemptState.OPEN:
         return case.order
     told = case.news.outcome
@@ -330,7 +253,7 @@ def _not_made(case: _Case) -> Order:
     )
 
 
-def _not_there(case: _Case) -> Order:
+def _not_there(case: Case) -> Order:
     """Its PSP has no such charge, though it may have named one.
 
     A charge that came to nothing its PSP may have let go of: once it is given up, and nobody told that money was taken,
@@ -346,13 +269,13 @@ def _not_there(case: _Case) -> Order:
     return _holds_nothing(case, gone, reason=attempt.reason or NEVER_TAKEN)
 
 
-def _is_over(case: _Case) -> bool:
+def _is_over(case: Case) -> bool:
     """Whether nobody is waited for any more at what its PSP named and has not decided."""
     is_out = case.attempt.outcome in (AttemptState.CHALLENGED, AttemptState.PENDING)
     return is_out and (case.order.state in PAID_OR_ENDED or time_is_over(case.order, case.attempt))
 
 
-def _returned(case: _Case, outcome: Returned) -> Order:
+def _returned(case: Case, outcome: Returned) -> Order:
     if case.attempt.outcome is AttemptState.CAPTURED:
         refunds_told.told_given(case.conn, case.attempt, outcome)
     if case.attempt.outcome not in UNSETTLED | {AttemptState.RETURNING}:
@@ -363,7 +286,7 @@ def _returned(case: _Case, outcome: Returned) -> Order:
     return _holds_nothing(case, outcome, reason=once_taken(case.attempt.reason))
 
 
-def _holds_nothing(case: _Case, outcome: Returned, *, reason: str | None) -> Order:
+def _holds_nothing(case: Case, outcome: Returned, *, reason: str | None) -> Order:
     """Nothing of it is at its PSP any more; that ends the order, if no other attempt may hold money."""
     case.mark(AttemptState.RETURNED, reference=outcome.reference, reason=reason)
     _tell_returned(case, outcome)
@@ -375,7 +298,7 @@ def _holds_nothing(case: _Case, outcome: Returned, *, reason: str | None) -> Ord
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)
 
 
-def _tell_returned(case: _Case, outcome: Returned) -> None:
+def _tell_returned(case: Case, outcome: Returned) -> None:
     """Where nobody says how it went back, what was never settled here was voided."""
     attempt = case.attempt
     tell_returned(
@@ -388,7 +311,7 @@ def _tell_returned(case: _Case, outcome: Returned) -> None:
     )
 
 
-def _still_held(case: _Case, outcome: StillHeld) -> Order:
+def _still_held(case: Case, outcome: StillHeld) -> Order:
     """A return that its PSP had taken in hand, or had said was done, failed: it is asked for again."""
     if case.attempt.outcome in (AttemptState.RETURNING, AttemptState.RETURNED):
         log.error("payment.not_returned", tracking_number=case.order.tracking_number, times=case.attempt.refusals + 1)

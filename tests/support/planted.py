@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 import api.admission
 import shared.doorbell
 import shared.settle
+import shared.settling
 import shared.store.engine
 import shared.store.inbox
 import shared.store.orders
@@ -64,7 +65,7 @@ def run(bug: str, job: Callable[..., Any], *args: Any) -> Any:
 def _no_fencing(stack: ExitStack) -> None:
     """Whoever brings news may write it, whether or not the order is still theirs."""
 
-    stack.enter_context(patch.object(shared.settle._Case, "is_stale", property(lambda _: False)))
+    stack.enter_context(patch.object(shared.settling.Case, "is_stale", property(lambda _: False)))
     stack.enter_context(patch.object(shared.store.moves, "SEEN", shared.store.orders.OF_TENANT))
     shared.store.moves._moving.cache_clear()
     stack.callback(shared.store.moves._moving.cache_clear)
