@@ -2,10 +2,10 @@
 
 Facts about money are never fenced away. Whoever brings them, they are judged under the order's row lock by the
 charge they speak of: the first capture of an order is its own; the same charge told twice changes nothing; a
-capture that has no right to stay (its order failed, or another charge was first) is marked to be returned. A PSP
-can make several charges under one key: once we hold one of them, nothing but a capture is news of another. What only a
-worker can know (it got no answer, it sent nothing, it was declined) counts only while that worker's fence is the
-order's: a stopped worker that wakes up must not undo what its successor learned.
+capture that has no right to stay (its order failed or was called off, or another charge was first) is marked to be
+returned. A PSP can make several charges under one key: once we hold one of them, nothing but a capture is news of
+another. What only a worker can know (it got no answer, it sent nothing, it was declined) counts only while that
+worker's fence is the order's: a stopped worker that wakes up must not undo what its successor learned.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _captured(case: Case, outcome: Captured) -> Order:
     if outcome.money != case.attempt.money:
         return _of_another_amount(case, outcome)
     rival = any(one.outcome is AttemptState.CAPTURED for one in case.every)
-    if rival or not may(case.order.state, OrderEvent.PAYMENT_CAPTURED):
+    if rival or case.is_called_off or not may(case.order.state, OrderEvent.PAYMENT_CAPTURED):
         log.error("payment.to_be_returned", tracking_number=case.order.tracking_number, state=case.order.state)
         case.mark(AttemptState.RETURNING, reference=outcome.reference)
         return case.order
@@ -292,7 +292,7 @@ def _holds_nothing(case: Case, outcome: Returned, *, reason: str | None) -> Orde
     _tell_returned(case, outcome)
     if any(one.outcome in MAY_HOLD_MONEY for one in case.every if one is not case.attempt):
         return case.order  # Another attempt decides.
-    was_called_off = case.attempt.is_called_off or case.order.is_pending
+    was_called_off = case.is_called_off or case.order.is_pending
     was_challenge = case.attempt.outcome in GIVEN_UP and not was_called_off
     failure = "CHALLENGE_EXPIRED" if was_challenge else "CANCELLED"
     return case.move(OrderEvent.CHALLENGE_EXPIRED, failure=failure)

@@ -71,6 +71,12 @@ class Case:
         told_of, held = self.news.reference, self.attempt.psp_reference
         return told_of is not None and held is not None and told_of != held
 
+    @property
+    def is_called_off(self) -> bool:
+        """Whether an operator ended the order while one of its attempts held money, or the hope of any: nothing pays it
+        any more, whichever attempt it is of."""
+        return any(one.is_called_off for one in self.every)
+
     def move(self, event: OrderEvent, *, due_in: timedelta | None = None, **values: Any) -> Order:
         """Move the order if *event* means anything to its present state; its row is locked, so no race is lost."""
         if not may(self.order.state, event):

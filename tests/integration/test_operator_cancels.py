@@ -13,13 +13,14 @@ from shared.domain.states import OrderState
 from shared.operate import actions
 from shared.store.attempts import AttemptState
 from shared.store.operator_actions import Acted, Outcome
-from tests.support.acting import at_psp, challenged, does, paid
+from tests.support.acting import CHALLENGED, at_psp, challenged, does, paid
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
 from tests.support.examined import findings
 from tests.support.psp import Sandbox, until
+from tests.support.two_psps import FIRST, SECOND, TwoPsps
 from tests.support.vaulted import card_of
-from tests.support.wire import channel
+from tests.support.wire import channel, fresh_card
 from workers.lock_offer import lock_offer
 from workers.look_up import look_up
 from workers.pay import pay
@@ -118,6 +119,61 @@ def test_what_ended_is_not_cancelled(room: EngineRoom) -> None:
     other = room.locked()
     does(room, actions.cancel, other)
     assert "it has failed" in does(room, actions.cancel, other).told
+
+
+def challenged_at_the_second(both: TwoPsps) -> str:
+    """An order that its first PSP said no to, and forgot; its shopper is to act at the second."""
+    both.sandboxes[FIRST].set_faults(memory="successes", next=[{"kind": "declineSoft"}])
+    number = both.room.locked(fresh_card(CHALLENGED))
+    pay(both.room.run, number)
+    assert both.tried(number) == [(FIRST, "declined"), (SECOND, "challenged")]
+    return number
+
+
+def charged_late_at_the_first(both: TwoPsps, number: str) -> None:
+    """A request that was long on its way reaches the first PSP after all."""
+    attempt = both.room.attempts(number)[0]
+    both.room.tell(attempt, both.charge(FIRST, attempt), actor="webhook")
+
+
+@pytest.mark.parametrize("when", ["before the challenge is cancelled", "after it"])
+def test_a_late_capture_at_another_psp_does_not_pay_what_was_called_off(both: TwoPsps, when: str) -> None:
+    number = challenged_at_the_second(both)
+    assert does(both.room, actions.cancel, number).outcome is Outcome.BEGUN
+    if when == "after it":
+        both.give_back(number)
+
+    charged_late_at_the_first(both, number)
+    tokenize(both.room.run, number)
+    both.give_back(number)
+
+    order = both.room.order(number)
+    assert (order.state, order.failure) == (OrderState.FAILED, "CANCELLED")
+    assert both.tried(number) == [(FIRST, "returned"), (SECOND, "returned")]
+    assert both.live(number) == []
+
+
+@pytest.mark.parametrize("returned_first", [False, True], ids=["while it is given back", "once it was given back"])
+def test_a_challenge_beside_what_was_called_off_does_not_pay_it_either(both: TwoPsps, returned_first: bool) -> None:
+    """The first PSP's late capture had paid the order; the operator calls that off, and the shopper still passes the
+    challenge of the second."""
+    number = challenged_at_the_second(both)
+    redirect = both.room.order(number).redirect
+    assert redirect is not None
+    charged_late_at_the_first(both, number)
+    assert both.room.state(number) is OrderState.CAPTURED
+    assert does(both.room, actions.cancel, number).outcome is Outcome.BEGUN
+    if returned_first:
+        both.give_back(number)
+        assert both.room.state(number) is OrderState.CONFIRMING, "the verdict of the challenge is out"
+
+    both.sandboxes[SECOND].click(redirect["redirectUrl"], "approve")
+    look_up(both.room.run, number)
+    both.give_back(number)
+
+    order = both.room.order(number)
+    assert (order.state, order.failure) == (OrderState.FAILED, "CANCELLED")
+    assert both.live(number) == []
 
 
 def test_two_operators_at_once_cancel_once(room: EngineRoom, shared_psp: Sandbox) -> None:

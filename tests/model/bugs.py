@@ -45,6 +45,7 @@ class Bug(StrEnum):
     VOID_BEFORE_COMMIT = "a challenge is cancelled at the PSP before our row says so"
     TIMEOUT_ENDS_CHALLENGE = "a late 'no answer' ends a challenge the shopper is still at"
     CALLED_OFF_OPEN = "an order is called off while nobody knows whether its PSP holds money"
+    CALLED_OFF_PAID = "a late capture at another PSP pays an order that was called off"
     REFUND_CALLED_FIRST = "a refund is asked of the PSP before it is written down"
     LATE_LOOK_UP_DROPS_CARD = "a look-up that comes too late forgets the card of an order that is being paid"
 

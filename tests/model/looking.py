@@ -135,7 +135,8 @@ def _given_up(world: World, slot: Slot, setting: Setting) -> World:
     attempt = world.attempts[slot.attempt]
     if not slot.holds or not _time_is_over(world, attempt.outcome):
         return world
-    after = world._replace(broken=HAD_TIME) if world.state in UNCLEAR and not world.overdue else world
+    has_time = world.state in UNCLEAR and not world.overdue and not world.called_off
+    after = world._replace(broken=HAD_TIME) if has_time else world
     if not setting.looks_up:
         # What has a name is asked back; what has none yet is told if it still comes to something. Nobody proves more.
         ended = marked(after, slot.attempt, A.RETURNING if attempt.outcome is A.PENDING else A.DECLINED)

@@ -127,12 +127,14 @@ def _called_off(world: World, setting: Setting) -> Iterator[tuple[Step, World]]:
     unclear = next((index for index, one in enumerate(world.attempts) if one.outcome is A.OPEN), None)
     if unclear is not None and Bug.CALLED_OFF_OPEN in setting.bugs:
         yield CALLED_OFF, advanced(marked(world, unclear, A.DECLINED), E.PAYMENT_DECLINED)
+    if unclear is not None:
+        return  # Nobody knows what it holds (judging.py).
     held = next((index for index, one in enumerate(world.attempts) if one.outcome in HOLDS), None)
     if world.state not in (S.CAPTURED, S.CHALLENGE, S.CONFIRMING) or (held is None and world.state is not S.CAPTURED):
         return
-    after = world
+    after = world._replace(called_off=held is not None)
     if world.state is not S.CONFIRMING:
-        after = advanced(world, E.CALLED_OFF if world.state is S.CAPTURED else E.PAYMENT_UNANSWERED)
+        after = advanced(after, E.CALLED_OFF if world.state is S.CAPTURED else E.PAYMENT_UNANSWERED)
     if held is not None:
         is_named = setting.looks_up or world.attempts[held].outcome is not A.CHALLENGED
         after = marked(after, held, A.RETURNING if is_named else A.DECLINED)

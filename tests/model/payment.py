@@ -36,6 +36,7 @@ FAILED_TOO_SOON: Final = "an order fails only when nothing of it is money or may
 ABSENT_TOO_SOON: Final = "an attempt is called absent only when nothing of it is on its way"
 RETURNED_TOO_SOON: Final = "an attempt is called returned only when the PSP holds nothing of it"
 GIVEN_TOO_SOON: Final = "a refund is called given only when the PSP holds nothing of it"
+CALLED_OFF_PAID: Final = "an order that was called off is never paid"
 OPEN_BESIDE: Final = "an order that ended, or waits to be paid, has no attempt whose verdict is out"
 JOBS: Final = (paying.steps, looking.steps, returning.steps)
 
@@ -115,6 +116,8 @@ def broken(world: World, setting: Setting) -> str:
             return ABSENT_TOO_SOON
         elif outcome is A.RETURNED and charge in (Charge.CAPTURED, Charge.CHALLENGE, Charge.PENDING):
             return RETURNED_TOO_SOON
+    if world.called_off and state in (S.CAPTURED, S.DONE):
+        return CALLED_OFF_PAID
     if setting.slips:
         return ""  # Then the rest holds once what slipped through was compensated: see _is_good.
     if live > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.domain.states import OrderEvent, OrderState, may, next_state
+from shared.settling import MAY_HOLD_MONEY
 from shared.store.attempts import UNSETTLED, AttemptState
 from tests.model.bugs import Bug, Setting
 from tests.model.world import Attempt, Charge, News, Refund, World, with_attempt
@@ -91,7 +92,8 @@ def _captured(world: World, index: int, attempt: Attempt, bugs: frozenset[Bug]) 
     if attempt.outcome in _KNOWN:
         return world  # Told twice.
     rival = any(one.outcome is A.CAPTURED for one in world.attempts)
-    if rival or not may(world.state, E.PAYMENT_CAPTURED):
+    is_called_off = world.called_off and Bug.CALLED_OFF_PAID not in bugs
+    if rival or is_called_off or not may(world.state, E.PAYMENT_CAPTURED):
         return world if Bug.LATE_SUCCESS_DROPPED in bugs else marked(world, index, A.RETURNING)
     return advanced(marked(world, index, A.CAPTURED), E.PAYMENT_CAPTURED)
 
@@ -153,4 +155,7 @@ def _returned(world: World, index: int, attempt: Attempt) -> World:
         return world._replace(refund=Refund.GIVEN)
     if attempt.outcome not in UNSETTLED and attempt.outcome is not A.RETURNING:
         return world  # A refund of a done order that we did not ask for, or told twice.
-    return moved(marked(world, index, A.RETURNED), E.CHALLENGE_EXPIRED)
+    after = marked(world, index, A.RETURNED)
+    if any(one.outcome in MAY_HOLD_MONEY for one in after.attempts):
+        return after  # Another attempt decides.
+    return moved(after, E.CHALLENGE_EXPIRED)

@@ -19,6 +19,7 @@ FORGETFUL: Final = "payment, forgetful PSP"
 SILENT: Final = "payment, a PSP that cannot be asked"
 TWO_STICKY: Final = "payment, two sticky PSPs"
 TWO_FORGETFUL: Final = "payment, two forgetful PSPs"
+CALLED_OFF_AT_TWO: Final = "payment, called off at one of two PSPs"
 BOTH_MEMORIES: Final = (STICKY, FORGETFUL, TWO_STICKY, TWO_FORGETFUL)
 _SHOPPER: Final = (Charge.CAPTURED, Charge.DECLINED, Charge.CHALLENGE)
 _BANK: Final = (Charge.CAPTURED, Charge.DECLINED, Charge.PENDING)
@@ -37,6 +38,10 @@ SETTINGS: Final = {
     "payment, called off": Setting(called_off=True, faults=1),
     "payment, called off at a forgetful PSP": Setting(called_off=True, remembers_declines=False, verdicts=_BANK),
     "payment, called off at a PSP that cannot be asked": Setting(called_off=True, looks_up=False, faults=1),
+    # Only where a proof of absence can be wrong has an order that is called off another charge that may come late.
+    CALLED_OFF_AT_TWO: Setting(
+        called_off=True, psps=2, slips=True, faults=1, verdicts=(Charge.CAPTURED, Charge.CHALLENGE)
+    ),
     "payment, refunded": Setting(refunds=True, faults=1, verdicts=_BANK),
     "payment, refunded at a PSP that cannot be asked": Setting(refunds=True, looks_up=False, faults=1),
     "payment, called off though it cost nothing": Setting(called_off=True, costs_nothing=True),

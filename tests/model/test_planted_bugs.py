@@ -11,7 +11,7 @@ import pytest
 from tests.model import admission, looking, offer_lock, outside, paying, payment, settling
 from tests.model.bugs import Bug, Setting
 from tests.model.graph import GOOD_END, Report, explore
-from tests.model.sound import SETTINGS
+from tests.model.sound import CALLED_OFF_AT_TWO, SETTINGS
 from tests.model.world import Charge, World
 
 FEWEST: Final = 8
@@ -53,6 +53,7 @@ PAYMENT: Final[dict[Bug, tuple[Setting, str]]] = {
     Bug.VOID_BEFORE_COMMIT: (STICKY, payment.MONEY_GONE),
     Bug.TIMEOUT_ENDS_CHALLENGE: (STICKY, looking.HAD_TIME),
     Bug.CALLED_OFF_OPEN: (replace(STICKY, called_off=True), payment.FAILED_TOO_SOON),
+    Bug.CALLED_OFF_PAID: (SETTINGS[CALLED_OFF_AT_TWO], payment.CALLED_OFF_PAID),
     Bug.REFUND_CALLED_FIRST: (replace(STICKY, refunds=True), payment.MONEY_GONE),
     Bug.LATE_LOOK_UP_DROPS_CARD: (STICKY, looking.CARD_DROPPED),
 }

@@ -126,6 +126,8 @@ class World(NamedTuple):
     attempts: tuple[Attempt, ...] = ()
     slots: tuple[Slot, ...] = ()
     refund: Refund = Refund.NONE
+    called_off: bool = False
+    """Whether an operator ended it while it held money, or the hope of any: one of its attempts says so."""
     broken: str = ""
     """The promise the last step broke, if it broke one."""
 
@@ -178,6 +180,8 @@ def settled_down(world: World) -> World:
         changes["card"] = False
     if world.overdue and state not in UNCLEAR:
         changes["overdue"] = False
+    if world.called_off and state is OrderState.FAILED:
+        changes["called_off"] = False
     if world.crashes and state in TERMINAL:
         changes["crashes"] = 0
     slots = tuple(sorted(world.slots))
