@@ -162,7 +162,7 @@ def _declined(case: Case, outcome: Declined) -> Order:
     if case.is_stale:
         return case.order
     if case.attempt.outcome is AttemptState.RETURNING and outcome.reference is not None:
-        return _returned(case, Returned(outcome.reference))  # It was never taken, so nothing has to go back.
+        return _returned(case, Returned(outcome.reference, refunded=False))  # Never taken: nothing has to go back.
     if case.attempt.outcome not in UNSETTLED:
         return case.order
     goes_on = _may_go_on(case, outcome)
@@ -299,14 +299,15 @@ def _holds_nothing(case: Case, outcome: Returned, *, reason: str | None) -> Orde
 
 
 def _tell_returned(case: Case, outcome: Returned) -> None:
-    """Where nobody says how it went back, what was never settled here was voided."""
+    """Where nobody says how it went back, what nobody told was taken was voided."""
     attempt = case.attempt
+    was_taken = attempt.outcome is AttemptState.RETURNING and not attempt.is_untaken
     tell_returned(
         case.conn,
         attempt.tenant_id,
         attempt.tracking_number,
         money=attempt.money,
-        refunded=attempt.outcome is AttemptState.RETURNING if outcome.refunded is None else outcome.refunded,
+        refunded=was_taken if outcome.refunded is None else outcome.refunded,
         name=f"returned_{attempt.attempt_no}_{attempt.refusals}",
     )
 

@@ -76,7 +76,7 @@ def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome | Absent:
         if isinstance(known, Returned | Unanswered):
             return known
         if isinstance(known, Declined):
-            return Returned(attempt.psp_reference)  # It holds nothing.
+            return Returned(attempt.psp_reference, refunded=False)  # It holds nothing, and never did.
         if isinstance(known, Absent):
             return known if attempt.is_untaken else NO_PROOF
     if attempt.refusals % 2:
@@ -84,11 +84,18 @@ def _ask(run: Runtime, attempt: Attempt) -> ReturnOutcome | Absent:
     voided = psp.void(attempt.psp_reference, psp_key=attempt.return_key("void"))
     if isinstance(voided, Captured):
         return _refund(psp, attempt, attempt.psp_reference)
-    return replace(voided, refunded=False) if isinstance(voided, Returned) else voided
+    return _by(voided, refunded=False)
 
 
 def _refund(psp: Psp, attempt: Attempt, reference: str) -> ReturnOutcome:
     """For what it is too late to void."""
     reach(Failpoint.RETURN_BEFORE_REFUND)
     refunded = psp.refund(reference, attempt.money, psp_key=attempt.return_key("refund"))
-    return replace(refunded, refunded=True) if isinstance(refunded, Returned) else refunded
+    return _by(refunded, refunded=True)
+
+
+def _by(outcome: ReturnOutcome, *, refunded: bool) -> ReturnOutcome:
+    """*outcome* of the verb that was asked for; its PSP may have found that it went back in another way before."""
+    if isinstance(outcome, Returned) and outcome.refunded is None:
+        return replace(outcome, refunded=refunded)
+    return outcome

@@ -129,7 +129,8 @@ class Returned:
     reference: str
     money: Money | None = None
     refunded: bool | None = None
-    """Whether it was refunded or, False, voided, where whoever tells it knows."""
+    """Whether it was refunded after it was taken or, False, came to nothing (voided, cancelled, declined); None where
+    whoever tells it does not know."""
     asked_as: str | None = None
     """What whoever asked for it called their request; None: its PSP does not tell."""
 

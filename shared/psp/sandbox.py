@@ -220,7 +220,7 @@ def _went_back(reply: _Reply, reference: str, amount_minor: int | None = None) -
     if charge is None or charge.psp_reference != reference:
         return _silence(reply, "got no verdict")
     if given:
-        return Returned(reference)
+        return Returned(reference, refunded=charge.refunded_minor > 0)
     return Captured(reference, charge.money()) if charge.state == "captured" else Unanswered("not done")
 
 

@@ -90,7 +90,7 @@ class ChargeDocument(_Document):
                 # Cancelled on the PSP's page before any money moved: a no, and no money of ours to go back.
                 return Declined(reason_of(self.decline_reason), self.psp_reference)
             case "voided" | "refunded":
-                return Returned(self.psp_reference)
+                return Returned(self.psp_reference, refunded=self.state == "refunded")
 
     def _challenge(self) -> Challenge:
         asked = self.challenge

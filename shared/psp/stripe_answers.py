@@ -196,14 +196,14 @@ class IntentDocument(Document):
             case "requires_payment_method" if self.last_payment_error:
                 return declined(self.last_payment_error.code, self.last_payment_error.decline_code, self.id)
             case "canceled":
-                return Returned(self.id)
+                return Returned(self.id, refunded=False)
             case _:
                 # Seen between its making and its confirming, or only authorised: neither a yes nor a no.
                 return Unanswered("charge is not decided")
 
     def _captured(self) -> Captured | Returned | Unanswered:
         if isinstance(self.latest_charge, ChargeDocument) and self.latest_charge.refunded:
-            return Returned(self.id)
+            return Returned(self.id, refunded=True)
         money = self.money()
         if money is None or self.amount_received not in (None, self.amount):
             return Unanswered("captured amount is not the one asked for")

@@ -95,7 +95,7 @@ def _told(event: EventDocument) -> tuple[Mapping[str, str], LookUpOutcome] | Non
     if event.type == "charge.refunded":
         charge = read(ChargeDocument, document)
         if charge is not None and charge.refunded and charge.payment_intent is not None:
-            return charge.metadata, Returned(charge.payment_intent)
+            return charge.metadata, Returned(charge.payment_intent, refunded=True)
     if event.type == "checkout.session.async_payment_failed":
         session = read(SessionDocument, document)
         if session is not None and session.payment_intent is not None:

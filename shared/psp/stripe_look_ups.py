@@ -128,7 +128,7 @@ class StripeLookUps:
                 assert session is not None
                 return Challenged(intent.id, Challenge(session.url))
             case "expired":
-                return Returned(intent.id)
+                return Returned(intent.id, refunded=False)
             case "complete" if intent.last_payment_error:
                 return declined(intent.last_payment_error.code, intent.last_payment_error.decline_code, intent.id)
             case _:

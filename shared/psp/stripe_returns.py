@@ -30,7 +30,7 @@ class StripeReturns:
         """Cancel an open charge; Captured when only a refund helps."""
         reply = self._wire.ask(lambda client: client.v1.payment_intents.cancel(reference))
         if _is_cancelled(reply, reference):
-            return Returned(reference)
+            return Returned(reference, refunded=False)
         if not is_final(reply):
             return NO_VERDICT
         intent = self._look_ups.intent(reference)
@@ -82,8 +82,10 @@ def _held(intent: object, reference: str) -> ReturnOutcome:
     if not isinstance(intent, IntentDocument):
         return NO_VERDICT
     match intent.verdict():
-        case Returned() | Declined():
-            return Returned(reference)
+        case Returned(refunded=refunded):
+            return Returned(reference, refunded=refunded)
+        case Declined():
+            return Returned(reference, refunded=False)
         case Captured(money=money):
             return Captured(reference, money)
         case _:
@@ -98,4 +100,4 @@ def _given(reply: Reply, reference: str, amount: int, currency: str) -> ReturnOu
         return NO_VERDICT
     if (refund.payment_intent, refund.amount, refund.currency.upper()) != (reference, amount, currency):
         return NO_VERDICT
-    return Returned(reference) if refund.status in ("succeeded", "pending") else NOT_DONE
+    return Returned(reference, refunded=True) if refund.status in ("succeeded", "pending") else NOT_DONE

@@ -84,12 +84,12 @@ def test_a_3ds_challenge_ends_as_its_shopper_ends_it(psp: Psp, server: Localstri
 def test_an_open_challenge_is_cancelled_and_a_capture_refunded(psp: Psp) -> None:
     challenged = psp.charge(a_request("4000002760003184"))
     assert isinstance(challenged, Challenged)
-    assert psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
+    assert psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged), refunded=False)
     request = a_request()
     captured = psp.charge(request)
     assert isinstance(captured, Captured)
-    assert give_back(psp, captured.reference, request.money, psp_key="b") == Returned(captured.reference)
-    assert psp.look_up(query_of(request, captured.reference)) == Returned(captured.reference)
+    assert give_back(psp, captured.reference, request.money, psp_key="b") == Returned(captured.reference, refunded=True)
+    assert psp.look_up(query_of(request, captured.reference)) == Returned(captured.reference, refunded=True)
 
 
 def test_what_it_has_no_search_for_is_unanswered_and_never_absent(psp: Psp) -> None:

@@ -83,11 +83,11 @@ def test_a_shopper_who_was_refused_on_the_page_may_try_again_there(stripe_subjec
 
 def test_a_void_closes_the_page_and_nothing_is_captured_there_after_it(stripe_subject: StripeSubject) -> None:
     request, challenged = _challenged(stripe_subject, channel=Channel.SEPA)
-    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged), refunded=False)
     stripe_subject.shopper(challenged.challenge, "approve")
     assert stripe_subject.live_captures() == []
-    assert stripe_subject.psp.look_up(query_of(request)) == Returned(name_of(challenged))
-    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
+    assert stripe_subject.psp.look_up(query_of(request)) == Returned(name_of(challenged), refunded=False)
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged), refunded=False)
 
 
 def test_a_void_of_a_page_whose_answers_are_lost_is_unanswered_and_can_be_said_again(
@@ -97,7 +97,7 @@ def test_a_void_of_a_page_whose_answers_are_lost_is_unanswered_and_can_be_said_a
     for trouble in ("drop", "malformed"):
         stripe_subject.fake.faults.add(trouble, on="lookUp")
         assert isinstance(stripe_subject.psp.void(name_of(challenged), psp_key="v"), Unanswered)
-    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged), refunded=False)
 
 
 def test_a_debit_on_its_way_cannot_be_voided_and_is_refunded_once_it_is_here(stripe_subject: StripeSubject) -> None:
@@ -134,7 +134,7 @@ def test_the_details_of_a_transfer_are_a_challenge_first_and_awaited_for_a_week_
     assert _read(stripe_subject).outcome == challenged  # Else its shopper would lose the page.
     pending = Pending(name_of(challenged), timedelta(days=7))
     assert stripe_subject.psp.look_up(query_of(request)) == pending
-    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged))
+    assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == Returned(name_of(challenged), refunded=False)
 
 
 def test_euros_are_transferred_to_the_country_the_account_names(stripe_subject: StripeSubject, http: Http) -> None:
@@ -205,7 +205,8 @@ def test_an_amount_is_what_stripe_means_by_it_and_back(
     assert captured.money == money
     ((_, charged, currency),) = stripe_subject.live_captures()
     assert (charged, currency) == (amount, money.currency)
-    assert stripe_subject.psp.refund(captured.reference, money, psp_key="r") == Returned(captured.reference)
+    back = Returned(captured.reference, refunded=True)
+    assert stripe_subject.psp.refund(captured.reference, money, psp_key="r") == back
 
 
 def test_an_amount_stripe_has_no_word_for_is_refused_and_never_rounded(stripe_subject: StripeSubject) -> None:

@@ -149,7 +149,7 @@ def test_a_refund_is_news_once_all_of_the_money_went_back(stripe_subject: Stripe
     part = _read(stripe_subject, worded("charge.refunded", charge | {"metadata": names}))
     assert part.kind is EventKind.OTHER
     whole = _read(stripe_subject, worded("charge.refunded", charge | {"metadata": names, "refunded": True}))
-    assert (whole.psp_key, whole.outcome) == ("key-1", Returned("pi_1"))
+    assert (whole.psp_key, whole.outcome) == ("key-1", Returned("pi_1", refunded=True))
 
 
 def test_a_capture_of_another_amount_than_was_asked_for_is_no_capture(stripe_subject: StripeSubject) -> None:

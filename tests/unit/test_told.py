@@ -44,6 +44,7 @@ TOLD: list[LookUpOutcome] = [
     Returned("sb_1"),
     Returned("sb_1", Money(500, "EUR")),
     Returned("sb_1", Money(500, "EUR"), asked_as="rf1"),
+    Returned("sb_1", refunded=False),
     StillHeld("sb_1"),
     StillHeld("sb_1", Money(500, "EUR"), "rf1", was_done=True),
 ]

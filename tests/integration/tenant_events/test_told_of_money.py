@@ -20,14 +20,15 @@ from shared.domain.tenant_events import EventKind, TenantEvent
 from shared.operate import actions
 from shared.operate.asking import Asked
 from shared.store import methods
-from shared.store.attempts import Attempt
+from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import create_engine
 from shared.store.operator_actions import Acted, Outcome
 from shared.store.row_security import Role
 from shared.store.telling import tell
 from shared.store.tenancy import acting_for
+from tests.support.acting import challenged, does
 from tests.support.asked_beside import charge_at_psp
-from tests.support.engine_room import EngineRoom
+from tests.support.engine_room import EngineRoom, captured
 from tests.support.event_receiver import Heard, Receivers
 from tests.support.listening import Listener, listens, teller, until_heard
 from tests.support.operating import a_desk
@@ -35,6 +36,7 @@ from tests.support.psp import Sandbox
 from tests.support.refunding import of_order
 from tests.support.wire import GOOD_CARD, fresh_card
 from workers import examiner
+from workers.look_up import look_up
 from workers.pay import pay
 from workers.return_money import return_money
 from workers.telling import Teller
@@ -86,6 +88,77 @@ def test_money_that_had_no_right_to_stay_is_told_of_after_its_orders_end(
         "amountMilpieces": 1499,
         "currency": "EUR",
     }
+
+
+def kind_of_return(heard: list[Heard]) -> str:
+    """What was said of the money, once."""
+    [kind] = [each.event["type"] for each in heard if each.event["type"].startswith("payment.")]
+    return str(kind)
+
+
+def given_up(room: EngineRoom, psp: Sandbox) -> str:
+    """An abandoned challenge whose void did nothing yet."""
+    number = challenged(room)
+    room.sql("UPDATE orders SET deadline_at = now() WHERE tracking_number = :n", n=number)
+    psp.set_faults(next=[{"kind": "http500", "on": "void"}])
+    look_up(room.run, number)
+    psp.heal()
+    assert room.attempt(number).outcome is AttemptState.RETURNING
+    return number
+
+
+@pytest.mark.parametrize("first", ["its worker", "its webhook"])
+@pytest.mark.parametrize("end", ["voided", "declined"])
+def test_what_was_never_taken_is_told_of_as_voided_whoever_learns_of_it_first(
+    room: EngineRoom, listener: Listener, one: Teller, shared_psp: Sandbox, end: str, first: str
+) -> None:
+    number = challenged(room)
+    redirect = room.order(number).redirect
+    assert redirect is not None
+    does(room, actions.cancel, number)
+    attempt = room.attempt(number)
+    assert attempt.psp_reference is not None
+    if end == "declined":
+        shared_psp.click(redirect["redirectUrl"], "cancel")
+    elif first == "its webhook":
+        room.psp.void(attempt.psp_reference, psp_key="a worker that died then")
+    if first == "its webhook":
+        room.tell(attempt, room.psp.look_up(attempt.query), actor="webhook")
+    return_money(room.run, number)
+    assert room.state(number) is OrderState.FAILED
+
+    assert kind_of_return(told(one, listener, 3)) == "payment.voided"
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_return_of_which_its_psp_does_not_say_how_was_a_refund_if_any_money_was_taken(
+    room: EngineRoom, listener: Listener, one: Teller, shared_psp: Sandbox, is_taken: bool
+) -> None:
+    number = given_up(room, shared_psp)
+    attempt = room.attempt(number)
+    assert attempt.psp_reference is not None
+    if is_taken:
+        room.tell(attempt, captured(attempt, attempt.psp_reference), actor="webhook")
+    room.tell(attempt, Returned(attempt.psp_reference), actor="webhook")
+
+    assert kind_of_return(told(one, listener, 3)) == ("payment.refunded" if is_taken else "payment.voided")
+
+
+@pytest.mark.parametrize("first", ["its worker", "its webhook"])
+def test_a_capture_that_somebody_refunded_at_the_psp_is_told_of_as_refunded(
+    room: EngineRoom, listener: Listener, one: Teller, first: str
+) -> None:
+    number = room.locked()
+    assert pay(room.run, number)
+    attempt = room.attempt(number)
+    does(room, actions.cancel, number)
+    assert attempt.psp_reference is not None
+    room.psp.refund(attempt.psp_reference, attempt.money, psp_key=f"hand-{attempt.psp_key}")
+    if first == "its webhook":
+        room.tell(attempt, room.psp.look_up(attempt.query), actor="webhook")
+    return_money(room.run, number)
+
+    assert kind_of_return(told(one, listener, 2)) == "payment.refunded"
 
 
 def test_each_part_of_a_done_order_that_an_operator_gives_back_is_told_of(
