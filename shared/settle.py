@@ -4,8 +4,9 @@ Facts about money are never fenced away. Whoever brings them, they are judged un
 charge they speak of: the first capture of an order is its own; the same charge told twice changes nothing; a
 capture that has no right to stay (its order failed or was called off, or another charge was first) is marked to be
 returned. A PSP can make several charges under one key: once we hold one of them, nothing but a capture is news of
-another. What only a worker can know (it got no answer, it sent nothing, it was declined) counts only while that
-worker's fence is the order's: a stopped worker that wakes up must not undo what its successor learned.
+another. A return that failed is asked for anew under another name: what is told of the earlier one moves nothing more.
+What only a worker can know (it got no answer, it sent nothing, it was declined) counts only while that worker's fence
+is the order's: a stopped worker that wakes up must not undo what its successor learned.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def settle(conn: Connection, news: News, terms: Terms) -> Order:
     assert order is not None, "an attempt has an order"
     every = attempt_store.of_order(conn, order.tenant_id, order.tracking_number)
     case = Case(conn, order, _meant(news, every), every, news, terms)
-    if case.is_of_another_charge and not isinstance(news.outcome, Captured):
+    if case.is_of_an_earlier_return or (case.is_of_another_charge and not isinstance(news.outcome, Captured)):
         return order
     match news.outcome:
         case Captured() as outcome:
@@ -283,6 +284,9 @@ def _returned(case: Case, outcome: Returned) -> Order:
     if outcome.money not in (None, case.attempt.money):
         log.warning("payment.partly_returned", tracking_number=case.order.tracking_number)
         return case.order  # What is left still has to go back.
+    if case.may_be_of_an_earlier_return:
+        returning.ask_now(case.conn, case.attempt)
+        return case.order
     return _holds_nothing(case, outcome, reason=once_taken(case.attempt.reason))
 
 

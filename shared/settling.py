@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from shared.domain.outcomes import LookUpOutcome, PaymentOutcome, reference_of
+from shared.domain.outcomes import LookUpOutcome, PaymentOutcome, Returned, StillHeld, reference_of
 from shared.domain.states import OrderEvent, may
 from shared.keyring import Keyring
 from shared.store import attempts as attempt_store
@@ -21,6 +21,8 @@ TAKEN: Final = frozenset({AttemptState.CAPTURED, AttemptState.RETURNING, Attempt
 MAY_HOLD_MONEY: Final = UNSETTLED | {AttemptState.CAPTURED}
 GIVEN_UP: Final = frozenset({AttemptState.CHALLENGED, AttemptState.RETURNING})
 """Attempts whose money went back because their time was over."""
+_ASKED: Final = frozenset({"return_money", "operator"})
+"""Who brings a PSP's answer about money that goes back, and no event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,26 @@ class Case:
         """Whether it speaks of a charge, and the attempt holds another."""
         told_of, held = self.news.reference, self.attempt.psp_reference
         return told_of is not None and held is not None and told_of != held
+
+    @property
+    def is_of_an_earlier_return(self) -> bool:
+        """Whether it tells what came of a return that failed since and was asked for anew: by the name of its request,
+        or because it was learned before that was known."""
+        match self.news.outcome:
+            case Returned(asked_as=asked_as) | StillHeld(asked_as=asked_as):
+                seen = self.news.attempt
+                was_seen_before = seen.attempt_no == self.attempt.attempt_no and seen.refusals < self.attempt.refusals
+                return was_seen_before or (asked_as is not None and self.attempt.was_asked_earlier_as(asked_as))
+            case _:
+                return False
+
+    @property
+    def may_be_of_an_earlier_return(self) -> bool:
+        """Whether nobody can tell which return it speaks of: one failed before, its PSP names no request, and it was
+        told by an event, which comes in any order. Asked, the PSP says how the charge stands."""
+        told = self.news.outcome
+        is_unnamed = isinstance(told, Returned) and told.asked_as is None
+        return is_unnamed and self.attempt.refusals > 0 and self.news.actor not in _ASKED
 
     @property
     def is_called_off(self) -> bool:

@@ -3,9 +3,10 @@
 Two kinds are left when a worker died, a PSP was late and a webhook was lost: a capture in the PSP's books that our
 attempt knows nothing of (it was written off as declined or absent), and an attempt whose verdict is out although its
 order was paid or ended by another one, so that nobody looks it up. A third is made by hand: money of a paid order that
-somebody gave back at the PSP. All end in the one settle function: the money counts or goes back, or its tenant is told
-that it did. Whatever is due then is rung for by the rescuer. One that cannot be settled now (a key that was
-retired, a PSP that answers late) is logged and does not stand in the way of the others: it is found again.
+somebody gave back at the PSP. A fourth only the books show: money that is still there after its return was proven. All
+end in the one settle function: the money counts or goes back, or its tenant is told that it did. Whatever is due then
+is rung for by the rescuer. One that cannot be settled now (a key that was retired, a PSP that answers late) is logged
+and does not stand in the way of the others: it is found again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.domain.outcomes import Captured, Challenged, LookUpOutcome, Pending, Returned, Unanswered
+from shared.domain.outcomes import Captured, Challenged, LookUpOutcome, Pending, Returned, StillHeld, Unanswered
 from shared.failpoints import Failpoint, reach
 from shared.give_up import let_go
 from shared.settle import News, settle
@@ -37,9 +38,9 @@ BATCH: Final = 100
 """Attempts a minute whose order ended without them: it takes two faults at once to leave one."""
 
 
-def settle_found(run: Runtime, attempt: Attempt, found: Captured | Returned) -> None:
-    """Make a capture that was found in the PSP's books count, or go back; have the tenant told of one that went back
-    there by somebody's hand."""
+def settle_found(run: Runtime, attempt: Attempt, found: Captured | Returned | StillHeld) -> None:
+    """Make a capture that was found in the PSP's books count, or go back, again if its return came to nothing; have the
+    tenant told of one that went back there by somebody's hand."""
     with _on_its_own(attempt):
         _settle(run, attempt, found)
 

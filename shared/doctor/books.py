@@ -2,8 +2,9 @@
 
 What we think captured is read before the books and everything the books name is looked for after them, so that work
 in progress on either side is never taken for a difference. Nothing is ever changed here. A capture that an attempt
-of ours knows nothing of is handed on as news (workers/examiner.py settles it, so it counts or goes back); whose money
-any other difference is, is for somebody to decide who can ask the PSP and the shopper.
+of ours knows nothing of, or that was returned here and is held there, is handed on as news (workers/examiner.py settles
+it, so it counts or goes back); whose money any other difference is, is for somebody to decide who can ask the PSP and
+the shopper.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from shared.doctor.findings import Check, Finding, Severity
-from shared.domain.outcomes import Captured, Challenged, Pending, Returned, Unanswered
+from shared.domain.outcomes import Captured, Challenged, Pending, Returned, StillHeld, Unanswered
 from shared.ids import first_number_at
 from shared.psp.port import Account, ChargeRecord, Psp
 from shared.store import attempts, refunds
@@ -41,8 +42,9 @@ UNKNOWN_CAPTURE: Final = Check(
     name="capture-we-do-not-count",
     promise="What the PSP captured counts here, or is on its way back.",
     severity=Severity.BREAK,
-    next_step="The upkeep worker settles it within two minutes: it counts, or goes back. If it is found again, see why "
-    "that worker does not examine; `c2a doctor` alone changes nothing.",
+    next_step="What was charged in the last ten minutes the upkeep worker settles within two: it counts, or goes back. "
+    "If it is found again, see why that worker does not examine. What is older only `c2a doctor` finds, which changes "
+    "nothing: return it at the PSP.",
 )
 MISSING_CAPTURE: Final = Check(
     name="capture-the-psp-does-not-have",
@@ -142,8 +144,10 @@ class Comparison:
             elif charge.money != attempt.money:
                 yield self._found(OTHER_AMOUNT, charge, f"of {attempt.tracking_number}, asked for {attempt.money}")
             elif isinstance(charge.outcome, Captured) and self._is_uncounted(attempt, charge):
-                detail = f"of {attempt.tracking_number}, here {attempt.outcome}"
-                yield self._found(UNKNOWN_CAPTURE, charge, detail, news=(attempt, charge.outcome))
+                news = self._news_of(attempt, charge.outcome)
+                if news is not None:
+                    detail = f"of {attempt.tracking_number}, here {attempt.outcome}"
+                    yield self._found(UNKNOWN_CAPTURE, charge, detail, news=(attempt, news))
 
     def _is_uncounted(self, attempt: Attempt, charge: ChargeRecord) -> bool:
         """Whether *charge* is a capture that *attempt* knows nothing of: it ended without it, or by another charge."""
@@ -151,6 +155,19 @@ class Comparison:
             return False
         another = attempt.outcome is AttemptState.CAPTURED and attempt.psp_reference != charge.reference
         return attempt.outcome in _NOT_COUNTED or another
+
+    def _news_of(self, attempt: Attempt, captured: Captured) -> Captured | StillHeld | None:
+        """What a capture says that *attempt* does not count; None: nothing any more.
+
+        Of one that was returned its PSP is asked anew, for its money may have gone back after the books were shown. If
+        the PSP still holds it, the return came to nothing.
+        """
+        if attempt.outcome is not AttemptState.RETURNED or attempt.psp_reference != captured.reference:
+            return captured
+        answer = self.psp.look_up(attempt.query)
+        if isinstance(answer, Unanswered):
+            raise NotCompared(answer.why)
+        return StillHeld(captured.reference) if isinstance(answer, Captured) else None
 
     def _judge_settled(self, attempt: Attempt) -> Iterator[Finding]:
         """Ask anew about a capture of ours that the books do not show as one: it was settled before this question."""
@@ -173,7 +190,12 @@ class Comparison:
             return refunds.is_ours(conn, attempt)
 
     def _found(
-        self, check: Check, charge: ChargeRecord, detail: str, *, news: tuple[Attempt, Captured] | None = None
+        self,
+        check: Check,
+        charge: ChargeRecord,
+        detail: str,
+        *,
+        news: tuple[Attempt, Captured | StillHeld] | None = None,
     ) -> Finding:
         state = type(charge.outcome).__name__.lower()
         told = f"{state} {charge.money.amount_minor} {charge.money.currency} at {self.account.provider}, {detail}"

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.domain.outcomes import Captured, Returned
+from shared.domain.outcomes import Captured, Returned, StillHeld
 from shared.store.attempts import Attempt
 from shared.store.open_money import OpenMoney
 
@@ -46,9 +46,9 @@ class Finding:
     tenant_id: UUID
     subject: str
     detail: str
-    news: tuple[Attempt, Captured | Returned] | None = None
-    """A capture, or a return of one, that nobody told us of, and the attempt it was made under: for whoever settles
-    news about money."""
+    news: tuple[Attempt, Captured | Returned | StillHeld] | None = None
+    """A capture, a return of one, or a return that came to nothing, of which nobody told us, and the attempt it was
+    made under: for whoever settles news about money."""
 
 
 @dataclass(frozen=True, slots=True)

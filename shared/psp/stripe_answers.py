@@ -33,6 +33,8 @@ Verdict = Captured | Declined | Challenged | Pending | Returned | Unanswered
 
 PSP_KEY: Final = "pspKey"
 MERCHANT_REFERENCE: Final = "merchantReference"
+REFUND_KEY: Final = "refundKey"
+"""metadata of a refund that we asked for: under which of our keys. One that somebody else made has none."""
 CHANNEL: Final = "channel"
 KEEPS: Final = "keepMethod"
 PAGE: Final = "page"
@@ -273,6 +275,12 @@ class RefundDocument(Document):
     currency: str
     payment_intent: str | None = None
     status: Literal["pending", "requires_action", "succeeded", "failed", "canceled"]
+    metadata: dict[str, str] | None = None
+
+    @property
+    def asked_as(self) -> str:
+        """The key under which it was asked for; empty: by nobody of ours."""
+        return (self.metadata or {}).get(REFUND_KEY, "")
 
 
 class Error(_Failure):

@@ -10,7 +10,7 @@ from shared.domain.money import Money
 from shared.domain.outcomes import Captured, Declined, Returned, ReturnOutcome, Unanswered
 from shared.psp.documents import parsed
 from shared.psp.http import Answer
-from shared.psp.stripe_answers import IntentDocument, RefundDocument
+from shared.psp.stripe_answers import REFUND_KEY, IntentDocument, RefundDocument
 from shared.psp.stripe_look_ups import StripeLookUps
 from shared.psp.stripe_money import to_stripe
 from shared.psp.stripe_refusals import is_final
@@ -43,7 +43,7 @@ class StripeReturns:
         amount = to_stripe(money)
         if amount is None:
             return NOT_DONE
-        reply = self._ask_back(reference, amount, psp_key)
+        reply = self._ask_back(reference, amount, psp_key, psp_key)
         if not is_final(reply):
             return _given(reply, reference, amount, money.currency)
         intent = self._look_ups.intent(reference)
@@ -51,13 +51,14 @@ class StripeReturns:
         if not 0 < left < amount:
             return _held(intent, reference)
         # Another request, so under a key of its own: the merchant gave a part back beside us.
-        rest = self._ask_back(reference, left, f"{psp_key}-{left}")
+        rest = self._ask_back(reference, left, psp_key, f"{psp_key}-{left}")
         return _given(rest, reference, left, money.currency)
 
-    def _ask_back(self, reference: str, amount: int, psp_key: str) -> Reply:
+    def _ask_back(self, reference: str, amount: int, asked_as: str, key: str) -> Reply:
         return self._wire.ask(
             lambda client: client.v1.refunds.create(
-                {"payment_intent": reference, "amount": amount}, {"idempotency_key": psp_key}
+                {"payment_intent": reference, "amount": amount, "metadata": {REFUND_KEY: asked_as}},
+                {"idempotency_key": key},
             )
         )
 
@@ -93,8 +94,8 @@ def _held(intent: object, reference: str) -> ReturnOutcome:
 
 
 def _given(reply: Reply, reference: str, amount: int, currency: str) -> ReturnOutcome:
-    """What the answer to a refund says. A pending one left our balance; should its bank send it back, the books show it
-    (charges_since)."""
+    """What the answer to a refund says. A pending one left our balance; should its bank send it back, an event tells
+    (stripe_events.py)."""
     refund = parsed(RefundDocument, reply.body) if isinstance(reply, Answer) and reply.status == 200 else None
     if refund is None:
         return NO_VERDICT

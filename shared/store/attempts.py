@@ -8,10 +8,10 @@ own duplicate check.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import Boolean, Connection, bindparam, case, func, null, select, true, update
@@ -99,9 +99,14 @@ class Attempt:
         """The key its PSP was sent: a second charge under one key has a row, and so a `psp_key`, of its own."""
         return self.psp_key.partition(_SECOND)[0]
 
-    def return_key(self, verb: str) -> str:
+    def return_key(self, verb: Verb) -> str:
         """The key under which its money is asked back: another one after each refusal, which its old key repeats."""
         return f"{self.psp_key}-{verb}" if not self.refusals else f"{self.psp_key}-{verb}-{self.refusals}"
+
+    def was_asked_earlier_as(self, asked_as: str) -> bool:
+        """Whether *asked_as* is the name of a return that was refused since, so that it was asked for anew."""
+        earlier = [replace(self, refusals=times).return_key(verb) for times in range(self.refusals) for verb in VERBS]
+        return asked_as in earlier
 
     @property
     def query(self) -> ChargeQuery:
@@ -128,6 +133,10 @@ def once_taken(reason: str | None) -> str | None:
     """What *reason* becomes once money was taken, or was given back for all that anybody took: untaken no longer."""
     return None if reason is None else _TAKEN_AFTER_ALL.get(reason, reason)
 
+
+Verb = Literal["void", "refund"]
+VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
+"""How money is asked back."""
 
 _SECOND: Final = "#"
 """Between a key and the reference of another charge under it; no key of ours (shared/ids.py: hex) holds it."""

@@ -22,6 +22,11 @@ def put_off_return(conn: Connection, attempt: Attempt, *, due_in: timedelta, tak
     )
 
 
+def ask_now(conn: Connection, attempt: Attempt) -> None:
+    """Have the PSP be asked now how the money of *attempt* stands."""
+    conn.execute(update(payment_attempts).where(*of_attempt(attempt)).values(due_at=func.now()))
+
+
 def of_amount(conn: Connection, attempt: Attempt, money: Money) -> None:
     """What goes back of *attempt* is what its PSP took, not what was asked for."""
     taken = {"amount_minor": money.amount_minor, "currency": money.currency}

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from stripe import WebhookSignature
 
-from shared.domain.outcomes import Captured, Declined, DeclineReason, Returned
+from shared.domain.money import Money
+from shared.domain.outcomes import Captured, Declined, DeclineReason, Returned, StillHeld
 from shared.psp.http import Http
 from shared.psp.port import BadSignature, EventKind, PspEvent
 from shared.psp.stripe import StripePsp
@@ -150,6 +151,40 @@ def test_a_refund_is_news_once_all_of_the_money_went_back(stripe_subject: Stripe
     assert part.kind is EventKind.OTHER
     whole = _read(stripe_subject, worded("charge.refunded", charge | {"metadata": names, "refunded": True}))
     assert (whole.psp_key, whole.outcome) == ("key-1", Returned("pi_1", refunded=True))
+
+
+REFUND: dict[str, Any] = {
+    "id": "re_1", "object": "refund", "amount": 500, "currency": "eur", "charge": "ch_1", "payment_intent": "pi_1",
+    "status": "failed", "metadata": {"refundKey": "rf1-1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+def test_a_refund_that_was_not_given_is_one_event_that_names_its_charge_and_request(
+    stripe_subject: StripeSubject, kind: str, status: str
+) -> None:
+    event = _read(stripe_subject, worded(kind, REFUND | {"status": status}))
+    held = StillHeld("pi_1", Money(500, "EUR"), asked_as="rf1-1")
+    assert event == PspEvent("not-given:re_1", EventKind.CHARGE, None, None, held)
+
+
+@pytest.mark.parametrize("metadata", [{}, None, {"refundKey": ""}, {"order_id": "6735"}])
+def test_a_refund_that_somebody_else_asked_for_says_so(stripe_subject: StripeSubject, metadata: object) -> None:
+    event = _read(stripe_subject, worded("refund.failed", REFUND | {"metadata": metadata}))
+    assert event.outcome == StillHeld("pi_1", Money(500, "EUR"), asked_as="")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"status": "succeeded"}, {"status": "pending"}, {"status": "lost"}, {"payment_intent": None}, {"amount": "500"}],
+    ids=str,
+)
+def test_a_refund_that_may_be_given_or_is_not_understood_is_kept_as_other(
+    stripe_subject: StripeSubject, changed: dict[str, Any]
+) -> None:
+    document = worded("refund.updated", REFUND | changed)
+    assert _read(stripe_subject, document) == PspEvent(document["id"], EventKind.OTHER, None, None, None)
 
 
 def test_a_capture_of_another_amount_than_was_asked_for_is_no_capture(stripe_subject: StripeSubject) -> None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from shared.config import Settings
 from shared.doctor import books
 from shared.doctor.books import NEWS_ON_THE_WAY
+from shared.domain.outcomes import Unanswered
 from shared.domain.states import OrderState
+from shared.operate import actions
+from shared.psp.port import ChargePage, Psp
 from shared.store.attempts import AttemptState
 from tests.support import engine_room
+from tests.support.acting import does
 from tests.support.engine_room import EngineRoom
 from tests.support.examined import (
     HOLD_AGAIN,
+    captured,
     charge_without_us,
     charged_again,
     done,
@@ -136,6 +144,62 @@ def test_a_second_capture_under_one_key_is_given_back_and_the_first_stays(
     assert _states(room, shared_psp, number) == ["captured", "voided"]
     assert room.state(number) is OrderState.DONE
     assert found(room) == []
+
+
+def test_money_that_was_returned_and_is_held_all_the_same_is_asked_back_again(
+    room: EngineRoom, shared_psp: Sandbox
+) -> None:
+    """Planted: our row says that it went back, and the PSP holds it."""
+    number = captured(room)
+    reference = _reference(room, number)
+    room.sql("UPDATE payment_attempts SET outcome = 'returned' WHERE tracking_number = :n", n=number)
+    room.sql(
+        "UPDATE orders SET state = 'failed', failure = 'CANCELLED', due_at = NULL, finished_at = now()"
+        " WHERE tracking_number = :n",
+        n=number,
+    )
+    room.sql("DELETE FROM offer_holds WHERE tracking_number = :n", n=number)
+    assert found(room) == [(books.UNKNOWN_CAPTURE, reference)]
+
+    for _ in range(2):  # The second examination finds it on its way.
+        examiner.examine_alone(room.run, scope(room))
+    assert (room.attempt(number).outcome, room.attempt(number).refusals) == (AttemptState.RETURNING, 1)
+    return_money(room.run, number)
+
+    assert room.attempt(number).outcome is AttemptState.RETURNED
+    assert _states(room, shared_psp, number) in (["voided"], ["refunded"])
+    assert found(room) == []
+
+
+def test_books_from_before_a_return_are_not_taken_for_money_that_is_still_held(room: EngineRoom) -> None:
+    number = captured(room)
+    page = room.psp.charges_since(datetime.now(UTC) - timedelta(hours=1))
+    does(room, actions.cancel, number)
+    return_money(room.run, number)
+    before = room.attempt(number)
+    assert before.outcome is AttemptState.RETURNED
+
+    run = replace(room.run, psp_for=lambda _: _ShowsOld(room.psp, page))
+    report = examiner.examine_alone(run, scope(room))
+
+    assert report is not None
+    assert report.findings == ()
+    assert room.attempt(number) == before
+
+
+@dataclass(frozen=True, slots=True)
+class _ShowsOld:
+    """A PSP whose books were read a moment ago; asked about one charge it tells how that stands."""
+
+    psp: Psp
+    page: ChargePage | Unanswered
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.psp, name)
+
+    def charges_since(self, since: datetime, *, after: str | None = None) -> ChargePage | Unanswered:
+        """As it was."""
+        return self.page
 
 
 def test_a_capture_the_psp_does_not_have_is_found(room: EngineRoom) -> None:

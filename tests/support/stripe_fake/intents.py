@@ -114,11 +114,20 @@ class Intents:
         charge["refunded"] = charge["amount_refunded"] == charge["amount"]
         refund = fresh(
             "re", "refund", amount=amount, currency=charge["currency"], charge=charge["id"], status="succeeded",
-            payment_intent=intent["id"], metadata={},
+            payment_intent=intent["id"], metadata=dict(params.get("metadata", {})),
         )  # fmt: skip
         books.refunds[refund["id"]] = refund
         self.moves.tell(books, "charge.refunded", charge)
         return refund
+
+    def fail(self, books: Books, refund: Document, status: str = "failed") -> None:
+        """Its bank sends a refund back, or it is called off: the charge holds that money again."""
+        charge = books.charges[refund["charge"]]
+        refund["status"] = status
+        charge["amount_refunded"] -= refund["amount"]
+        charge["refunded"] = False
+        for kind in ("refund.updated", *(["refund.failed"] if status == "failed" else []), "charge.refund.updated"):
+            self.moves.tell(books, kind, refund)
 
     def _method(self, books: Books, params: dict[str, Any]) -> tuple[str, str]:
         """The method to confirm with, made where only its kind is given, and its kind."""
