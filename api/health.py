@@ -51,7 +51,8 @@ def blueprint(parts: Parts) -> Blueprint:
 
 
 def _ask_database(parts: Parts) -> None:
-    with statements(parts.engine) as conn:
+    """On a connection of those for polls: while all others are taken PostgreSQL is not away, and polls are answered."""
+    with statements(parts.reading) as conn:
         conn.execute(text("SELECT 1"))
 
 

@@ -46,9 +46,11 @@ def test_who_polls_is_answered_while_every_other_place_is_taken(narrow: Seller) 
         for _ in range(PLACES):
             taken.enter_context(narrow.parts.engine.connect())
         polls = [client.get(poll, headers=narrow.shop.headers) for _ in range(3)]
+        ready = client.get("/readyz")
         refused = narrow.post(request)
 
     assert [answer.status_code for answer in polls] == [200] * 3
+    assert ready.get_json()["checks"]["postgres"] == "up", "a process that is busy is not taken out of service"
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
     assert narrow.post(request).status_code == 202
 
