@@ -37,6 +37,9 @@ LOCK_TIMEOUT_MS: Final = 400
 (shared/config.py: 1.5 s), so that nobody hears 503 for it."""
 IN_THE_WAY: Final = (LockNotAvailable, DeadlockDetected)
 """Somebody holds what the migration needs, or each holds what the other needs."""
+WITHIN_S: Final = 3_600.0
+"""How long one statement may take: an index of a large table, the proof of a constraint. Also how long another
+migration is waited for."""
 TRIES: Final = 40
 PAUSE_S: Final = (1.0, 2.0)
 """Between two tries, at random: those who waited catch up. All tries take a minute; whoever works longer than that in
@@ -83,9 +86,9 @@ def gently(engine: Engine, change: Callable[[Connection], T], *, tries: int = TR
     for tries_left in reversed(range(tries)):
         try:
             with engine.begin() as conn:
+                conn.execute(text("SET LOCAL statement_timeout = 0"))
                 conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
                 conn.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-                conn.execute(text("SET LOCAL statement_timeout = 0"))
                 return change(conn)
         except OperationalError as error:
             if not isinstance(error.orig, IN_THE_WAY) or not tries_left:
@@ -96,4 +99,4 @@ def gently(engine: Engine, change: Callable[[Connection], T], *, tries: int = TR
 
 
 if __name__ == "__main__":
-    upgrade(create_engine(Settings()))
+    upgrade(create_engine(Settings(), answer_within_s=WITHIN_S))

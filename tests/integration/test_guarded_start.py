@@ -24,6 +24,8 @@ from deploy.stack.home import Home
 from deploy.stack.waiting import until
 from shared import keyring
 from shared.config import Settings
+from shared.store import revision
+from shared.store.row_security import Role
 from tests.support import without_ptrace
 from tests.support.own_redis import OwnRedis, own_redis
 
@@ -161,6 +163,36 @@ def test_production_does_not_start_on_a_database_that_may_forget_a_commit_and_sa
     assert done.returncode == 1
     assert "start.refused" in done.stdout
     assert "set synchronous_commit to on" in done.stdout
+
+
+@pytest.fixture
+def older(settings: Settings) -> Iterator[str]:
+    """The module's database with the schema of the version before, as the API's own login would find it."""
+    url, change = settings.database_url.get_secret_value(), "UPDATE alembic_version SET version_num = %s"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(change, [f"{int(revision.NEEDED) - 1:04}"])
+        yield f"{url}?options=-c%20role%3D{Role.API}"
+        conn.execute(change, [revision.NEEDED])
+
+
+@pytest.mark.parametrize("mode", ["production", "development"])
+def test_nobody_starts_on_a_schema_that_is_older_than_this_version_and_says_what_to_run(
+    production: Place, older: str, mode: str
+) -> None:
+    for url in (production.env["DATABASE_URL"], older):
+        done = guarded(where(production, C2A_MODE=mode, DATABASE_URL=url))
+        assert done.returncode == 1, done.stdout
+        assert "start.refused" in done.stdout
+        assert "run python -m shared.store.migrate first" in done.stdout
+
+
+def test_the_version_before_starts_on_the_schema_of_the_next(production: Place, settings: Settings) -> None:
+    """So that it can be rolled back, and a process of it that dies meanwhile comes back."""
+    with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
+        done = guarded(production)
+        conn.execute("UPDATE alembic_version SET version_num = %s", [revision.NEEDED])
+    assert done.returncode == 0, done.stdout
 
 
 def test_development_starts_on_such_a_vault_with_a_warning(production: Place, unsafe: OwnRedis) -> None:
