@@ -15,6 +15,7 @@ from typing import Final
 from shared import keyring
 
 BROKERS: Final = ("redis", "rabbitmq")
+_PROFILE: Final = "COMPOSE_PROFILES="
 PASSWORD_BYTES: Final = 24
 """192 random bits."""
 
@@ -53,10 +54,28 @@ def make(folder: Path, broker: str) -> None:
         "rabbitmq": f"amqp://c2a:{broken}@rabbitmq:5672/c2a",
     }
     _write(place / "broker_url", urls[broker])
-    _write(folder / ".env", f"COMPOSE_PROFILES={broker}\n")
-    if not (place / "keyring.json").exists():
-        keyring.save(keyring.fresh(), place / "keyring.json")
-        (place / "keyring.json").chmod(0o444)
+    _write(folder / ".env", _with_profile(folder / ".env", broker))
+    _keys(place / "keys")
+
+
+def _with_profile(file: Path, broker: str) -> str:
+    """What *file* says, but for the broker: it is also where a deployment's URL and ports are set."""
+    others = [line for line in _lines(file) if not line.startswith(_PROFILE)]
+    return "".join(f"{line}\n" for line in (f"{_PROFILE}{broker}", *others))
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _keys(place: Path) -> None:
+    """The keyring in a folder of its own, which is mounted as a whole."""
+    place.mkdir(exist_ok=True)
+    place.chmod(0o755)
+    file = place / "keyring.json"
+    if not file.exists():
+        keyring.save(keyring.fresh(), file)
+        file.chmod(0o444)
 
 
 def _password() -> str:

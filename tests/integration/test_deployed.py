@@ -74,6 +74,7 @@ class Machine:
     def _here(self, word: str, name: str) -> str:
         moved = {
             "/run/secrets/": f"{self.home.path}/secrets/",
+            "/run/keys/": f"{self.home.path}/secrets/keys/",
             "/tmp/heartbeat": self.heartbeat(name),
             "0.0.0.0": "127.0.0.1",
             "8080": str(self.port("api")),

@@ -59,26 +59,52 @@ def test_every_variable_is_a_setting_and_every_secret_a_file_of_that_service(nam
     assert {path.removeprefix("/run/secrets/") for path in named} == set(service["secrets"])
 
 
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def written(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in files(folder)}
+
+
+def test_a_key_that_is_rotated_reaches_a_container_that_runs() -> None:
+    """A file that is mounted by itself is the one that was there when the container began."""
+    for name in OURS:
+        settings = SERVICES[name].get("environment", {})
+        if "C2A_KEYRING" in settings:
+            folder = str(Path(settings["C2A_KEYRING"]).parent)
+            assert f"./secrets/keys:{folder}:ro" in SERVICES[name]["volumes"], name
+
+
 def test_the_secrets_are_those_that_are_made_and_nobody_else_may_look_into_their_folder(tmp_path: Path) -> None:
     make_secrets.make(tmp_path, "redis")
-    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    made = written(tmp_path / "secrets")
     named = {Path(secret["file"]).name for secret in compose()["secrets"].values()}
     assert named <= set(made)
-    assert set(made) - named == {"broker_password", "vault_password"}, "what addresses and settings are made of"
+    assert set(made) - named == {
+        "broker_password",
+        "vault_password",
+        "keyring.json",
+    }, "what addresses and settings are made of, and what is mounted with its folder"
     assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
 
+    (tmp_path / ".env").write_text("COMPOSE_PROFILES=redis\nC2A_PUBLIC_URL=https://checkout.shop.example\n")
     make_secrets.make(tmp_path, "rabbitmq")
-    again = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    again = written(tmp_path / "secrets")
     assert {name for name in made if made[name] != again[name]} == {"broker_url"}
-    assert (tmp_path / ".env").read_text() == "COMPOSE_PROFILES=rabbitmq\n"
+    assert (tmp_path / ".env").read_text().splitlines() == [
+        "COMPOSE_PROFILES=rabbitmq",
+        "C2A_PUBLIC_URL=https://checkout.shop.example",
+    ]
     assert again["broker_url"].startswith("amqp://")
 
 
 def test_whoever_made_the_secrets_may_write_an_address_of_their_own_and_every_container_read_it(tmp_path: Path) -> None:
     """A container's user is another than the folder's, and a file is mounted by itself."""
     make_secrets.make(tmp_path, "redis")
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in files(tmp_path / "secrets")}
     assert modes.pop("keyring.json") == 0o444, "its tool replaces it as a whole"
+    assert (tmp_path / "secrets" / "keys").stat().st_mode & 0o777 == 0o755
     assert set(modes.values()) == {0o644}
 
 
@@ -158,7 +184,7 @@ def test_what_is_mounted_is_there() -> None:
         DEPLOY / source
         for service in SERVICES.values()
         for source in (volume.split(":")[0] for volume in service.get("volumes", []))
-        if source.startswith("./")
+        if source.startswith("./") and not source.startswith("./secrets/")  # Those are made.
     ]
     assert mounted
     assert [path for path in mounted if not path.exists()] == []

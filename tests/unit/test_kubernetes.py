@@ -14,7 +14,10 @@ from api.openapi.routes import ROUTES
 from api.server import OPTIONS as SERVER
 from deploy.container import make_secrets
 from deploy.stack import redis
+from deploy.stack.home import ROOT
+from shared.config import Settings
 from shared.messages import queues
+from shared.planning.pools import CONNECTIONS_OF_A_CHILD
 from tests.support import keda, manifests
 from tests.support.manifests import DEPLOY, OVERLAYS, WORKER_SERVICES, Document, container, kubernetes, named
 from tests.unit.test_compose import CELERY_ENDS_WITHIN_S
@@ -89,7 +92,7 @@ def test_every_queue_has_workers_as_deploy_up_starts_them_and_they_grow_with_it(
 @pytest.mark.parametrize("name", PROCESSES)
 def test_every_variable_is_a_setting_and_every_secret_one_that_is_made(name: str, tmp_path: Path) -> None:
     make_secrets.make(tmp_path, "redis")
-    made = {path.name for path in (tmp_path / "secrets").iterdir()}
+    made = {path.name for path in (tmp_path / "secrets").rglob("*") if path.is_file()}
     [config] = named(BASE, "ConfigMap").values()
     own = container(DEPLOYMENTS[name])["env"]
 
@@ -144,7 +147,7 @@ def test_probes_ask_what_there_is_and_a_broker_that_is_away_ends_nobody() -> Non
         assert api[probe]["httpGet"]["path"] in routes
         assert api[probe]["httpGet"]["port"] in ports_of("api")
     assert api["livenessProbe"]["httpGet"]["path"] == "/healthz", "a database that is away ends nobody either"
-    assert api["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert api["readinessProbe"]["httpGet"]["path"] == "/healthz", "a vault that is away takes no polls with it"
     for name in WORKER_SERVICES:
         worker = container(DEPLOYMENTS[name])
         ages = {
@@ -215,3 +218,21 @@ def test_the_servers_keep_what_they_must_and_forget_what_they_must() -> None:
     assert vault == composed["redis-vault"]["command"]
     assert dict(manifests.options(broker)) == {"dir": "/data", **manifests.options(composed["redis-broker"]["command"])}
     assert redis.VAULT.items() <= manifests.options(vault).items()
+
+
+@PER_OVERLAY
+def test_the_readme_says_how_many_connections_all_of_it_may_take(overlay: str) -> None:
+    """Above PostgreSQL's own limit the last to come answers 503."""
+    settings, most = Settings(), {"api": DEPLOYMENTS["api"]["spec"]["replicas"]}
+    for one in named(EVERYTHING[overlay], "ScaledObject").values():
+        most[one["spec"]["scaleTargetRef"]["name"]] = one["spec"]["maxReplicaCount"]
+
+    def of_a_pod(name: str) -> int:
+        args = container(DEPLOYMENTS[name])["args"]
+        if name == "api":
+            return int(args[args.index("--workers") + 1]) * (settings.pool_size + settings.poll_pool_size)
+        is_prefork = args[args.index("-P") + 1] == "prefork"
+        return int(args[args.index("-c") + 1]) * CONNECTIONS_OF_A_CHILD if is_prefork else settings.pool_size
+
+    taken = sum(pods * of_a_pod(name) for name, pods in most.items())
+    assert f"{taken} connections of PostgreSQL" in " ".join((ROOT / "README.md").read_text().split())
