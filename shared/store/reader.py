@@ -24,14 +24,12 @@ from sqlalchemy import ARRAY, Connection, Engine, Interval, Text, bindparam, tex
 
 from shared.ids import first_number_at
 from shared.store import telling
-from shared.store.telling import PAGE
+from shared.store.telling import BACK, PAGE
 
 LAG: Final = timedelta(seconds=5)
 """A statement notes its time before it must have an id; it ends within this time (Settings.statement_timeout_ms)."""
 SLICE: Final = timedelta(minutes=1)
 """Of 1,000 moves a second 60,000 rows: a tenth of a second."""
-BACK: Final = timedelta(minutes=15)
-"""How far two servers' clocks may be apart for a failover to lose nothing: hosts that keep time at all differ less."""
 LIVES: Final = timedelta(days=45)
 """An order that moves is nearly always younger (SEPA takes 14 days). Who keeps up with the time leaves older partitions
 to the slices that lie before the place: what moves there is told half a minute later."""
@@ -95,8 +93,8 @@ class Reader:
                 found += _fresh(conn, begun.now - SLICE, None)
             if back or not self._went_back:
                 found += self._fresh_before(conn, begun.place)
+            made = telling.deliver(conn, found, others)  # Before the place moves: it counts from there how old is old.
             moved_on = is_read and self._went_back and self._move_on(conn, begun, ends_at)
-            made = telling.deliver(conn, found, others)
             if self._mark is None and begun.is_behind:
                 row = conn.execute(_MARK, {"lag": self._lag}).one()
                 self._mark = _Mark(row.at, row.xid)

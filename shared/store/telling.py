@@ -3,7 +3,8 @@
 A move writes its row of `order_events` anyway, in its own statement, so nothing is written a second time there: these
 rows are read (shared/store/reader.py). With whatever is found to be told of an order, all of it is told that was not
 told yet, in one transaction: moves of one order follow each other by its row's lock, so whoever sees one sees those
-before it, and its events have their deliveries in their order. Other events wait in `tenant_events`, written by the
+before it, and its events have their deliveries in their order. A move older than any a reading still looks for had its
+delivery: where there is none, the log of it is past keeping. Other events wait in `tenant_events`, written by the
 transaction that makes them true; they are read before the moves, so that a move they follow is told with them.
 
 The time is read once, whoever listens (MATERIALIZED), and inner selects end in LIMIT 1 where one row is asked for by
@@ -14,11 +15,11 @@ times read all of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, DateTime, Text, Uuid, bindparam, literal, select, text
+from sqlalchemy import ARRAY, Connection, DateTime, Interval, Text, Uuid, bindparam, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.states import CODE_OF, OrderState
@@ -29,6 +30,9 @@ PAGE: Final = 500
 """Orders a reading tells of; of each a few deliveries."""
 MOST_MOVES: Final = 100
 """Of one order; a challenge and an end are the common two."""
+BACK: Final = timedelta(minutes=15)
+"""How far before its place a reading still finds things, for two servers' clocks may be apart at a failover: hosts that
+keep time at all differ less."""
 
 OrderName = tuple[UUID, str]
 """A tenant and a tracking number."""
@@ -44,11 +48,13 @@ _TOLD: Final = """
          'evt_' || substr(move.tracking_number, 5) || '_' || move.version || '_method')) AS told (kind, event_id)
     WHERE move.state IN ('done', 'failed', 'challenge') AND endpoint.state <> 'removed'
       AND move.at >= endpoint.created_at AND told.kind = ANY (endpoint.kinds)
+      AND move.at >= endpoint.read_to - CAST(:back AS interval)
       AND (SELECT 1 FROM event_deliveries AS made
            WHERE made.tenant_id = move.tenant_id AND made.endpoint_id = endpoint.endpoint_id
              AND made.event_id = told.event_id LIMIT 1) IS NULL
 """
-"""What a *move* tells an *endpoint* and was not told yet."""
+"""What a *move* tells an *endpoint* and was not told yet: every move so long before read_to had its delivery."""
+_BACK: Final = bindparam("back", BACK, type_=Interval)
 
 _FRESH: Final = text(f"""
     WITH move AS MATERIALIZED (
@@ -59,7 +65,7 @@ _FRESH: Final = text(f"""
     FROM move JOIN event_endpoints AS endpoint USING (tenant_id) {_TOLD}
     GROUP BY move.tenant_id, move.tracking_number ORDER BY min(move.at) LIMIT :page
 """).bindparams(  # noqa: S608 - our own text
-    bindparam("since", type_=DateTime(timezone=True)), bindparam("ends_at", type_=DateTime(timezone=True))
+    _BACK, bindparam("since", type_=DateTime(timezone=True)), bindparam("ends_at", type_=DateTime(timezone=True))
 )
 
 _UNTOLD: Final = text(f"""
@@ -80,7 +86,7 @@ _UNTOLD: Final = text(f"""
         LIMIT 1) AS method ON move.event = 'method_stored'
     JOIN event_endpoints AS endpoint ON endpoint.tenant_id = named.tenant_id {_TOLD}
 """).bindparams(  # noqa: S608 - our own text
-    bindparam("tenants", type_=ARRAY(Uuid)), bindparam("numbers", type_=ARRAY(Text))
+    _BACK, bindparam("tenants", type_=ARRAY(Uuid)), bindparam("numbers", type_=ARRAY(Text))
 )
 
 _OTHERS: Final = text("""

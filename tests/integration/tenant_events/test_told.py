@@ -20,7 +20,8 @@ from shared.domain.tenant_events import EventKind
 from shared.store import moves
 from shared.store.deliveries import CLAIMED_FOR
 from shared.store.orders import Order
-from shared.store.reader import BACK, SLICE, Reader
+from shared.store.reader import SLICE, Reader
+from shared.store.telling import BACK
 from tests.support.event_receiver import Receivers
 from tests.support.listening import Listener, a_tenant, end, listens, teller, until_heard
 from tests.support.own_postgres import own_postgres
