@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -52,6 +53,8 @@ CLAIM_EVERY_S: Final = 0.05
 """How soon threads that are free again are given more: 20 statements a second keep them all at work."""
 GONE: Final = 410
 """Nobody will be there any more (Standard Webhooks: disable the endpoint)."""
+NOT_SIGNED: Final = "its secret does not open: c2a endpoints rotate"
+"""In place of a receiver's answer; whoever reads it can do that (its key was retired, or is not in the ring)."""
 LONGEST_PATIENCE: Final = timedelta(hours=1)
 """A receiver may ask for so long a pause, not for more."""
 
@@ -91,16 +94,28 @@ class Crew:
 
     def _send(self, one: Claimed) -> None:
         try:
-            _record(self._run, one, self._outward.post(one.url, headers=self._signed(one), body=one.body.encode()))
+            self._send_signed(one)
         except SQLAlchemyError as error:
             log.warning("event.not_recorded", event_id=one.event_id, error=type(error).__name__)
-        except (CannotOpen, KeysAway):  # Its claim ends by itself, and then it is tried again.
+
+    def _send_signed(self, one: Claimed) -> None:
+        try:
+            headers = self._signed(one)
+        except KeysAway:
             log.exception("event.not_signed", event_id=one.event_id, endpoint=one.endpoint_id)
+            deliveries.not_tried(self._run.engine, one)
+        except CannotOpen as error:
+            log.warning("event.not_signed", event_id=one.event_id, endpoint=one.endpoint_id, why=str(error))
+            _record(self._run, one, NotSent(NOT_SIGNED))
+        else:
+            _record(self._run, one, self._outward.post(one.url, headers=headers, body=one.body.encode()))
 
     def _signed(self, one: Claimed) -> dict[str, str]:
         place = endpoints.bound_to(one.tenant_id, one.endpoint_id)
-        sealed = [secret for secret in (one.secret, one.secret_before) if secret is not None]
-        secrets = [self._run.keyring.open(secret, bound_to=place).decode() for secret in sealed]
+        secrets = [self._run.keyring.open(one.secret, bound_to=place).decode()]
+        if one.secret_before is not None:
+            with suppress(CannotOpen):  # A rotation is the way out of a lost secret: the new one signs alone.
+                secrets.append(self._run.keyring.open(one.secret_before, bound_to=place).decode())
         return headers_of(one.event_id, one.body, secrets=secrets, now=one.now)
 
 

@@ -36,6 +36,9 @@ from shared.store.tables import event_deliveries
 CLAIMED_FOR: Final = timedelta(seconds=30)
 """A call ends within 10 s (workers/telling.py), and its record has a connection within as long (TURN_WITHIN_S)."""
 
+MOST_TRIES: Final = 2**15 - 1
+"""What its column counts to (SmallInteger): one row that is claimed for ever must not fail the claims of all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -84,7 +87,7 @@ _CLAIM: Final = text("""
         ORDER BY row_number() OVER (PARTITION BY tenant_id, endpoint_id ORDER BY due_at), due_at LIMIT :free
     )
     UPDATE event_deliveries AS claimed
-    SET claimed_until = now() + :claimed_for, tries = claimed.tries + 1
+    SET claimed_until = now() + :claimed_for, tries = least(claimed.tries + 1, :most_tries)
     FROM chosen
     WHERE claimed.tenant_id = chosen.tenant_id AND claimed.endpoint_id = chosen.endpoint_id
       AND claimed.event_id = chosen.event_id
@@ -97,13 +100,14 @@ def claim(conn: Connection, *, suspect: bool, each: int, free: int) -> list[Clai
     """At most *free* events to be sent now, the endpoints by turns: *each* at once to one endpoint, or one to a
     *suspect* one."""
     values = {"suspect": suspect, "each": each, "free": free, "suspect_after": SUSPECT_AFTER}
-    rows = conn.execute(_CLAIM, values | {"claimed_for": CLAIMED_FOR})
+    rows = conn.execute(_CLAIM, values | {"claimed_for": CLAIMED_FOR, "most_tries": MOST_TRIES})
     return [Claimed(*row) for row in rows]
 
 
 _MINE: Final = """
     tenant_id = :tenant AND endpoint_id = :endpoint AND event_id = :event AND tries = :tries AND state = 'waiting'
 """
+_NOT_TRIED: Final = Direct(text(f"UPDATE event_deliveries SET tries = tries - 1 WHERE {_MINE}"))  # noqa: S608
 _TOOK: Final = Direct(
     text(f"""
     WITH well AS (
@@ -156,6 +160,11 @@ _TOOK_NOT: Final = Direct(
 def took(at: Engine, claimed: Claimed, answer: str) -> None:
     """Its receiver took it."""
     _TOOK.all(at, _named(claimed) | {"answer": answer})
+
+
+def not_tried(at: Engine, claimed: Claimed) -> None:
+    """It could not be sent for a reason of ours, and that is no try; its claim ends by itself, and then it is."""
+    _NOT_TRIED.all(at, _named(claimed))
 
 
 @dataclass(frozen=True, slots=True)
