@@ -62,10 +62,9 @@ _CLAIM: Final = text("""
     WITH ready AS (
         SELECT tenant_id, endpoint_id, url, secret,
                CASE WHEN secret_before_until > now() THEN secret_before END AS secret_before,
-               CASE WHEN :suspect THEN 1 ELSE :each END - (
-                   SELECT count(*) FROM event_deliveries AS sent
-                   WHERE sent.tenant_id = endpoint.tenant_id AND sent.endpoint_id = endpoint.endpoint_id
-                     AND sent.claimed_until > now()) AS room
+               (SELECT count(*) FROM event_deliveries AS sent
+                WHERE sent.tenant_id = endpoint.tenant_id AND sent.endpoint_id = endpoint.endpoint_id
+                  AND sent.claimed_until > now()) AS on_their_way
         FROM event_endpoints AS endpoint
         WHERE state = 'active' AND (failures >= :suspect_after) = :suspect
           AND (held_until IS NULL OR held_until <= now())
@@ -80,11 +79,12 @@ _CLAIM: Final = text("""
                   WHERE earlier.tenant_id = next.tenant_id AND earlier.endpoint_id = next.endpoint_id
                     AND earlier.subject = next.subject AND earlier.state = 'waiting'
                     AND (earlier.place, earlier.at, earlier.event_id) < (next.place, next.at, next.event_id))
-            ORDER BY next.due_at, next.at LIMIT greatest(ready.room, 0)
+            ORDER BY next.due_at, next.at LIMIT greatest(CASE WHEN :suspect THEN 1 ELSE :each END - on_their_way, 0)
             FOR UPDATE SKIP LOCKED) AS of_endpoint
     ), chosen AS (
         SELECT * FROM free
-        ORDER BY row_number() OVER (PARTITION BY tenant_id, endpoint_id ORDER BY due_at), due_at LIMIT :free
+        ORDER BY on_their_way + row_number() OVER (PARTITION BY tenant_id, endpoint_id ORDER BY due_at), due_at
+        LIMIT :free
     )
     UPDATE event_deliveries AS claimed
     SET claimed_until = now() + :claimed_for, tries = least(claimed.tries + 1, :most_tries)
@@ -97,8 +97,8 @@ _CLAIM: Final = text("""
 
 
 def claim(conn: Connection, *, suspect: bool, each: int, free: int) -> list[Claimed]:
-    """At most *free* events to be sent now, the endpoints by turns: *each* at once to one endpoint, or one to a
-    *suspect* one."""
+    """At most *free* events to be sent now, first those of the endpoints with the fewest calls on their way, so that
+    slow ones do not keep every thread: *each* at once to one endpoint, or one to a *suspect* one."""
     values = {"suspect": suspect, "each": each, "free": free, "suspect_after": SUSPECT_AFTER}
     rows = conn.execute(_CLAIM, values | {"claimed_for": CLAIMED_FOR, "most_tries": MOST_TRIES})
     return [Claimed(*row) for row in rows]

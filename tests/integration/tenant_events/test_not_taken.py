@@ -21,7 +21,7 @@ from tests.support.event_receiver import Receivers
 from tests.support.listening import Listener, a_tenant, goes_on, listens, teller, until_heard, until_tried
 from tests.support.psp import until
 from workers.runtime import Runtime
-from workers.telling import FORGET_EVERY, Teller
+from workers.telling import EACH, FORGET_EVERY, THREADS, Teller
 
 A_DAY: Final = timedelta(days=1, minutes=1)
 """Longer than the longest pause."""
@@ -183,6 +183,32 @@ def test_endpoints_that_hang_do_not_slow_down_the_others(
     p99 = quantiles(took, n=100)[-1]
     say(f"an event of a good endpoint beside two that hang: p50 {quantiles(took, n=2)[0]:.3f} s, p99 {p99:.3f} s")
     assert p99 < 2.0
+
+
+def test_a_thread_that_gets_free_goes_to_whoever_has_the_fewest_calls_on_their_way(
+    run: Runtime, receivers: Receivers, one: Teller
+) -> None:
+    """Three endpoints that answer slowly keep every thread and have older events; none of them ever becomes suspect."""
+    good, *slow = everybody = [
+        listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront()) for _ in range(4)
+    ]
+    for each in slow:
+        each.at.answers(always=0)
+        for _ in range(2 * EACH):
+            each.done()
+    until(lambda: goes_on(one) and sum(len(each.at.heard) for each in slow) == THREADS)
+    good.done()
+    until(lambda: goes_on(one) and good.log())
+    slow[0].at.answers(lets_go=1)
+    until(lambda: goes_on(one) and sum(len(each.at.heard) for each in everybody) > THREADS)
+    heard = len(good.at.heard)
+
+    for each in slow:
+        each.at.answers(always=204)
+        with run.engine.begin() as conn:
+            endpoints.remove(conn, each.tenant_id, each.endpoint_id)
+
+    assert heard == 1
 
 
 def test_a_rotated_secret_signs_beside_the_one_before_it_until_the_overlap_ends(
