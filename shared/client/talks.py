@@ -35,7 +35,7 @@ def document_submitted(document: Mapping[str, Any], key: str | None, terms: Term
     The body is encoded at once, not when the conversation begins: no frame of ours is left that could show it.
     """
     inside = key_of(document)
-    used = key or inside or new_key()
+    used = inside or key or new_key()
     headers = {} if used == inside else {"Idempotency-Key": used}
     return _submitted(encoded(document), used, headers, terms)
 

@@ -68,12 +68,23 @@ def test_a_body_without_a_key_is_sent_again_under_the_one_it_got_first() -> None
     assert keys[0]
 
 
+@pytest.mark.parametrize("given", [None, "co-1", "another"])
 @pytest.mark.parametrize("name", ["correlationId", "CLD"])
-def test_a_body_with_a_key_needs_no_header(name: str) -> None:
-    script = Played([ACCEPTED])
-    script.play(talks.document_submitted({"ORD": {name: "co-1"}}, None, script.terms))
+def test_a_body_with_a_key_is_sent_under_that_alone(name: str, given: str | None) -> None:
+    """The API refuses two that differ."""
+    script = Played([RESET] * TRIES)
+    with pytest.raises(NoAnswer) as raised:
+        script.play(talks.document_submitted({"ORD": {name: "co-1"}}, given, script.terms))
 
-    assert "Idempotency-Key" not in script.calls[0].headers
+    assert all("Idempotency-Key" not in call.headers for call in script.calls)
+    assert raised.value.key == "co-1"
+
+
+def test_a_body_without_a_key_is_sent_under_the_given() -> None:
+    script = Played([ACCEPTED])
+    script.play(talks.document_submitted({"order": {"offerIdentifier": "of_1"}}, "co-2", script.terms))
+
+    assert script.calls[0].headers["Idempotency-Key"] == "co-2"
 
 
 def test_nobody_comes_back_sooner_than_told_nor_much_later() -> None:
