@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 
-from shared.client.turns import Call, Heard, Lost
+from shared.client.turns import LEAST_S, Call, Heard, Lost
 
 PREFIX: Final = "/api/v1"
 CONNECT_S: Final = 5.0
@@ -17,13 +17,16 @@ NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def request_of(call: Call, base_url: str, headers: dict[str, str]) -> dict[str, Any]:
-    """*call* as the arguments of httpx's `request`."""
-    timeout = httpx.Timeout(READ_S, connect=CONNECT_S, read=READ_S + call.hold_s)
+    """*call* as the arguments of httpx's `request`; nothing in it is waited for longer than its caller has time."""
+    left = max(LEAST_S, call.within_s)
+    usual = min(READ_S, left)
+    prefer = {"Prefer": f"wait={int(call.hold_s)}"} if call.hold_s else {}  # RFC 7240
+    timeout = httpx.Timeout(usual, connect=min(CONNECT_S, left), read=min(READ_S + call.hold_s, left))
     return {
         "method": call.method,
         "url": f"{base_url}{PREFIX}{call.path}",
         "params": call.params or None,
-        "headers": {**headers, **call.headers},
+        "headers": {**headers, **call.headers, **prefer},
         "content": call.content.raw if call.content else None,
         "timeout": timeout,
         "follow_redirects": False,  # The key goes to this address and no other.

@@ -11,12 +11,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.client.errors import NoAnswer
 from shared.client.remedies import refusal_of
-from shared.client.turns import Call, Heard, Lost, Talk, rested, said
+from shared.client.turns import LEAST_S, Call, Heard, Lost, Talk, rested, said
 
 LATER: Final = frozenset({429, 503})
 UNKNOWN: Final = frozenset({408, 500, 502, 504})
@@ -53,7 +53,7 @@ def answered(
     unclear = False
     last = (tries or terms.tries) - 1
     for count in range(last + 1):
-        heard = yield from said(call)
+        heard = yield from said(_within(call, ends_at - terms.clock()))
         if isinstance(heard, Heard) and heard.status not in LATER | UNKNOWN:
             if heard.status >= 400:
                 raise refusal_of(heard, after_lost=unclear)
@@ -64,6 +64,11 @@ def answered(
             break
         yield from rested(pause)
     raise _given_up(call, heard, unclear, key)
+
+
+def _within(call: Call, left_s: float) -> Call:
+    """*call* by whoever has so long: what is held to its end must still come back."""
+    return replace(call, within_s=left_s, hold_s=max(0.0, min(call.hold_s, left_s // 1 - LEAST_S)))
 
 
 def pause_s(heard: Heard | Lost, count: int, dice: random.Random) -> float:

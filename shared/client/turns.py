@@ -7,11 +7,16 @@ needs no network and no clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+LEAST_S: Final = 1.0
+"""What a call is given though its time is over, and what an answer that is held is given for its way: a healthy API
+answers within it."""
 
 
 class Content:
@@ -36,7 +41,9 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: Content | None = None
     hold_s: float = 0.0
-    """How long the server was asked to hold its answer; that much longer its reader has patience."""
+    """How long the server is asked to hold its answer, in whole seconds; that much longer its reader has patience."""
+    within_s: float = math.inf
+    """How long its caller still has."""
     repeatable: bool = True
     """Whether saying it twice is as good as once: a reading, or what carries a key."""
 

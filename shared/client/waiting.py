@@ -17,7 +17,7 @@ from shared.client.answers import CheckoutResult
 from shared.client.errors import StillRunning
 from shared.client.reading import result_of
 from shared.client.retries import Terms, answered
-from shared.client.turns import Call, Heard, Talk, rested
+from shared.client.turns import LEAST_S, Call, Heard, Talk, rested
 
 LONGEST_HOLD_S: Final = 30
 """What the API holds an answer at most (contract section 3)."""
@@ -33,7 +33,6 @@ WITHIN_S: Final = 60.0
 def poll(tracking_number: str, *, etag: str | None = None, hold_s: int = 0) -> Call:
     """One question where an order stands."""
     headers = {"If-None-Match": etag} if etag else {}
-    headers |= {"Prefer": f"wait={hold_s}"} if hold_s else {}
     path = f"/c2a/offer/checkout/{quote(tracking_number, safe='')}/status"
     return Call("GET", path, headers=headers, hold_s=float(hold_s))
 
@@ -47,7 +46,8 @@ def waited(order: CheckoutResult | str, terms: Terms, *, within_s: float) -> Tal
     tries = terms.tries_within(within_s)
     while True:
         asked_at = terms.clock()
-        hold_s = min(LONGEST_HOLD_S if etag else FIRST_HOLD_S, int(ends_at - asked_at))
+        left_s = max(0, int(ends_at - asked_at - LEAST_S))  # What is held to its end must still come back.
+        hold_s = min(LONGEST_HOLD_S if etag else FIRST_HOLD_S, left_s)
         heard = yield from answered(poll(number, etag=etag, hold_s=hold_s), terms, ends_at=ends_at, tries=tries)
         if heard.status != UNCHANGED or last is None:
             last = result_of(heard)

@@ -9,6 +9,7 @@ import pytest
 from api.errors import CODE_OF, STATUS_OF
 from shared.client import talks
 from shared.client.asks import Line, Order, Payment
+from shared.client.carrying import CONNECT_S, READ_S, request_of
 from shared.client.errors import (
     KeyAtFault,
     KeyReused,
@@ -122,6 +123,17 @@ def test_nobody_waits_for_longer_than_there_is_patience() -> None:
     assert script.pauses == []
     assert raised.value.retry_after_s == 3600
     assert raised.value.why == "SERVICE_UNAVAILABLE"
+
+
+def test_a_call_is_given_no_longer_than_there_is_patience_and_a_second_in_any_case() -> None:
+    later = refusal(503, "SERVICE_UNAVAILABLE", retry_after="1")
+    script = Played([later, ACCEPTED], takes_s=25.0)
+    script.play(talks.status("trk_1", replace(script.terms, patience_s=30.0)))
+
+    first, second = (request_of(call, "", {})["timeout"] for call in script.calls)
+    assert (first.connect, first.read) == (CONNECT_S, READ_S)
+    assert second.connect == second.read == second.pool == pytest.approx(4, abs=0.3)
+    assert request_of(replace(script.calls[0], within_s=0.0), "", {})["timeout"].read == 1.0
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), [

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from shared.client.answers import CheckoutResult
+from shared.client.carrying import request_of
 from shared.client.errors import NoAnswer, OrderUnknown, StillRunning
 from shared.client.reading import result_of
 from shared.client.turns import Heard, Lost
-from shared.client.waiting import waited
+from shared.client.waiting import poll, waited
 from tests.support.client_script import NUMBER, PAGE, Played, refusal, standing, unchanged
 
 PROCESSING, CHALLENGED, DONE = "CHECK_OUT_PROCESSING", "CHECK_OUT_3DS_REQUIRED", "CHECK_OUT_DONE"
@@ -41,8 +42,9 @@ def test_an_api_that_holds_is_asked_again_as_soon_as_it_answered() -> None:
 
     assert end.is_done
     assert script.pauses == [0, 0]
-    assert [call.headers["Prefer"] for call in script.calls] == ["wait=1", "wait=30", "wait=20"]
-    assert script.calls[1].hold_s == 30
+    assert [call.hold_s for call in script.calls] == [1, 30, 19]
+    asked = [request_of(call, "", {})["headers"] for call in [*script.calls, poll(NUMBER)]]
+    assert [headers.get("Prefer") for headers in asked] == ["wait=1", "wait=30", "wait=19", None]
 
 
 def test_an_api_that_says_it_holds_and_does_not_is_asked_when_it_says() -> None:
@@ -89,6 +91,22 @@ def test_a_wait_ends_by_its_deadline_and_tells_where_the_order_stood() -> None:
 
     assert raised.value.last.code == PROCESSING
     assert script.now <= 1_009
+
+
+def test_a_question_has_as_long_as_is_left_and_is_held_for_less() -> None:
+    """What the API holds to the end comes back in time."""
+    _, script = wait(standing(PROCESSING, **HELD), unchanged(**HELD), standing(DONE), within_s=35, takes_s=15)
+
+    assert [call.within_s for call in script.calls] == [35, 20, 5]
+    assert [call.hold_s for call in script.calls] == [1, 19, 4]
+
+
+def test_a_question_that_is_asked_again_is_held_for_no_longer_than_is_left() -> None:
+    lost = Lost("ReadError", was_sent=True)
+
+    _, script = wait(standing(PROCESSING, **HELD), lost, standing(DONE), within_s=60, takes_s=20)
+
+    assert [call.hold_s for call in script.calls] == [1, 30, 18]
 
 
 def test_trouble_on_the_way_is_waited_out_within_the_deadline() -> None:
