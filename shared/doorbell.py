@@ -49,7 +49,7 @@ class Doorbell:
         if not self._rung.is_set():  # Else whoever it woke has not looked yet, and will.
             self._rung.set()
         if self._thread is None:
-            self._start()
+            self._begin()
 
     @property
     def waiting(self) -> int:
@@ -63,20 +63,31 @@ class Doorbell:
         if self._thread is not None:
             self._thread.join(within_s)
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="doorbell", daemon=True)
-                self._thread.start()
+    def _begin(self) -> None:
+        try:
+            with self._starting:
+                if self._thread is None:
+                    thread = threading.Thread(target=self._work, name="doorbell", daemon=True)
+                    thread.start()
+                    self._thread = thread  # Once it runs; the next ring tries again.
+        except (RuntimeError, MemoryError):  # The system has no thread to give: that is not whoever rings's trouble.
+            log.exception("doorbell.not_started", waiting=len(self._rings))
 
     def _work(self) -> None:
         while batch := self._gather():
             try:
-                self._deliver(batch)
-            except broker.AWAY as error:
-                self._hang_up()
-                self._deliver_again(batch, type(error).__name__)
+                self._deliver_once_or_twice(batch)
+            except Exception:  # A thread that ended would never be missed: rings would wait for it for ever.
+                log.exception("doorbell.failed", dropped=len(batch))
+                rang("dropped", len(batch))
+                self._closing.wait(PAUSE_S)
         self._hang_up()
+
+    def _deliver_once_or_twice(self, batch: list[Message]) -> None:
+        try:
+            self._deliver(batch)
+        except broker.AWAY as error:
+            self._deliver_again(batch, type(error).__name__)
 
     def _gather(self) -> list[Message]:
         """What waits, at most a batch; empty once the bell is closed and everything was taken."""
@@ -90,22 +101,29 @@ class Doorbell:
         try:
             self._deliver(batch)
         except broker.AWAY as error:
-            self._hang_up()
             log.warning("doorbell.broker_away", first=why, error=type(error).__name__, dropped=len(batch))
             rang("dropped", len(batch))
             self._closing.wait(PAUSE_S)
 
     def _deliver(self, batch: list[Message]) -> None:
+        try:
+            self._connected().publish(batch)
+        except Exception:  # Whatever it was, the connection may be in the middle of something.
+            self._hang_up()
+            raise
+        rang("sent", len(batch))
+
+    def _connected(self) -> Publisher:
         if self._publisher is None:
             producer = broker.producer(self._url, socket_timeout_s=SOCKET_TIMEOUT_S)
-            self._connection, self._publisher = producer.connection, publishing.to(producer, at_most=BATCH)
-        self._publisher.publish(batch)
-        rang("sent", len(batch))
+            self._connection = producer.connection
+            self._publisher = publishing.to(producer, at_most=BATCH)
+        return self._publisher
 
     def _hang_up(self) -> None:
         publisher, self._publisher = self._publisher, None
+        connection, self._connection = self._connection, None
         if publisher is not None:
             publisher.close()
-        connection, self._connection = self._connection, None
         if connection is not None:
             connection.collect(socket_timeout=SOCKET_TIMEOUT_S)  # Unlike close, it never talks to the broker.

@@ -1,7 +1,8 @@
 """Keeps the leases of this process alive while its calls to PSPs run.
 
 One thread a process, one statement a beat for all its leases. A process that is killed or stopped beats no more,
-its leases end, and the rescuer gives its orders to somebody else.
+its leases end, and the rescuer gives its orders to somebody else. Whatever else goes wrong with one beat is logged, and
+the next is tried: without its thread every call longer than a lease would be taken over, and counted as a crash.
 """
 
 from __future__ import annotations
@@ -42,14 +43,13 @@ class Heartbeat:
     def keeping(self, order: Order, *, claimed_at: float) -> Iterator[float]:
         """Keep the lease of *order* alive; gives the monotonic time it ends at the latest.
 
-        *claimed_at* is the monotonic time before the claim was sent: a process may be stopped right after it.
+        *claimed_at* is the monotonic time before the claim was sent: a process may be stopped right after it. Raises
+        RuntimeError if the system gives no thread to keep it with.
         """
         ends_at = claimed_at + self.terms.limit.total_seconds()
         with self._lock:
+            self._start()  # First: if there is no thread to be had, nothing is held for a step that never began.
             self._held[order.tracking_number] = order.fence
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-                self._thread.start()
         try:
             yield ends_at
         finally:
@@ -61,6 +61,12 @@ class Heartbeat:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(CLOSE_WITHIN_S)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+            thread.start()
+            self._thread = thread  # Once it runs; who comes next tries again.
 
     def _beat(self) -> None:
         while not self._stopping.wait(self.terms.length.total_seconds() / 3):  # Two beats may be missed, not three.
@@ -77,3 +83,5 @@ class Heartbeat:
             reach(Failpoint.HEARTBEAT_AFTER_RENEWAL)
         except SQLAlchemyError as error:  # The lease may end: then a look-up settles what this call did.
             log.warning("lease.not_renewed", error=type(error).__name__, orders=len(held))
+        except Exception:  # No descriptor for a connection, say: the driver raises it as it is.
+            log.exception("heartbeat.failed", orders=len(held))

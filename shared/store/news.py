@@ -96,10 +96,13 @@ class Bell:
         """Tell of the orders of these *numbers*."""
         self._numbers.extend(numbers)
         self._rung.set()
-        with self._lock:
-            starts, self._works = not self._works, True
-        if starts:
-            threading.Thread(target=self._work, name="news", daemon=True).start()
+        try:
+            with self._lock:
+                if not self._works:
+                    threading.Thread(target=self._work, name="news", daemon=True).start()
+                    self._works = True  # Once it runs; the next news tries again.
+        except (RuntimeError, MemoryError):  # The system has no thread to give: that is not the trouble of who moved.
+            log.exception("news.not_started", orders=len(numbers))
 
     def _work(self) -> None:
         while self._rung.wait(IDLE_S):
@@ -128,4 +131,7 @@ class Bell:
             return _TELL.one_or_none(engine, {"numbers": SEPARATOR.join(dict.fromkeys(numbers))}) is not None
         except SQLAlchemyError as error:
             log.warning("news.untold", error=type(error).__name__, orders=len(numbers))
+            return False
+        except Exception:  # No descriptor for a connection, say: the thread must not end of it.
+            log.exception("news.failed", orders=len(numbers))
             return False
