@@ -8,6 +8,7 @@ from typing import Any
 from celery import bootsteps
 
 from workers import examiner, foresight, keeper, rescuer, telling
+from workers.books_in_turn import BooksInTurn
 from workers.foresight import Foresight
 from workers.gauges import PERIOD_S, Look
 from workers.keeper import Keeper
@@ -31,11 +32,11 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if "upkeep" not in worker.app.amqp.queues.consume_from:
             return
         run = worker.app.c2a_runtime
-        keeping, counting = Keeper(run().settings), Foresight()
+        keeping, counting, turn = Keeper(run().settings), Foresight(), BooksInTurn()
         self.loops = [
             Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number)),
             Loop("foresight", foresight.PERIOD_S, lambda _: counting.look(run())),
-            Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run())),
+            Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run(), turn=turn)),
             Loop("keeper", keeper.PERIOD_S, lambda number: keeping.look(run(), number)),
             Loop("tenant-events", telling.PERIOD_S, lambda number: self._tell(run, number)),
         ]

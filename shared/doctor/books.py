@@ -66,6 +66,15 @@ NOT_ASKED: Final = Check(
     next_step="`c2a psps check` says what is wrong with the account. Run `c2a doctor` again once that is mended: until "
     "then nobody knows whether the books agree.",
 )
+NOT_REACHED: Final = Check(
+    name="books-not-reached",
+    promise="Every PSP's books are come to in time.",
+    severity=Severity.ALARM,
+    next_step="Nothing is known to be wrong with this account: the others took all the time. Run `c2a doctor --tenant` "
+    "for it now. The upkeep worker goes on where it stopped and tells only of an account that it did not come to for "
+    "nine minutes, so that charges may have gone unexamined: a PSP that answers slowly holds up the others (its call "
+    "times are on the dashboard); if none does, there are more accounts than one examination a minute can read.",
+)
 NOT_LISTED: Final = Check(
     name="books-not-listed",
     promise="Every PSP lists its charges, so that its books can be compared.",
@@ -73,7 +82,7 @@ NOT_LISTED: Final = Check(
     next_step="Nothing alarms here: this PSP has no such list. Compare its settlement reports with the orders, and "
     "watch news-of-an-unknown-charge, which is how a charge without an order shows itself.",
 )
-CHECKS: Final = (ORPHAN, OTHER_AMOUNT, UNKNOWN_CAPTURE, MISSING_CAPTURE, WENT_BACK, NOT_ASKED, NOT_LISTED)
+CHECKS: Final = (ORPHAN, OTHER_AMOUNT, UNKNOWN_CAPTURE, MISSING_CAPTURE, WENT_BACK, NOT_ASKED, NOT_REACHED, NOT_LISTED)
 
 PAGES: Final = 400
 """Pages a comparison reads at most: 100,000 charges of a PSP that shows 250 a page."""

@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Uuid, bindparam, text
 
 from shared.doctor import books, checks
-from shared.doctor.books import NEWS_ON_THE_WAY, NOT_ASKED, NOT_LISTED, Comparison, NotCompared
-from shared.doctor.findings import SHOWN, Check, Finding, Report
+from shared.doctor.books import NEWS_ON_THE_WAY, NOT_ASKED, NOT_LISTED, NOT_REACHED, Comparison, NotCompared
+from shared.doctor.findings import SHOWN, AccountName, Check, Finding, Report
 from shared.ids import first_number_at
 from shared.key_service import KeysAway
 from shared.keyring import CannotOpen, Keyring
@@ -28,13 +28,15 @@ from shared.store.open_money import open_money
 class Scope:
     """One tenant or all (None); what was admitted or charged in the *window*; for at most *budget_s* seconds.
 
-    *news_within*: a charge younger than this may have changed with its news still on the way, and is not judged.
+    *news_within*: a charge younger than this may have changed with its news still on the way, and is not judged. The
+    comparison of books begins behind the account *after*, and comes to it last.
     """
 
     window: timedelta
     budget_s: float
     tenant_id: UUID | None = None
     news_within: timedelta = NEWS_ON_THE_WAY
+    after: AccountName | None = None
 
 
 def examine(engine: Engine, keyring: Keyring, psp_for: Callable[[Account], Psp], scope: Scope) -> Report:
@@ -47,9 +49,20 @@ def examine(engine: Engine, keyring: Keyring, psp_for: Callable[[Account], Psp],
             findings += _broken(conn, check, scope.tenant_id, began)
         names = accounts.names(conn, scope.tenant_id)
         money = open_money(conn, tenant_id=scope.tenant_id, since=first_number_at(began))
-    for tenant_id, provider in names:
-        findings += _compare(engine, keyring, psp_for, (tenant_id, provider), (began, scope.news_within), ends_at)
-    return Report((*checks.CHECKS, *books.CHECKS), tuple(findings), tuple(money))
+    reached: list[AccountName] = []
+    for name in _from_behind(scope.after, names):
+        if time.monotonic() > ends_at:
+            findings.append(Finding(NOT_REACHED, *name, "the time for this examination was up"))
+        else:
+            findings += _compare(engine, keyring, psp_for, name, (began, scope.news_within))
+            reached.append(name)
+    return Report((*checks.CHECKS, *books.CHECKS), tuple(findings), tuple(money), tuple(reached))
+
+
+def _from_behind(after: AccountName | None, names: list[AccountName]) -> list[AccountName]:
+    """All *names*, from the first one behind *after* round to it."""
+    place = names.index(after) + 1 if after in names else 0
+    return names[place:] + names[:place]
 
 
 def _broken(conn: Connection, check: Check, tenant_id: UUID | None, began: datetime) -> Iterator[Finding]:
@@ -66,9 +79,8 @@ def _compare(
     engine: Engine,
     keyring: Keyring,
     psp_for: Callable[[Account], Psp],
-    name: tuple[UUID, str],
+    name: AccountName,
     age: tuple[datetime, timedelta],
-    ends_at: float,
 ) -> list[Finding]:
     """The differences of one account, and whether it could be compared at all."""
     tenant_id, provider = name
@@ -77,8 +89,6 @@ def _compare(
     def not_compared(why: str) -> list[Finding]:
         return [*found, Finding(NOT_ASKED, tenant_id, provider, why)]
 
-    if time.monotonic() > ends_at:
-        return not_compared("the time for this examination was up")
     try:
         with statements(engine) as conn:
             account = accounts.get(conn, keyring, tenant_id, provider)

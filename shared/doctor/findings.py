@@ -14,6 +14,9 @@ from shared.store.open_money import OpenMoney
 SHOWN: Final = 100
 """Findings of one check that are shown; whoever has more has one cause to look for, not a hundred."""
 
+AccountName = tuple[UUID, str]
+"""A tenant, and the provider of its account."""
+
 
 class Severity(StrEnum):
     """How bad a finding is."""
@@ -59,6 +62,8 @@ class Report:
     findings: tuple[Finding, ...]
     open_money: tuple[OpenMoney, ...] = ()
     """What may be out now, the oldest first: no break while somebody looks after it, and empty when all is at rest."""
+    reached: tuple[AccountName, ...] = ()
+    """Whose books were come to before the time was up, in this order."""
 
     def of(self, check: Check) -> list[Finding]:
         """The findings of one check."""

@@ -200,7 +200,7 @@ def test_credentials_that_do_not_open_are_told(room: EngineRoom) -> None:
 def test_an_examination_without_time_left_says_what_it_did_not_compare(room: EngineRoom) -> None:
     report = examine(room.run.engine, room.run.keyring, room.run.psp_for, scope(room, budget_s=-1.0))
     assert [(one.check, one.detail) for one in report.findings] == [
-        (books.NOT_ASKED, "the time for this examination was up")
+        (books.NOT_REACHED, "the time for this examination was up")
     ]
 
 
