@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from uuid import UUID
 
 from shared.doctor.books import NOT_REACHED
 from shared.doctor.examination import Scope
@@ -21,14 +22,15 @@ class BooksInTurn:
     def __init__(self) -> None:
         self.after: AccountName | None = None
         """Whose books were compared last."""
-        self._reached_at: dict[AccountName, float] = {}
+        self._reached_at: dict[tuple[UUID | None, str], float] = {}
 
     def judged(self, report: Report, scope: Scope) -> Iterator[Finding]:
         """What of *report* is to be told: all of it, but the accounts that are still to be come to in good time."""
         now = time.monotonic()
         waiting = {(one.tenant_id, one.subject) for one in report.of(NOT_REACHED)}
         before = self._reached_at
-        self._reached_at = dict.fromkeys(report.reached, now) | {name: before.get(name, now) for name in waiting}
+        self._reached_at = {name: before.get(name, now) for name in waiting}
+        self._reached_at.update((name, now) for name in report.reached)
         self.after = report.reached[-1] if report.reached else self.after
         longest_s = (scope.window - scope.news_within).total_seconds()
         for one in report.findings:

@@ -27,7 +27,7 @@ from workers.snapshot import snapshot
 log = structlog.get_logger(__name__)
 
 PERIOD_S: Final = 60.0
-SCOPE: Final = Scope(timedelta(minutes=10), budget_s=40.0)
+SCOPE: Final = Scope(timedelta(minutes=10), budget_s=40.0, statement_s=10.0)
 """What each examination reads of finished orders and PSPs' books: every order is seen ten times, cheaply; `c2a doctor`
 reads further back. It ends, and what is beside orders is settled, before the next one begins."""
 BESIDE_S: Final = 15.0
@@ -55,19 +55,19 @@ def _examine(run: Runtime, scope: Scope, turn: BooksInTurn) -> Report:
     started = time.monotonic()
     report = examine(run.engine, run.keyring, run.psp_for, replace(scope, after=turn.after))
     alarming = [one for one in turn.judged(report, scope) if one.check.severity is not Severity.NOTE]
+    snapshot().found((one.check.severity, one.check.name) for one in alarming)  # Whatever comes of settling it.
     for one in alarming:
         log.error(
             "doctor.found",
             severity=one.check.severity,
             check=one.check.name,
-            tenant=str(one.tenant_id),
+            tenant=str(one.tenant_id or "every"),
             subject=one.subject,
             detail=one.detail,
         )
         if one.news is not None:
             reconcile.settle_found(run, *one.news)
     reconcile.settle_beside(run, scope.tenant_id, ends_at=time.monotonic() + BESIDE_S)
-    snapshot().found((one.check.severity, one.check.name) for one in alarming)
     breaks = sum(one.check.severity is Severity.BREAK for one in alarming)
     took_ms = round(1000 * (time.monotonic() - started))
     log.info("doctor.examined", breaks=breaks, alarms=len(alarming) - breaks, took_ms=took_ms)

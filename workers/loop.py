@@ -14,6 +14,8 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.store.away import is_away
+
 log = structlog.get_logger(__name__)
 
 STOP_WITHIN_S: Final = 5.0
@@ -49,7 +51,8 @@ class Loop:
         """The *number*-th round, whatever comes of it."""
         try:
             self._work(number)
-        except SQLAlchemyError as error:
-            log.warning("loop.database_away", loop=self.name, error=type(error).__name__)
-        except Exception:
-            log.exception("loop.failed", loop=self.name)
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError) and is_away(error):
+                log.warning("loop.database_away", loop=self.name, error=type(error).__name__)
+            else:
+                log.exception("loop.failed", loop=self.name)

@@ -27,6 +27,7 @@ from shared.give_up import let_go
 from shared.settle import News, settle
 from shared.store import attempts
 from shared.store.attempts import Attempt
+from shared.store.away import is_away
 from shared.store.engine import statements
 from workers.last_word import last_word
 from workers.runtime import Runtime
@@ -61,9 +62,9 @@ def settle_beside(run: Runtime, tenant_id: UUID | None, *, ends_at: float) -> No
 def _on_its_own(attempt: Attempt) -> Iterator[None]:
     try:
         yield
-    except SQLAlchemyError:
-        raise  # The database is away for the others, too.
-    except Exception:
+    except Exception as error:
+        if isinstance(error, SQLAlchemyError) and is_away(error):
+            raise  # It is away for the others, too.
         log.exception("payment.not_reconciled", tracking_number=attempt.tracking_number, attempt=attempt.attempt_no)
 
 

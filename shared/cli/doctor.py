@@ -23,7 +23,7 @@ from shared import keyrings, vault
 from shared.cli.database import installation
 from shared.cli.show import json_option, show_table
 from shared.config import Settings
-from shared.doctor.examination import Scope, examine
+from shared.doctor.examination import OPEN_MONEY, Scope, examine
 from shared.doctor.findings import Check, Finding, Report, Severity
 from shared.keyring import Keyring
 from shared.psp.factory import psp_for
@@ -40,7 +40,8 @@ OLDEST: Final = 20
 """Attempts with open money a person is shown; --json tells them all."""
 LONGEST_WINDOW_MIN: Final = 366 * 24 * 60
 _WORD: Final = {Severity.BREAK: "BROKEN", Severity.ALARM: "ALARM", Severity.NOTE: "NOTE"}
-_STYLES: Final = {"BROKEN": "bold red", "ALARM": "bold red", "NOTE": "bold yellow"}
+UNKNOWN: Final = "UNKNOWN"
+_STYLES: Final = {UNKNOWN: "bold yellow", "BROKEN": "bold red", "ALARM": "bold red", "NOTE": "bold yellow"}
 
 
 @click.command(
@@ -50,7 +51,7 @@ Exit codes:
   1  it could not be examined (database away, settings that cannot be read)
   2  called wrongly
   3  a promise is broken
-  4  nothing is broken, but somebody must look, or a PSP's books could not be compared
+  4  nothing is broken, but somebody must look, or not all could be examined
 
 \b
 Examples:
@@ -114,7 +115,7 @@ def _document(report: Report) -> dict[str, Any]:
                 "severity": check.severity,
                 "nextStep": check.next_step,
                 "findings": [
-                    {"tenant": str(one.tenant_id), "subject": one.subject, "detail": one.detail}
+                    {"tenant": one.tenant_id and str(one.tenant_id), "subject": one.subject, "detail": one.detail}
                     for one in report.of(check)
                 ],
             }
@@ -140,16 +141,18 @@ def _document(report: Report) -> dict[str, Any]:
 
 def _print(report: Report) -> None:
     console = Console(highlight=False)
-    show_table([_verdict(check, len(report.of(check))) for check in report.checks], _STYLES)
+    show_table([_verdict(report, check) for check in report.checks], _STYLES)
     for line in _details(report):
         console.print(line, soft_wrap=True)
     for line in _money(report):
         console.print(line, soft_wrap=True)
 
 
-def _verdict(check: Check, found: int) -> dict[str, object]:
+def _verdict(report: Report, check: Check) -> dict[str, object]:
+    found = len(report.of(check))
+    held = UNKNOWN if check.name in report.unknown else "holds"
     return {
-        "result": f"{_WORD[check.severity]} {found}" if found else "holds",
+        "result": f"{_WORD[check.severity]} {found}" if found else held,
         "check": check.name,
         "promise": check.promise,
     }
@@ -167,6 +170,9 @@ def _details(report: Report) -> Iterator[Text]:
 
 def _money(report: Report) -> Iterator[Text]:
     """What may be out: a line a currency, then the oldest attempts."""
+    if OPEN_MONEY in report.unknown:
+        yield Text("\nOpen money: not examined.", style="bold")
+        return
     if not report.open_money:
         yield Text("\nNo open money.")
         return
@@ -184,5 +190,5 @@ def _money(report: Report) -> Iterator[Text]:
 
 def _line(finding: Finding) -> str:
     # A PSP's reference is foreign text: shown, but never as control characters.
-    told = f"{finding.subject}  {finding.detail}  (tenant {finding.tenant_id})"
+    told = f"{finding.subject}  {finding.detail}  (tenant {finding.tenant_id or 'every'})"
     return "".join(char if char.isprintable() else "?" for char in told)

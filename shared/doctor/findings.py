@@ -41,12 +41,25 @@ class Check:
     statement: str | None = None
 
 
+NOT_EXAMINED: Final = Check(
+    name="promise-not-examined",
+    promise="Every promise can be examined.",
+    severity=Severity.ALARM,
+    next_step="Until it can be nobody knows whether it holds. QueryCanceled: its statement took too long; run `c2a "
+    "doctor` with a shorter --window or for one --tenant, and have PostgreSQL ANALYZE the tables. UndefinedTable or "
+    "UndefinedColumn: `c2a db migrate` has not been run. Anything else is a bug: its place is in the log.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as promised. *subject*: a tracking number, a key or a PSP reference."""
+    """One thing that is not as promised. *subject*: a tracking number, a key, a PSP reference or a check's name.
+
+    *tenant_id* None: it is about every tenant.
+    """
 
     check: Check
-    tenant_id: UUID
+    tenant_id: UUID | None
     subject: str
     detail: str
     news: tuple[Attempt, Captured | Returned | StillHeld] | None = None
@@ -68,6 +81,11 @@ class Report:
     def of(self, check: Check) -> list[Finding]:
         """The findings of one check."""
         return [one for one in self.findings if one.check is check]
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """The names of what could not be examined."""
+        return frozenset(one.subject for one in self.of(NOT_EXAMINED))
 
     def has(self, severity: Severity) -> bool:
         """Whether anything this bad was found."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from secrets import token_hex
 
 import pytest
+from sqlalchemy.exc import DataError
 from structlog.testing import capture_logs
 
 from shared.doctor.examination import Scope
@@ -101,15 +102,16 @@ def test_an_attempt_that_somebody_may_still_be_at_is_left_to_them(room: EngineRo
     assert room.attempts(number)[1].outcome is AttemptState.OPEN
 
 
+@pytest.mark.parametrize("error", [ValueError(), DataError(None, None, ValueError())], ids=["a bug", "its rows"])
 def test_one_that_cannot_be_settled_does_not_stand_in_the_way_of_the_others(
-    room: EngineRoom, shared_psp: Sandbox, monkeypatch: pytest.MonkeyPatch
+    room: EngineRoom, shared_psp: Sandbox, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     numbers = [done_beside(room, shared_psp, "open", None)[0] for _ in range(2)]
     ask = reconcile._ask_about
 
     def first_fails(run: Runtime, attempt: Attempt, since: timedelta) -> None:
         if attempt.tracking_number == numbers[0]:
-            raise ValueError
+            raise error
         ask(run, attempt, since)
 
     monkeypatch.setattr(reconcile, "_ask_about", first_fails)
