@@ -12,14 +12,12 @@ and does not stand in the way of the others: it is found again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from shared.domain.outcomes import Captured, Challenged, LookUpOutcome, Pending, Returned, StillHeld, Unanswered
 from shared.failpoints import Failpoint, reach
@@ -27,8 +25,8 @@ from shared.give_up import let_go
 from shared.settle import News, settle
 from shared.store import attempts
 from shared.store.attempts import Attempt
-from shared.store.away import is_away
 from shared.store.engine import statements
+from workers.apart import apart
 from workers.last_word import last_word
 from workers.runtime import Runtime
 
@@ -58,14 +56,8 @@ def settle_beside(run: Runtime, tenant_id: UUID | None, *, ends_at: float) -> No
             _ask_about(run, attempt, since)
 
 
-@contextmanager
-def _on_its_own(attempt: Attempt) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, SQLAlchemyError) and is_away(error):
-            raise  # It is away for the others, too.
-        log.exception("payment.not_reconciled", tracking_number=attempt.tracking_number, attempt=attempt.attempt_no)
+def _on_its_own(attempt: Attempt) -> AbstractContextManager[None]:
+    return apart("payment.not_reconciled", tracking_number=attempt.tracking_number, attempt=attempt.attempt_no)
 
 
 def _ask_about(run: Runtime, attempt: Attempt, since: timedelta) -> None:

@@ -2,7 +2,8 @@
 
 An attempt is committed before its PSP is called, so an event is early only if that commit was lost in a failover and
 made again, or was not yet to be seen. That is rare and never urgent (look-ups ask, too), so it costs the payment's
-own way nothing: the upkeep loop looks for such events and takes them one by one, each in its own transaction.
+own way nothing: the upkeep loop looks for such events and takes them one by one, each in its own transaction. One that
+cannot be settled is logged and left, and a round goes on behind the last one: nothing stands in front of the others.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import structlog
 from sqlalchemy import Connection
 
 from shared.failpoints import Failpoint, reach
+from shared.key_service import KeysAway
 from shared.keyring import CannotOpen
 from shared.messages import STEP_FOR
 from shared.settle import News, settle
 from shared.store import attempts, inbox, orders
 from shared.store.engine import statements
-from shared.store.inbox import EventName
+from shared.store.inbox import EventName, Place
 from shared.store.orders import Order
 from shared.told import UnreadableTold, open_told
+from workers.apart import apart
 from workers.look_up import UNCLEAR
 from workers.runtime import Runtime
 
@@ -30,11 +33,33 @@ BATCH: Final = 100
 """Events a round; more can only wait after a failover, and then the next round is soon."""
 
 
+class Releases:
+    """What one process knows from round to round: which event it tried last."""
+
+    def __init__(self) -> None:
+        self._after: Place | None = None
+
+    def round(self, run: Runtime) -> int:
+        """Settle the parked events whose attempt is known by now, a batch of them; how many were."""
+        with statements(run.engine) as conn:
+            waiting = inbox.releasable(conn, limit=BATCH, after=self._after)
+        released = 0
+        for place, name in waiting:
+            with apart("inbox.not_released", provider=name.provider, event_id=name.event_id):
+                try:
+                    released += _release(run, name)
+                except KeysAway:
+                    log.warning("inbox.keys_away", waiting=len(waiting))
+                    return released  # They are away for the others, too.
+            self._after = place
+        if len(waiting) < BATCH:
+            self._after = None
+        return released
+
+
 def release(run: Runtime) -> int:
-    """Settle the parked events whose attempt is known by now; how many were."""
-    with statements(run.engine) as conn:
-        names = inbox.releasable(conn, limit=BATCH)
-    return sum(_release(run, name) for name in names)
+    """Settle the first batch of parked events whose attempt is known by now; how many were."""
+    return Releases().round(run)
 
 
 def _release(run: Runtime, name: EventName) -> bool:

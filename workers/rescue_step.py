@@ -13,6 +13,7 @@ from workers.foresight import Foresight
 from workers.gauges import PERIOD_S, Look
 from workers.keeper import Keeper
 from workers.loop import Loop
+from workers.release import Releases
 from workers.runtime import Runtime
 from workers.snapshot import snapshot
 from workers.telling import Teller
@@ -32,9 +33,9 @@ class RescueStep(bootsteps.StartStopStep):  # type: ignore[misc]
         if "upkeep" not in worker.app.amqp.queues.consume_from:
             return
         run = worker.app.c2a_runtime
-        keeping, counting, turn = Keeper(run().settings), Foresight(), BooksInTurn()
+        keeping, counting, turn, releases = Keeper(run().settings), Foresight(), BooksInTurn(), Releases()
         self.loops = [
-            Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number)),
+            Loop("rescuer", run().settings.rescue_period_s, lambda number: rescuer.look(run(), number, releases)),
             Loop("foresight", foresight.PERIOD_S, lambda _: counting.look(run())),
             Loop("examiner", examiner.PERIOD_S, lambda _: examiner.examine_alone(run(), turn=turn)),
             Loop("keeper", keeper.PERIOD_S, lambda number: keeping.look(run(), number)),

@@ -24,8 +24,9 @@ from shared.store import housekeeping, overdue, refunds
 from shared.store.engine import statements
 from shared.store.overdue import Due, Late
 from workers import pacing, spent_cards
+from workers.apart import apart
 from workers.pacing import LEAVING, TURN_WAITERS, Pace
-from workers.release import release
+from workers.release import Releases
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -36,14 +37,21 @@ HOUSEKEEPING_EVERY: Final = 60
 """Looks between two cleanings: about a minute."""
 
 
-def look(run: Runtime, number: int) -> None:
-    """One round of the upkeep loop."""
-    rescue(run)
+def look(run: Runtime, number: int, releases: Releases | None = None) -> None:
+    """One round of the upkeep loop; *releases*: how far this process came with early news before.
+
+    None of its parts waits for another to go well: least of all the cards that are to be let go of.
+    """
+    with apart("upkeep.failed", part="rescue"):
+        rescue(run)
     if number % RELEASE_EVERY == 0:
-        release(run)
+        with apart("upkeep.failed", part="release"):
+            (releases or Releases()).round(run)
     if number % HOUSEKEEPING_EVERY == 0:
-        _forget_old_keys(run)
-        spent_cards.forget(run)
+        with apart("upkeep.failed", part="keys"):
+            _forget_old_keys(run)
+        with apart("upkeep.failed", part="cards"):
+            spent_cards.forget(run)
 
 
 def _forget_old_keys(run: Runtime) -> None:

@@ -7,9 +7,10 @@ be released. What it told is kept sealed, in our own shapes (shared/told.py); th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.domain.outcomes import reference_of
@@ -26,6 +27,10 @@ class EventName:
     tenant_id: UUID
     provider: str
     event_id: str
+
+
+Place = tuple[datetime, UUID, str, str]
+"""Where an event stands among those that wait: by when it was received, and by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,9 @@ def settled(conn: Connection, name: EventName) -> None:
     conn.execute(update(psp_events).where(_is(name)).values(settled_at=func.now()))
 
 
-def releasable(conn: Connection, *, limit: int) -> list[EventName]:
-    """At most *limit* parked events of which an attempt may be known by now (attempts.told_of says), the oldest first.
+def releasable(conn: Connection, *, limit: int, after: Place | None = None) -> list[tuple[Place, EventName]]:
+    """At most *limit* parked events of which an attempt may be known by now (attempts.told_of says), the oldest first,
+    each with its place; those behind the place *after*.
 
     A question each, so that each is answered by its index: an OR of the three would read every attempt.
     """
@@ -80,13 +86,15 @@ def releasable(conn: Connection, *, limit: int) -> list[EventName]:
         & payment_attempts.c.psp_reference.is_(None)
         & psp_events.c.psp_key.is_(None),
     )
+    place = (psp_events.c.received_at, psp_events.c.tenant_id, psp_events.c.provider, psp_events.c.event_id)
     rows = conn.execute(
-        select(psp_events.c.tenant_id, psp_events.c.provider, psp_events.c.event_id)
+        select(*place)
         .where(psp_events.c.settled_at.is_(None), or_(*(exists().where(same_account, named) for named in is_named)))
-        .order_by(psp_events.c.received_at)
+        .where(true() if after is None else tuple_(*place) > after)
+        .order_by(*place)
         .limit(limit)
     )
-    return [EventName(*row) for row in rows]
+    return [((*row,), EventName(*row[1:])) for row in rows]
 
 
 def take_parked(conn: Connection, name: EventName) -> ParkedEvent | None:

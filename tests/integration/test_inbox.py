@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, func, select, text, update
 
 from shared.config import Settings
+from shared.domain.cards import Card
 from shared.domain.outcomes import Challenged, Unanswered
 from shared.domain.states import OrderState
 from shared.messages import QUEUE_OF, Step
@@ -21,12 +23,15 @@ from shared.store.engine import statements
 from shared.store.inbox import EventName
 from shared.store.orders import Order
 from shared.store.tables import psp_events
-from tests.support.order_rows import again
+from tests.support.order_rows import again, an_order
 from tests.support.psp import Hook, Sandbox, receiver, until
 from tests.support.psp_room import PspRoom, psp_room
+from tests.support.vaulted import card_of
+from workers import rescuer
 from workers.look_up import look_up
-from workers.release import release
+from workers.release import BATCH, Releases, release
 
+CARD: Final = Card("Jane Doe", "4111111111111111", "2029", "12", "123", None)
 CHALLENGED_CARD: Final = "4000002760003184"
 
 COURSES: Final = {
@@ -123,7 +128,7 @@ def test_two_who_release_at_once_settle_an_event_once(payment: Payment) -> None:
     payment.happens("captured")
     payment.happens("known")
     with statements(payment.room.engine) as conn:
-        [name] = [one for one in inbox.releasable(conn, limit=10) if one.tenant_id == payment.order.tenant_id]
+        [name] = [one for _, one in inbox.releasable(conn, limit=10) if one.tenant_id == payment.order.tenant_id]
     with payment.room.engine.begin() as first, payment.room.engine.begin() as second:
         assert inbox.take_parked(first, name) is not None
         assert inbox.take_parked(second, name) is None
@@ -144,4 +149,62 @@ def test_an_event_nobody_can_read_does_not_hold_the_others_up(payment: Payment) 
     with payment.room.engine.begin() as conn:
         conn.execute(update(psp_events).where(psp_events.c.event_id == broken.event_id).values(outcome=b"k.broken"))
     assert release(payment.room.run) == 1
+    assert again(payment.room.engine, payment.order.tracking_number).state is OrderState.CAPTURED
+
+
+@contextmanager
+def refused(engine: Engine, event_id: str) -> Iterator[None]:
+    """The database takes no change of this event within."""
+    with engine.begin() as conn:
+        conn.execute(
+            text(f"""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+            CREATE TRIGGER refused BEFORE UPDATE ON psp_events FOR EACH ROW WHEN (NEW.event_id = '{event_id}')
+            EXECUTE FUNCTION refuse()""")
+        )
+    try:
+        yield
+    finally:
+        with engine.begin() as conn:
+            conn.execute(text("DROP FUNCTION refuse CASCADE"))
+
+
+def test_an_event_that_cannot_be_settled_holds_neither_the_others_up_nor_what_upkeep_does_besides(
+    payment: Payment,
+) -> None:
+    for what in ("challenge", "captured", "known"):
+        payment.happens(what)
+    run, ended = payment.room.run, an_order(payment.room.engine, OrderState.DONE)
+    run.vault.put(ended.tenant_id, ended.tracking_number, CARD)
+
+    with refused(payment.room.engine, payment.hooks["challenge"].event["id"]):
+        rescuer.look(run, 0)
+
+    assert again(payment.room.engine, payment.order.tracking_number).state is OrderState.CAPTURED
+    assert payment.parked() == 1
+    assert card_of(run.vault, ended.tenant_id, ended.tracking_number) is None
+
+
+def test_however_many_events_cannot_be_settled_those_behind_them_have_their_turn(payment: Payment) -> None:
+    for what in ("challenge", "captured", "known"):
+        payment.happens(what)
+    with payment.room.engine.begin() as conn:
+        conn.execute(
+            text("""
+            INSERT INTO psp_events (tenant_id, provider, event_id, psp_key, psp_reference, merchant_reference, kind,
+                                    outcome, received_at)
+            SELECT tenant_id, provider, 'evt_' || n, psp_key, psp_reference, merchant_reference, kind, 'k.broken',
+                   received_at - interval '1 min'
+            FROM psp_events, generate_series(1, :batch) AS n WHERE tenant_id = :tenant AND event_id = :event"""),
+            {
+                "batch": BATCH,
+                "tenant": payment.order.tenant_id,
+                "event": payment.hooks["challenge"].event["id"],
+            },
+        )
+    releases = Releases()
+
+    rounds = [releases.round(payment.room.run) for _ in range(3)]
+
+    assert rounds == [0, 2, 0]
     assert again(payment.room.engine, payment.order.tracking_number).state is OrderState.CAPTURED

@@ -13,16 +13,20 @@ from shared.config import Settings
 from shared.domain.outcomes import Captured, KeptMethod
 from shared.domain.states import OrderState
 from shared.keyring import Keyring
+from shared.psp.port import EventKind, PspEvent
+from shared.store import inbox
 from tests.support import engine_room
 from tests.support.adyen_fake.fake import running
 from tests.support.adyen_room import AdyenRoom
 from tests.support.engine_room import EngineRoom
 from tests.support.key_services import SomeKms
 from tests.support.psp import Sandbox
+from tests.support.told import told_of
 from tests.support.vaulted import card_of
 from tests.support.wire import channel, fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
+from workers.release import release
 from workers.tokenize import tokenize
 
 
@@ -113,6 +117,26 @@ def test_a_capture_is_written_down_without_the_keys_and_its_method_is_asked_for_
     tokenize(room.run, number)
     assert room.state(number) is OrderState.DONE
     assert room.sql("SELECT 1 FROM stored_methods WHERE tracking_number = :n", n=number)
+
+
+def test_early_news_waits_for_the_keys_and_upkeep_does_not_stop_for_it(room: EngineRoom, kms: SomeKms) -> None:
+    numbers = [room.locked(), room.locked()]
+    for number in numbers:
+        room.dies_while_charging(number, after_the_charge=True)
+        attempt = room.attempt(number)
+        told = room.psp.look_up(attempt.query)
+        assert isinstance(told, Captured)
+        event = PspEvent(f"evt_{number}", EventKind.CHARGE, attempt.merchant_reference, attempt.psp_key, told)
+        with room.run.engine.begin() as conn:
+            inbox.keep(conn, room.run.keyring, attempt.tenant_id, attempt.provider, event)
+    run = replace(room.run, keyring=Keyring(kms, bytes(32)))  # One that has opened nothing yet.
+
+    with kms.away(), told_of("inbox") as lines:
+        assert release(run) == 0
+
+    assert [line["event"] for line in lines] == ["inbox.keys_away"], "once, for they are away for all"
+    assert release(run) == len(numbers)
+    assert {room.state(number) for number in numbers} == {OrderState.CAPTURED}
 
 
 def test_one_order_is_sealed_by_one_call_to_the_key_service(room: EngineRoom, kms: SomeKms) -> None:
