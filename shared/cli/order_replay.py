@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from shared.cli.database import installation
 from shared.cli.order_list import LONGEST_MIN
@@ -65,8 +65,13 @@ def _one(engine: Engine, number: str) -> tuple[int, list[Differing]]:
         order = story.find(conn, number)
         if order is None:
             raise click.ClickException("TRK: there is no such order; `c2a orders list` finds it by other names")
-        moves = order_stories.moves(conn, order.tenant_id, number)
-    return 1, [(number, one) for one in replay(moves, state=order.state, version=order.version)]
+        return 1, [(number, one) for one in _differs(conn, order)]
+
+
+def _differs(conn: Connection, order: Order) -> list[Difference]:
+    """What differs in the record of *order*, of which the first are enough."""
+    moves = order_stories.every_move(conn, order.tenant_id, order.tracking_number)
+    return list(islice(replay(moves, state=order.state, version=order.version), SHOWN))
 
 
 def _many(engine: Engine, last: timedelta) -> tuple[int, list[Differing]]:
@@ -93,9 +98,8 @@ def _replayed(engine: Engine, since: datetime) -> Iterator[tuple[Order, list[Dif
         with one_moment(engine) as conn:
             page = search(conn, Wanted(since=since), now=since, before=before, limit=MOST)
             made = [(one, story.find(conn, one.tracking_number)) for one in page.orders]
-            stories = [(o, order_stories.moves(conn, o.tenant_id, o.tracking_number)) for _, o in made if o is not None]
-        for order, moves in stories:
-            yield order, list(replay(moves, state=order.state, version=order.version))
+            differing = [(order, _differs(conn, order)) for _, order in made if order is not None]
+        yield from differing
         if (before := page.next) is None:
             return
 

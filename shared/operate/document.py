@@ -68,6 +68,7 @@ def of_story(story: Story) -> dict[str, Any]:
             "runs": order.is_leased,
         },
         "offerHeldBy": story.holder,
+        "movesBefore": story.moves_before,
         "moves": [
             {
                 "version": move.version,

@@ -6,7 +6,7 @@ that the table of moves changed its meaning under live orders, or that somebody 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.domain.states import IllegalMove, OrderEvent, OrderState, next_state
@@ -22,21 +22,22 @@ class Difference:
     today: str
 
 
-def replay(moves: Sequence[Move], *, state: str, version: int) -> Iterator[Difference]:
+def replay(moves: Iterable[Move], *, state: str, version: int) -> Iterator[Difference]:
     """What differs between *moves* and today's table, or between their end and the row's *state* and *version*.
 
     After a difference it goes on from what is recorded, so that each is told once.
     """
     stands: str | None = None
+    last = 0
     for expected, move in enumerate(moves, 1):
+        last = move.version
         if move.version != expected:
             yield Difference(move.version, f"version {move.version}", f"version {expected} is missing before it")
-            break
+            return
         today = _after(stands, move.event)
         if today != move.state:
             yield Difference(move.version, f"{move.event}: {stands or 'nothing'} to {move.state}", today)
         stands = move.state
-    last = moves[-1].version if moves else 0
     if (stands, last) != (state, version):
         yield Difference(version, f"the row: {state}, version {version}", f"its moves: {stands}, version {last}")
 

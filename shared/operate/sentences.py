@@ -65,10 +65,14 @@ class Line:
     text: str
 
 
+LEFT_OUT: Final = "{} moves before this one are not shown."
+
+
 def happened(story: Story) -> list[Line]:
     """What happened, in order; of each moment the moves first."""
     providers = {one.attempt_no: one.provider for one in story.attempts}
-    lines = [Line(move.at, _of_move(move, providers)) for move in story.moves]
+    lines = [Line(story.moves[0].at, LEFT_OUT.format(story.moves_before))] if story.moves_before else []
+    lines += [Line(move.at, _of_move(move, providers)) for move in story.moves]
     lines += [line for one in story.attempts for line in _of_attempt(one)]
     lines += [Line(one.event.received_at, _of_news(one)) for one in story.heard]
     lines += [line for one in story.refunds for line in _of_refund(one)]

@@ -54,6 +54,11 @@ class Story:
     """What an operator may do now; for the rest, why not."""
 
     @property
+    def moves_before(self) -> int:
+        """How many moves were before those that are shown."""
+        return self.moves[0].version - 1 if self.moves else 0
+
+    @property
     def holds_offer(self) -> bool:
         """Whether the offer, if it is sold once, is this order's."""
         return self.holder == self.order.tracking_number

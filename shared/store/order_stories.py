@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from shared.store.orders import Order
 from shared.store.tables import offer_holds, order_events, orders
 
 MOST_EVENTS: Final = 2_000
 """Moves shown of one order: one whose PSP was away for a day makes some hundred."""
+PAGE: Final = 1_000
+"""Moves a statement, where all of them are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,29 @@ class Lease:
 
 
 def moves(conn: Connection, tenant_id: UUID, tracking_number: str) -> list[Move]:
-    """The moves of an order, the first one first."""
+    """The moves of an order, the first one first; of very many the latest, for how it stands is what is looked for."""
     rows = conn.execute(
-        select(*(order_events.c[field.name] for field in fields(Move)))
-        .where(order_events.c.tenant_id == tenant_id, order_events.c.tracking_number == tracking_number)
-        .order_by(order_events.c.version)
-        .limit(MOST_EVENTS)
+        _of_order(tenant_id, tracking_number).order_by(order_events.c.version.desc()).limit(MOST_EVENTS)
     )
-    return [Move(*row) for row in rows]
+    return [Move(*row) for row in rows][::-1]
+
+
+def every_move(conn: Connection, tenant_id: UUID, tracking_number: str) -> Iterator[Move]:
+    """All the moves of an order, the first one first, read a page at a time: on a connection that shows one moment."""
+    last = 0
+    while True:
+        behind = _of_order(tenant_id, tracking_number).where(order_events.c.version > last)
+        page = [Move(*row) for row in conn.execute(behind.order_by(order_events.c.version).limit(PAGE))]
+        yield from page
+        if len(page) < PAGE:
+            return
+        last = page[-1].version
+
+
+def _of_order(tenant_id: UUID, tracking_number: str) -> Select[Any]:
+    return select(*(order_events.c[field.name] for field in fields(Move))).where(
+        order_events.c.tenant_id == tenant_id, order_events.c.tracking_number == tracking_number
+    )
 
 
 def lease(conn: Connection, order: Order) -> Lease | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import text
@@ -284,3 +284,46 @@ def test_foreign_text_moves_no_cursor(room: EngineRoom) -> None:
     room.tell(attempt, Captured("sb_\x1b[2J", attempt.money))
     for command in ("show", "explain"):
         assert "\x1b[2J" not in c2a("orders", command, number).output
+
+
+RESUMED: Final = 2_500
+"""More moves than are shown of one order."""
+
+
+def resumed_often(room: EngineRoom) -> str:
+    """An order whose payment was taken over again and again, and whose record is one the table could have made."""
+    number = room.locked()
+    held = room.order(number).version
+    room.sql(
+        "INSERT INTO order_events (tenant_id, tracking_number, version, event, state, actor)"
+        " SELECT tenant_id, tracking_number, :held + n,"
+        "        CASE n WHEN 1 THEN 'payment_started' ELSE 'payment_resumed' END, 'paying', 'pay'"
+        " FROM orders, generate_series(1, :times) AS n WHERE tracking_number = :n",
+        n=number,
+        held=held,
+        times=RESUMED,
+    )
+    room.sql(
+        "UPDATE orders SET state = 'paying', version = :v, due_at = now() + interval '1 h' WHERE tracking_number = :n",
+        n=number,
+        v=held + RESUMED,
+    )
+    return number
+
+
+def test_an_order_of_very_many_moves_is_replayed_to_its_end(room: EngineRoom) -> None:
+    number = resumed_often(room)
+    assert said("orders", "replay", number) == {"orders": 1, "differences": []}
+    room.sql("DELETE FROM order_events WHERE tracking_number = :n AND version = 2222", n=number)
+    told = json.loads(c2a("orders", "replay", number, "--json").stdout)
+    assert [one["today"] for one in told["differences"]] == ["version 2222 is missing before it"]
+
+
+def test_of_very_many_moves_the_latest_are_shown_and_the_rest_is_said_to_be_left_out(room: EngineRoom) -> None:
+    number = resumed_often(room)
+    told = said("orders", "show", number)
+    assert told["moves"][-1]["version"] == told["version"]
+    assert told["movesBefore"] == told["version"] - len(told["moves"]) > 0
+    left_out = f"{told['movesBefore']} moves before this one are not shown."
+    assert [one["text"] for one in said("orders", "explain", number)["happened"]].count(left_out) == 1
+    assert said("orders", "show", done(room))["movesBefore"] == 0
