@@ -33,7 +33,7 @@ reads further back. It ends, and what is beside orders is settled, before the ne
 BESIDE_S: Final = 15.0
 """For settling what is beside orders; time of its own, whatever the books took."""
 LOCK: Final = 0xC2AD
-"""Any number nobody else takes (migrations: 0xC2A)."""
+"""Any number nobody else takes (tests/unit/test_lock_numbers.py)."""
 
 
 def examine_alone(run: Runtime, scope: Scope = SCOPE, turn: BooksInTurn | None = None) -> Report | None:

@@ -31,7 +31,7 @@ AHEAD: Final = 3
 MOVED_AT_MOST: Final = 50_000
 """Rows that are moved out of the default partitions while whoever looks through all of them waits: half a second."""
 LOCK: Final = 0xC2AE
-"""Any number nobody else takes (migrations: 0xC2A, examinations: 0xC2AD): one process at a time does this."""
+"""Any number nobody else takes (tests/unit/test_lock_numbers.py): one process at a time does this."""
 
 _MISSING: Final = text("""
     SELECT month::date FROM generate_series(

@@ -33,8 +33,8 @@ SLICE: Final = timedelta(minutes=1)
 LIVES: Final = timedelta(days=45)
 """An order that moves is nearly always younger (SEPA takes 14 days). Who keeps up with the time leaves older partitions
 to the slices that lie before the place: what moves there is told half a minute later."""
-LOCK: Final = 0xC2AE
-"""Any number nobody else takes (migrations: 0xC2A, the examiner: 0xC2AD)."""
+LOCK: Final = 0xC2AF
+"""Any number nobody else takes (tests/unit/test_lock_numbers.py)."""
 
 _BEGIN: Final = text("""
     SELECT least(min(read_to), clock_timestamp() - CAST(:lag AS interval)) AS place, clock_timestamp() AS now,
