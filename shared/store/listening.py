@@ -54,6 +54,9 @@ class Listener:
             except (SQLAlchemyError, psycopg.Error) as error:
                 log.warning("listener.away", error=type(error).__name__)
                 self._ended.wait(AGAIN_AFTER_S)
+            except Exception:  # No descriptor for a connection, say: who waits is not to go unheard for ever after.
+                log.exception("listener.failed")
+                self._ended.wait(AGAIN_AFTER_S)
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
         """Hear for a while, then see that the server is still there."""

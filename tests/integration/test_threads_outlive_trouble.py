@@ -129,6 +129,16 @@ def test_who_tells_does_not_mind_that_there_is_no_thread_for_it_and_the_next_new
         until(lambda: is_told(ours, heard), seconds=WITHIN_S)
 
 
+def test_a_listener_hears_again_once_there_is_a_descriptor_for_it(ours: Engine, engine: Engine) -> None:
+    scarce = NoDescriptors(ours)
+    with listening(ours) as heard:
+        for _ in range(2):
+            assert scarce.refused.acquire(timeout=WITHIN_S), "it tries again"
+        scarce.end()
+
+        until(lambda: is_told(engine, heard), seconds=WITHIN_S)
+
+
 def test_a_bell_outlives_what_nobody_foresaw() -> None:
     """An address that names no broker stands for it: nothing that tells of a broker that is away."""
     bell = Doorbell("nowhere://")
