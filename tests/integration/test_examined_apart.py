@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -33,11 +34,20 @@ def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[En
     shared_psp.heal()
 
 
-def examined(room: EngineRoom) -> Report:
+def examined(room: EngineRoom, statement_s: float = 0.3) -> Report:
     """An examination of the database alone, whose statements have little time."""
     run = room.run
-    report = examine(run.engine, run.keyring, run.psp_for, replace(scope(room, budget_s=-1.0), statement_s=0.3))
+    report = examine(run.engine, run.keyring, run.psp_for, replace(scope(room, budget_s=-1.0), statement_s=statement_s))
     return replace(report, findings=tuple(one for one in report.findings if one.check is not books.NOT_REACHED))
+
+
+@contextmanager
+def locked(room: EngineRoom, table: str) -> Iterator[None]:
+    """Nobody reads *table* within, however long that is."""
+    with room.owner.begin() as somebody:
+        somebody.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        somebody.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        yield
 
 
 def planted(room: EngineRoom) -> str:
@@ -49,8 +59,7 @@ def planted(room: EngineRoom) -> str:
 
 def test_a_check_over_its_time_is_told_and_the_others_are_examined(room: EngineRoom) -> None:
     number = planted(room)
-    with room.owner.begin() as somebody:
-        somebody.execute(text("LOCK TABLE idempotency_keys IN ACCESS EXCLUSIVE MODE"))
+    with locked(room, "idempotency_keys"):
         report = examined(room)
 
     assert [(one.check, one.subject) for one in report.findings] == [
@@ -76,9 +85,8 @@ def test_a_check_that_the_database_refuses_is_told_and_the_others_are_examined(r
 
 
 def test_open_money_that_cannot_be_read_in_time_is_told(room: EngineRoom) -> None:
-    with room.owner.begin() as somebody:
-        somebody.execute(text("LOCK TABLE payment_attempts IN ACCESS EXCLUSIVE MODE"))
-        report = examined(room)
+    with locked(room, "payment_attempts"):
+        report = examined(room, statement_s=0.05)
 
     assert OPEN_MONEY in report.unknown
 
