@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
+from structlog.testing import capture_logs
 
 from shared.config import Settings
 from shared.doctor import books, checks
@@ -36,8 +37,9 @@ def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[En
 
 def examined(room: EngineRoom, statement_s: float = 0.3) -> Report:
     """An examination of the database alone, whose statements have little time."""
-    run = room.run
-    report = examine(run.engine, run.keyring, run.psp_for, replace(scope(room, budget_s=-1.0), statement_s=statement_s))
+    run, little = room.run, replace(scope(room, budget_s=-1.0), statement_s=statement_s)
+    with capture_logs():  # To draw each trace with its values, as structlog does on a terminal, takes a second.
+        report = examine(run.engine, run.keyring, run.psp_for, little)
     return replace(report, findings=tuple(one for one in report.findings if one.check is not books.NOT_REACHED))
 
 
