@@ -7,12 +7,14 @@ admitted and wait, and to take every process out of service for it would refuse 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from flask import Blueprint, Response
 from redis.exceptions import RedisError
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.auth import public
 from api.broker_watch import BrokerWatch
@@ -36,7 +38,7 @@ def blueprint(parts: Parts) -> Blueprint:
     @routes.get("/readyz")
     @public
     def readyz() -> Response:
-        checks = {"postgres": _works(lambda: _ask_database(parts)), "vault": _works(parts.redis.ping)}
+        checks = {"postgres": _reaches_database(parts), "vault": _works(parts.redis.ping)}
         ready = all(checks.values())
         told = checks | {"broker": broker.is_up()}
         document = {"checks": {name: "up" if works else "away" for name, works in told.items()}}
@@ -50,9 +52,14 @@ def blueprint(parts: Parts) -> Blueprint:
     return routes
 
 
-def _ask_database(parts: Parts) -> None:
-    """On a connection of those for polls: while all others are taken PostgreSQL is not away, and polls are answered."""
-    with statements(parts.reading) as conn:
+def _reaches_database(parts: Parts) -> bool:
+    """On either kind of connection, both asked whatever the first says: what broke one broke the other, and is to be
+    found here and not by an order. Who is so busy that no connection is free in time is not without PostgreSQL."""
+    return all([_works(lambda: _ask(parts.engine)), _works(lambda: _ask(parts.reading))])
+
+
+def _ask(engine: Engine) -> None:
+    with suppress(PoolTimeout), statements(engine) as conn:
         conn.execute(text("SELECT 1"))
 
 
