@@ -30,8 +30,8 @@ ALONE: Final = "chaos"
 """Runs after all others, in a process of its own: a run below 20 orders a second is invalid, so nothing of the other
 tiers (a stack that stands by, servers, a browser) may take its machine."""
 LANES: Final[tuple[tuple[str, ...], tuple[str, ...]]] = (
-    ("contract", "crash", "rabbitmq"),
-    ("model", "unit", "integration", "browser"),
+    ("contract", "crash", "rabbitmq", "browser"),
+    ("model", "unit", "integration"),
 )
 """Two pytests side by side: on two cores one computes while the other waits for the silence of a PSP, or for a lease of
 a process it killed, to end. What is left runs by itself afterwards: it measures promised times."""

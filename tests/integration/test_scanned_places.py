@@ -13,8 +13,8 @@ from redis import Redis
 from deploy.crashtest import places
 from deploy.crashtest.canaries import number
 from deploy.crashtest.leaks import leaks
+from tests.support.own_postgres import own_postgres
 from tests.support.own_redis import OwnRedis, own_redis
-from tests.support.servers import TestServers
 
 KINDS: Final[dict[str, Callable[[Redis, str], object]]] = {
     "key": lambda conn, canary: conn.set(f"k:{canary}", "x"),
@@ -68,13 +68,14 @@ def test_a_card_in_a_row_is_seen_also_where_the_page_holds_it_compressed(postgre
     assert [found.about for found in leaks(places.in_postgres(postgres_url), [canary])] == ["table notes"]
 
 
-def test_a_card_in_a_deleted_row_is_seen_in_the_log_of_changes(test_servers: TestServers, postgres_url: str) -> None:
+def test_a_card_in_a_deleted_row_is_seen_in_the_log_of_changes() -> None:
     canary = number()
-    with psycopg.connect(postgres_url, autocommit=True) as conn:
-        conn.execute("CREATE TABLE slips (card text)")
-        conn.execute("INSERT INTO slips VALUES (%s)", [canary])
-        conn.execute("DROP TABLE slips")
-    found = {found.about for found in leaks(places.on_disk(test_servers.cluster.folder), [canary])}
+    with own_postgres() as server:  # The tests' own has gigabytes by now.
+        with psycopg.connect(server.url, autocommit=True) as conn:
+            conn.execute("CREATE TABLE slips (card text)")
+            conn.execute("INSERT INTO slips VALUES (%s)", [canary])
+            conn.execute("DROP TABLE slips")
+        found = {found.about for found in leaks(places.on_disk(server.cluster.folder), [canary])}
     assert any("pg_wal" in place for place in found)
 
 
