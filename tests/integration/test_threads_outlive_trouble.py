@@ -148,7 +148,8 @@ def test_a_bell_outlives_what_nobody_foresaw() -> None:
             until(lambda: bell.waiting == 0, seconds=WITHIN_S)
         bell.close(within_s=WITHIN_S)
 
-    assert [line["event"] for line in told] == ["doorbell.failed"] * 2
+    failed = [line for line in told if line["event"] == "doorbell.failed"]  # Another bell may wait for its broker yet.
+    assert len(failed) == 2
 
 
 def test_who_rings_does_not_mind_that_there_is_no_thread_for_it_and_the_next_ring_delivers_both(tmp_path: Path) -> None:
