@@ -57,11 +57,6 @@ class Releases:
         return released
 
 
-def release(run: Runtime) -> int:
-    """Settle the first batch of parked events whose attempt is known by now; how many were."""
-    return Releases().round(run)
-
-
 def _release(run: Runtime, name: EventName) -> bool:
     try:
         with run.engine.begin() as conn:

@@ -81,6 +81,15 @@ def room(room_of_module: EngineRoom, shared_psp: Sandbox) -> Iterator[EngineRoom
     shared_psp.heal()
 
 
+@pytest.fixture
+def own_room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+    """The same with a tenant of the test's own: its account may be spoilt, and what is examined is its alone."""
+    shared_psp.heal()
+    with engine_room.opened(settings, vault_url, shared_psp, lease_s=1) as made:
+        yield made
+    shared_psp.heal()
+
+
 @pytest.fixture(scope="module")
 def redis(vault_url: str) -> Iterator[Redis]:
     """The volatile Redis, as the product connects to it."""

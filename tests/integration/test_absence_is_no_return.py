@@ -12,13 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared.config import Settings
 from shared.domain.outcomes import Absent, Returned
 from shared.domain.states import OrderState
 from shared.operate import actions
 from shared.store import accounts
 from shared.store.attempts import Attempt, AttemptState
-from tests.support import engine_room
 from tests.support.acting import at_psp, challenged, does, paid
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.psp import Sandbox
@@ -29,12 +27,9 @@ from workers.return_money import return_money
 
 
 @pytest.fixture
-def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+def room(own_room: EngineRoom) -> EngineRoom:
     """A tenant of this test's own, whose account may be spoilt."""
-    shared_psp.heal()
-    with engine_room.opened(settings, vault_url, shared_psp, lease_s=1) as made:
-        yield made
-    shared_psp.heal()
+    return own_room
 
 
 @contextmanager

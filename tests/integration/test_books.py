@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from shared.config import Settings
 from shared.doctor import books
 from shared.doctor.books import NEWS_ON_THE_WAY
 from shared.domain.outcomes import Unanswered
@@ -17,7 +15,6 @@ from shared.domain.states import OrderState
 from shared.operate import actions
 from shared.psp.port import ChargePage, Psp
 from shared.store.attempts import AttemptState
-from tests.support import engine_room
 from tests.support.acting import does
 from tests.support.engine_room import EngineRoom
 from tests.support.examined import (
@@ -37,12 +34,9 @@ from workers.return_money import return_money
 
 
 @pytest.fixture
-def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+def room(own_room: EngineRoom) -> EngineRoom:
     """A tenant of this test's own."""
-    shared_psp.heal()
-    with engine_room.opened(settings, vault_url, shared_psp, lease_s=1) as made:
-        yield made
-    shared_psp.heal()
+    return own_room
 
 
 def test_a_charge_no_order_owns_is_told_with_its_reference_and_left_alone(

@@ -28,7 +28,7 @@ from workers import reconcile
 from workers.lock_offer import lock_offer
 from workers.look_up import look_up
 from workers.pay import pay
-from workers.release import release
+from workers.release import Releases
 from workers.return_money import return_money
 
 DECLINED: Final = "4000000000000002"
@@ -125,7 +125,7 @@ def told_before_its_attempt_was_known(room: EngineRoom) -> tuple[str, Step]:
     early = PspEvent(new_correlation(), EventKind.CHARGE, attempt.merchant_reference, attempt.psp_key, found)
     with statements(room.run.engine) as conn:
         assert inbox.keep(conn, room.run.keyring, room.seller.shop.tenant_id, room.account.provider, early)
-    return number, lambda: release(room.run)
+    return number, lambda: Releases().round(room.run)
 
 
 WAYS: Final = [

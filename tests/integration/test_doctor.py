@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -33,12 +33,9 @@ from workers import examiner
 
 
 @pytest.fixture
-def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+def room(own_room: EngineRoom) -> EngineRoom:
     """A tenant of this test's own."""
-    shared_psp.heal()
-    with engine_room.opened(settings, vault_url, shared_psp, lease_s=1) as made:
-        yield made
-    shared_psp.heal()
+    return own_room
 
 
 def test_where_every_promise_holds_nothing_is_found(room: EngineRoom) -> None:

@@ -18,21 +18,16 @@ from shared.doctor.findings import NOT_EXAMINED, Report
 from shared.psp.port import Account, Psp
 from shared.store import accounts
 from shared.store.engine import create_engine, statements
-from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
 from tests.support.examined import charge_without_us, done, scope
-from tests.support.psp import Sandbox
 from tests.support.told import told_of
 from workers.loop import Loop
 
 
 @pytest.fixture
-def room(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+def room(own_room: EngineRoom) -> EngineRoom:
     """A tenant of this test's own."""
-    shared_psp.heal()
-    with engine_room.opened(settings, vault_url, shared_psp, lease_s=1) as made:
-        yield made
-    shared_psp.heal()
+    return own_room
 
 
 def examined(room: EngineRoom, statement_s: float = 0.3) -> Report:

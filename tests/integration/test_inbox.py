@@ -30,7 +30,7 @@ from tests.support.psp_room import PspRoom, psp_room
 from tests.support.vaulted import card_of
 from workers import rescuer
 from workers.look_up import look_up
-from workers.release import BATCH, Releases, release
+from workers.release import BATCH, Releases
 
 CARD: Final = Card("Jane Doe", "4111111111111111", "2029", "12", "123", None)
 CHALLENGED_CARD: Final = "4000002760003184"
@@ -69,7 +69,7 @@ class Payment:
             case "known":
                 self.room.write_ahead(self.attempt)
             case "released":
-                release(self.room.run)
+                Releases().round(self.room.run)
             case "looked up":
                 look_up(self.room.run, self.order.tracking_number)
             case "unanswered":
@@ -120,7 +120,7 @@ def test_however_the_news_come_the_order_is_captured_once(payment: Payment, cour
 
 def test_news_of_a_charge_that_stays_unknown_stay_parked(payment: Payment) -> None:
     payment.happens("captured")
-    assert release(payment.room.run) == 0
+    assert Releases().round(payment.room.run) == 0
     assert payment.parked() == 1
     assert again(payment.room.engine, payment.order.tracking_number).state is OrderState.PAYING
 
@@ -149,7 +149,7 @@ def test_an_event_nobody_can_read_does_not_hold_the_others_up(payment: Payment) 
     broken = EventName(payment.order.tenant_id, "sandbox", payment.hooks["challenge"].event["id"])
     with payment.room.engine.begin() as conn:
         conn.execute(update(psp_events).where(psp_events.c.event_id == broken.event_id).values(outcome=b"k.broken"))
-    assert release(payment.room.run) == 1
+    assert Releases().round(payment.room.run) == 1
     assert again(payment.room.engine, payment.order.tracking_number).state is OrderState.CAPTURED
 
 

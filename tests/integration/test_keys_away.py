@@ -26,7 +26,7 @@ from tests.support.vaulted import card_of
 from tests.support.wire import channel, fresh_card
 from workers.look_up import look_up
 from workers.pay import pay
-from workers.release import release
+from workers.release import Releases
 from workers.tokenize import tokenize
 
 
@@ -132,10 +132,10 @@ def test_early_news_waits_for_the_keys_and_upkeep_does_not_stop_for_it(room: Eng
     run = replace(room.run, keyring=Keyring(kms, bytes(32)))  # One that has opened nothing yet.
 
     with kms.away(), told_of("inbox") as lines:
-        assert release(run) == 0
+        assert Releases().round(run) == 0
 
     assert [line["event"] for line in lines] == ["inbox.keys_away"], "once, for they are away for all"
-    assert release(run) == len(numbers)
+    assert Releases().round(run) == len(numbers)
     assert {room.state(number) for number in numbers} == {OrderState.CAPTURED}
 
 

@@ -13,7 +13,7 @@ from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from tests.support.adyen_room import AdyenRoom
 from tests.support.attempt_rows import write_ahead
-from workers.release import release
+from workers.release import Releases
 
 
 def told(adyen: AdyenRoom, number: str, *, key: str | None = None, **changes: Any) -> bytes:
@@ -57,7 +57,7 @@ def test_a_key_outside_the_signature_leads_nowhere_if_the_signed_name_does_not_a
     charge = token_hex(8).upper()
     adyen.deliver(told(adyen, number, key=adyen.room.attempt(victim).psp_key, pspReference=charge))
     assert [adyen.room.state(one) for one in (victim, number)] == [OrderState.CONFIRMING] * 2
-    assert release(adyen.room.run) == 0
+    assert Releases().round(adyen.room.run) == 0
 
     adyen.deliver(told(adyen, number, key=adyen.room.attempt(number).psp_key, pspReference=charge))
     assert adyen.room.state(number) is OrderState.CAPTURED
@@ -95,13 +95,13 @@ def test_where_two_may_be_meant_nobody_guesses_and_the_key_decides(adyen: AdyenR
     adyen.deliver(told(adyen, number))
     assert adyen.room.state(number) is OrderState.CONFIRMING
     assert parked(adyen) == before + 1
-    assert release(adyen.room.run) == 0
+    assert Releases().round(adyen.room.run) == 0
     assert parked(adyen) == before + 1
 
     adyen.deliver(told(adyen, number, key=adyen.room.attempt(number).psp_key))
     assert adyen.room.state(number) is OrderState.CAPTURED
     adyen.room.sql("UPDATE payment_attempts SET outcome = 'declined' WHERE psp_key = :k", k=other.psp_key)
-    assert release(adyen.room.run) == 1, "by now only one is left whose charge has no name: it goes back"
+    assert Releases().round(adyen.room.run) == 1, "by now only one is left whose charge has no name: it goes back"
 
 
 def test_news_of_a_charge_that_has_a_name_is_never_settled_for_another(adyen: AdyenRoom) -> None:
@@ -121,7 +121,7 @@ def test_a_parked_return_is_released_once_its_charge_is_known(adyen: AdyenRoom) 
     adyen.deliver(back)
     before = parked(adyen)
     adyen.room.tell(adyen.room.attempt(number), Challenged(payment.psp_reference, Challenge(None)), actor="test")
-    assert release(adyen.room.run) == 1
+    assert Releases().round(adyen.room.run) == 1
     assert parked(adyen) == before - 1
     assert adyen.room.state(number) is OrderState.FAILED
 

@@ -13,7 +13,7 @@ from tests.support.examined import found
 from tests.support.psp import Sandbox
 from tests.support.refunding import at_psp, done, refund, stands
 from workers import examiner
-from workers.release import release
+from workers.release import Releases
 from workers.rescuer import rescue
 from workers.return_money import return_money
 
@@ -64,7 +64,7 @@ def test_the_books_agree_with_refunds_and_nobody_undoes_them(room: EngineRoom, s
     charged = {room.attempt(number).psp_reference for number in (full, part, asked)}
     assert not {subject for _, subject in found(room)} & {full, part, asked, *charged}
     examiner.examine_alone(room.run)
-    release(room.run)
+    Releases().round(room.run)
     rescue(room.run)
     return_money(room.run, full)
     assert at_psp(shared_psp, room, full) == ("voided", 0)

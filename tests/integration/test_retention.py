@@ -324,51 +324,6 @@ def test_what_operators_did_goes_after_its_order_and_what_was_done_to_none_when_
         assert set(conn.execute(select(operator_actions.c.tracking_number)).scalars()) == {young.tracking_number, None}
 
 
-EVERY_SWEEP: Final = [
-    sweeps.of_attempts(),
-    sweeps.of_psp_events(),
-    sweeps.of_refunds(),
-    sweeps.of_offers(),
-    sweeps.of_holds(),
-    sweeps.of_actions(),
-]
-
-
-@pytest.mark.parametrize("pages", [0, 1, 368_640, 368_641, 10_000_000, 92_160_000])
-def test_a_table_of_up_to_seven_hundred_gigabytes_is_gone_through_in_a_day(pages: int) -> None:
-    looks = sweeps.looks_a_round(pages)
-    assert looks * sweeps.PAGES * sweeps.ROUNDS_A_DAY >= pages
-    assert looks == 1 or (looks - 1) * sweeps.PAGES * sweeps.ROUNDS_A_DAY < pages, "and no more often than that"
-
-
-def test_a_table_of_any_size_leaves_most_of_the_minute_to_others() -> None:
-    assert sweeps.looks_a_round(10**12) == sweeps.MOST_LOOKS
-
-
-@pytest.mark.parametrize("sweep", EVERY_SWEEP)
-def test_a_look_reads_its_pages_and_no_others_and_goes_all_the_way_round(
-    engine: Engine, room: Engine, sweep: sweeps.Sweep
-) -> None:
-    asked = {"begins": "(0,0)", "ends": "(2,0)", "kept": 1}
-    with statements(room) as conn:
-        plan = "\n".join(conn.execute(text(f"EXPLAIN {sweep.statement.text}"), asked).scalars())
-    assert f"Tid Range Scan on {sweep.table} old" in plan
-
-
-def test_in_slices_of_a_page_every_row_is_met(engine: Engine, room: Engine) -> None:
-    with engine.begin() as conn:
-        conn.execute(
-            text("""
-                INSERT INTO psp_events (tenant_id, provider, event_id, kind, settled_at)
-                SELECT gen_random_uuid(), 'sandbox', n, 'captured', now() - interval '1 year'
-                FROM generate_series(1, 1000) AS n""")
-        )
-    sweep = sweeps.of_psp_events()
-    seen = [sweep.look(room, 90, pages=2) for _ in range(12)]
-    assert sum(seen) == 1000
-    assert max(seen) < 400
-
-
 def test_the_keeper_does_all_of_it_and_nothing_where_all_is_kept_for_ever(settings: Settings, engine: Engine) -> None:
     did(engine, ended(engine), OLD)
     for_ever = settings.model_copy(update={"orders_kept_months": 0, "psp_events_kept_days": 0, "offers_kept_days": 0})

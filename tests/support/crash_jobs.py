@@ -24,7 +24,7 @@ from shared.store.row_security import Role
 from tests.support.desks import desk_beside
 from tests.support.wire import Document
 from workers import examiner, rescuer, runtime
-from workers import release as early_news
+from workers.release import Releases
 from workers.telling import Teller
 from workers.walk import STEPS, walk
 
@@ -87,7 +87,7 @@ def refund(settings: Settings, tenant_id: UUID, tracking_number: str, action_id:
 def release(settings: Settings) -> int:
     """One release of parked news."""
     run = runtime.build(settings)
-    released = early_news.release(run)
+    released = Releases().round(run)
     run.doorbell.close()
     return released
 
