@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final, TextIO
@@ -26,15 +28,16 @@ LONG: Final = "long"
 BY_NAME_ALONE: Final = frozenset({"bench", "stress"})
 """Measurements tell of whatever else the machine does, too, so they judge no change; stress is what the other tiers do
 once, as often as the list of faults asks for, and takes minutes."""
-ALONE: Final = "chaos"
-"""Runs after all others, in a process of its own: a run below 20 orders a second is invalid, so nothing of the other
-tiers (a stack that stands by, servers, a browser) may take its machine."""
-LANES: Final[tuple[tuple[str, ...], tuple[str, ...]]] = (
-    ("contract", "crash", "rabbitmq", "browser"),
-    ("model", "unit", "integration"),
+LANES: Final[tuple[tuple[str, ...], ...]] = (
+    ("contract", "crash", "model"),
+    ("unit", "integration"),
+    ("leaks", "acceptance", "rabbitmq", "browser"),
 )
-"""Two pytests side by side: on two cores one computes while the other waits for the silence of a PSP, or for a lease of
-a process it killed, to end. What is left runs by itself afterwards: it measures promised times."""
+"""Three pytests side by side: on two cores one computes while the others wait for the silence of a PSP, or for a lease
+of a process that was killed, to end. Playwright leaves a loop running, so browser is the last of its lane."""
+ALONE: Final = ("timed", "chaos")
+"""Each runs after all others, in a process of its own: one measures promised times, and a chaos run below 20 orders a
+second is invalid, so nothing of the other tiers (a stack that stands by, servers, a browser) may take their machine."""
 NO_TESTS: Final = 5
 """pytest's exit code when nothing was collected: a run that tested nothing has not passed."""
 
@@ -49,13 +52,13 @@ def main(tiers: list[str], pytest_arguments: list[str]) -> int:
         print(f"deploy/test: no tier named {', '.join(unknown)}; there are {', '.join(known)}")
         return 2
     asked = tiers or [tier for tier in known if tier not in BY_NAME_ALONE]
-    first, second = ([tier for tier in lane if tier in asked] for lane in LANES)
-    others = [tier for tier in asked if tier not in {"lint", ALONE, *LANES[0], *LANES[1]}]
+    lanes = [[tier for tier in lane if tier in asked] for lane in LANES]
+    others = [tier for tier in asked if tier not in {"lint", *ALONE, *chain(*LANES)}]
     failed = [
         *(_lint() if "lint" in asked else []),
-        *_side_by_side(first, second, pytest_arguments),
+        *_side_by_side([lane for lane in lanes if lane], pytest_arguments),
         *_pytest(others, pytest_arguments),
-        *_pytest([tier for tier in asked if tier == ALONE], pytest_arguments),
+        *chain.from_iterable(_pytest([tier], pytest_arguments) for tier in ALONE if tier in asked),
     ]
     print(f"deploy/test: failed: {', '.join(failed)}" if failed else "deploy/test: everything passed")
     return 1 if failed else 0
@@ -66,14 +69,18 @@ def _lint() -> list[str]:
     return [" ".join(check) for check in LINT if _run(BIN / check[0], *check[1:]) != 0]
 
 
-def _side_by_side(first: list[str], second: list[str], arguments: list[str]) -> list[str]:
-    """Both at once; what the second says is told once the first is over."""
-    with TemporaryFile("w+") as said, ThreadPoolExecutor(1) as beside:
-        told = beside.submit(_pytest, second, arguments, said)
-        failed = _pytest(first, arguments)
-        failed += told.result()
-        said.seek(0)
-        print(said.read(), end="", flush=True)
+def _side_by_side(lanes: list[list[str]], arguments: list[str]) -> list[str]:
+    """All at once; the first tells as it goes, each of the others once those before it are over."""
+    if not lanes:
+        return []
+    with ExitStack() as ends, ThreadPoolExecutor(len(lanes)) as beside:
+        said = [ends.enter_context(TemporaryFile("w+")) for _ in lanes[1:]]
+        told = [beside.submit(_pytest, lane, arguments, into) for lane, into in zip(lanes[1:], said, strict=True)]
+        failed = _pytest(lanes[0], arguments)
+        for lane, into in zip(told, said, strict=True):
+            failed += lane.result()
+            into.seek(0)
+            print(into.read(), end="", flush=True)
     return failed
 
 

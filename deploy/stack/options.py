@@ -29,7 +29,8 @@ payments, forgets all when it ends, listens on every address of the machine and 
 """
 TEST_TELLS: Final = """\
 Installs what deploy/requirements-test.txt locks into .venv, then runs the checks and the tests. Without a name:
-lint, then every folder under tests/ but bench and stress, chaos last. Arguments after -- go to pytest as they are.
+lint, then every folder under tests/ but bench and stress; timed and chaos last, as they need the machine to themselves.
+Arguments after -- go to pytest as they are.
 
 `deploy/test long` is for itself: crash tests of 30 minutes with three seeds, each on a stack of its own.
 `deploy/test long -- --minutes 5 --seed 7` asks for others; `deploy/test long -- --help` tells the rest.

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
-from structlog.testing import capture_logs
 
 from shared.config import Settings
 from shared.doctor import books, checks
@@ -33,8 +32,7 @@ def room(own_room: EngineRoom) -> EngineRoom:
 def examined(room: EngineRoom, statement_s: float = 0.3) -> Report:
     """An examination of the database alone, whose statements have little time."""
     run, little = room.run, replace(scope(room, budget_s=-1.0), statement_s=statement_s)
-    with capture_logs():  # To draw each trace with its values, as structlog does on a terminal, takes a second.
-        report = examine(run.engine, run.keyring, run.psp_for, little)
+    report = examine(run.engine, run.keyring, run.psp_for, little)
     return replace(report, findings=tuple(one for one in report.findings if one.check is not books.NOT_REACHED))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from flask import Blueprint, Response
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from api import auth, limits
 from api.envelope import answer
@@ -22,6 +22,7 @@ from shared.store import keys
 from shared.store.engine import create_engine, statements
 from shared.store.keys import KeyRole
 from tests.support.front_door import Shop, a_shop, opened, parts_for
+from tests.support.statements import counting
 
 STATUS: Final = f"/api/v1/c2a/offer/checkout/trk_{'0' * 26}/status"
 CHECKOUT: Final = "/api/v1/c2a/offer/checkout"
@@ -123,21 +124,11 @@ def test_every_cause_costs_one_look_up(parts: Parts, shop: Shop, engine: Engine)
 
 def _statements(engine: Engine, callers: auth.Callers, headers: dict[str, str]) -> list[int]:
     """How many statements the first and the second call with *headers* cost."""
-    asked: list[str] = []
-
-    def count(*args: Any) -> None:
-        asked.append(args[2])
-
     counted = []
-    event.listen(engine, "before_cursor_execute", count)
-    try:
-        for _ in range(2):
-            asked.clear()
-            with pytest.raises(NotAuthenticated):
-                callers.authenticate(headers.get("x-api-key", ""), headers.get("x-tn", ""))
-            counted.append(len(asked))
-    finally:
-        event.remove(engine, "before_cursor_execute", count)
+    for _ in range(2):
+        with counting(engine) as asked, pytest.raises(NotAuthenticated):
+            callers.authenticate(headers.get("x-api-key", ""), headers.get("x-tn", ""))
+        counted.append(len(asked))
     return counted
 
 

@@ -61,10 +61,15 @@ def test_accounts_are_told_apart_by_tenant_and_provider(redis: Redis, turns: Tur
 def test_what_is_longer_ago_than_the_window_is_forgotten_and_takes_no_room(redis: Redis) -> None:
     quick = Terms(breaker_window_s=0.06)  # Slots of a hundredth of a second: the ring is 0.9 s.
     lane, turns = a_lane(), Turns(redis, quick)
-    began = time.monotonic()
-    while time.monotonic() - began < 1.2:
-        ends(turns, lane, End.GOOD)
-    assert redis.hlen(ring_of(lane.name)) == SLOTS
+
+    def more_calls_for(seconds: float) -> int:
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            ends(turns, lane, End.GOOD)
+        return int(redis.hlen(ring_of(lane.name)))
+
+    until(lambda: more_calls_for(0.9) == SLOTS, seconds=30)  # What a busy machine left out it fills a round later.
+    assert more_calls_for(1.2) == SLOTS
     assert record_of(redis, lane, quick).calls > 0
     until(lambda: record_of(redis, lane, quick) == Record())
     until(lambda: not redis.exists(ring_of(lane.name)))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import Engine, func, select
 from standardwebhooks import Webhook
 from werkzeug.test import TestResponse
 
@@ -30,6 +30,7 @@ from shared.store.tables import order_events, psp_events
 from tests.support.attempt_rows import write_ahead
 from tests.support.front_door import a_shop, opened
 from tests.support.order_rows import again, an_order
+from tests.support.statements import counting
 from tests.support.vaulted import card_of
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -337,17 +338,11 @@ def test_a_flood_at_one_account_is_429_before_postgresql_is_asked_and_others_are
     psp: Psp, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "WEBHOOKS", Quota(limits.Kind.WEBHOOKS, 1, 20))
-    asked: list[str] = []
-
-    def note(*args: Any) -> None:
-        asked.append(args[2])
-
     flooded = "/api/v1/c2a/psp/sandbox/acc_flooded/webhook"
     for _ in range(20):
         assert psp.client.post(flooded, data=b"{}").status_code == 404
-    event.listen(parts.engine, "before_cursor_execute", note)
-    flood = [psp.client.post(flooded, data=b"{}") for _ in range(200)]
-    event.remove(parts.engine, "before_cursor_execute", note)
+    with counting(parts.engine) as asked:
+        flood = [psp.client.post(flooded, data=b"{}") for _ in range(200)]
 
     assert {one.status_code for one in flood} == {429}
     assert all(45 <= int(one.headers["Retry-After"]) <= 60 for one in flood), "one a minute, less what this took"

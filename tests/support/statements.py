@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +12,14 @@ from sqlalchemy import Engine, event
 
 @contextmanager
 def counting(engine: Engine) -> Iterator[list[str]]:
-    """The statements sent through *engine* during the block."""
+    """The statements this thread sends through *engine* during the block: the engine's own, which tells of orders that
+    moved (shared/store/news.py), may still have some to tell of what came before."""
     sent: list[str] = []
+    mine = threading.get_ident()
 
     def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
+        if threading.get_ident() == mine:
+            sent.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
     try:
