@@ -29,8 +29,8 @@ BY_NAME_ALONE: Final = frozenset({"bench", "stress"})
 """Measurements tell of whatever else the machine does, too, so they judge no change; stress is what the other tiers do
 once, as often as the list of faults asks for, and takes minutes."""
 LANES: Final[tuple[tuple[str, ...], ...]] = (
-    ("contract", "crash", "model"),
-    ("unit", "integration"),
+    ("integration",),
+    ("contract", "crash", "model", "unit"),
     ("leaks", "acceptance", "rabbitmq", "browser"),
 )
 """Three pytests side by side: on two cores one computes while the others wait for the silence of a PSP, or for a lease

@@ -27,6 +27,7 @@ ALONE: Final = 40
 PSP_MS: Final = 300
 """So long that what else an order takes of this machine makes no difference."""
 SHIPPED: Final = int(Settings.model_fields["crowd_orders"].default)
+ROUNDS: Final = 3
 WITHIN: Final = 2 * PLACES
 """Two steps of a worker with so many places."""
 
@@ -66,14 +67,23 @@ def test_a_crowds_orders_stay_in_their_lane_from_step_to_step(waiting: Crowding)
 def test_a_tenant_that_is_alone_has_every_place_in_whichever_lane_it_waits(
     waiting: Crowding, shared_psp: Sandbox
 ) -> None:
-    """Its orders take as long as their payments, of which as many are out at once as the worker has places."""
+    """Its orders take as long as their payments, of which as many are out at once as the worker has places.
+
+    With half of the places they would take twice as long, in every round; a machine that others need meanwhile makes
+    one of the two longer in some.
+    """
     shared_psp.set_faults(latencyMs=PSP_MS)
-    took = {}
-    for crowd_orders, lanes in ((0, [ALONE + 1, 0]), (SHIPPED, [SHIPPED + 1, ALONE - SHIPPED])):
+    rounds: list[tuple[float, float]] = []
+
+    def took(crowd_orders: int, lanes: list[int]) -> float:
         orders = waiting(crowd=ALONE, crowd_orders=crowd_orders)
         assert orders.depth_of("offer-lock", "offer-lock-crowd") == lanes
         with orders.at_work():
-            took[crowd_orders] = orders.took_s()
-    least_s = ALONE / PLACES * PSP_MS / 1_000
-    assert least_s * 0.9 < took[0]
-    assert took[SHIPPED] < 1.5 * took[0], took  # With half of the places it would be twice as long.
+            return orders.took_s()
+
+    def as_long() -> bool:
+        rounds.append((took(0, [ALONE + 1, 0]), took(SHIPPED, [SHIPPED + 1, ALONE - SHIPPED])))
+        assert rounds[-1][0] > ALONE / PLACES * PSP_MS / 1_000 * 0.9
+        return rounds[-1][1] < 1.5 * rounds[-1][0]
+
+    assert any(as_long() for _ in range(ROUNDS)), rounds
