@@ -15,6 +15,7 @@ from deploy.stack.home import ROOT
 from tests.support.psp import until
 from tests.support.psp_side import PspSide
 from tests.support.stack import Stack
+from tests.support.stack_rows import StackRows
 from tests.support.storefront import CHALLENGED, FAILED, PROCESSING, Storefront, new_correlation
 from tests.support.wire import channel, fresh_card
 
@@ -77,7 +78,7 @@ def test_a_shopper_who_waits_hears_that_the_order_was_cancelled(shop: Storefront
 
 
 def test_an_order_whose_psp_is_away_is_found_explained_and_goes_on_when_it_is_retried(
-    shop: Storefront, psp: PspSide, c2a: C2a
+    shop: Storefront, psp: PspSide, c2a: C2a, rows: StackRows
 ) -> None:
     silent = [{"kind": "http500After", "on": "charge"}, {"kind": "http500", "on": "lookUp", "times": 50}]
     psp.set_faults(next=silent, webhook={"lossRate": 1.0})
@@ -87,6 +88,8 @@ def test_an_order_whose_psp_is_away_is_found_explained_and_goes_on_when_it_is_re
     told = c2a("orders", "explain", number)
     assert any("Nobody told us whether sandbox took the money" in one for one in told["now"])
     assert c2a("orders", "cancel", number, "--why", "impatient")["outcome"] == "refused"
+    # Nobody else is to find the PSP back meanwhile.
+    rows.change("UPDATE orders SET due_at = now() + interval '1 hour' WHERE tracking_number = %s", number)
     psp.heal()
     assert c2a("orders", "retry", number, "--why", "the PSP is back")["outcome"] == "done"
     shop.end(number, within_s=WITHIN_S)
