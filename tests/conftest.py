@@ -27,13 +27,18 @@ UNIT: Final = Path(__file__).parent / "unit"
 def pytest_configure() -> None:
     """End on SIGTERM as on Ctrl-C: fixtures are torn down, and no server outlives the tests.
 
-    What hypothesis tries is the same in every run and may take its time (its own profile "ci"). A trace that the
-    product logs is told without its values: to draw them as on a terminal takes up to a second a trace.
+    What hypothesis tries is the same in every run and may take its time (its own profile "ci"). What the product logs
+    goes to standard error, as its programs' lines do: in whatever a test took for standard output, a line of a thread
+    that an earlier test left behind would stand among what a command says. A trace is told without its values: to draw
+    them as on a terminal takes up to a second each.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     hypothesis.settings.load_profile("ci")
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+    structlog.configure(
+        processors=[*structlog.get_config()["processors"][:-1], plain],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.__stderr__),
+    )
 
 
 @pytest.fixture

@@ -267,7 +267,7 @@ def test_declines_are_forgotten_when_the_window_of_the_first_is_over(vault_url: 
 
 
 def test_without_redis_a_card_is_tried_and_an_alarm_tells(
-    room: EngineRoom, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+    room: EngineRoom, tmp_path: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with own_redis(tmp_path) as server, server.client() as client:
         server.kill()
@@ -276,6 +276,6 @@ def test_without_redis_a_card_is_tried_and_an_alarm_tells(
         assert not run.velocity.blocks(Shopper(uuid4(), "cu.1"))
         run.velocity.count(Shopper(uuid4(), "cu.1"), "a")
 
-    told = capsys.readouterr().out
+    told = capfd.readouterr().err
     assert "velocity.open" in told
     assert "velocity.not_counted" in told

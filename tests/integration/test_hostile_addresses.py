@@ -45,13 +45,13 @@ def test_a_way_back_to_such_a_number_is_no_address_of_ours(seller: Seller, stran
 
 @pytest.mark.parametrize("strange", STRANGE)
 def test_an_account_of_such_a_name_takes_no_news(
-    seller: Seller, strange: str, capsys: pytest.CaptureFixture[str]
+    seller: Seller, strange: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with seller.app.test_client() as client:
         told = client.post(f"/api/v1/c2a/psp/sandbox/{strange}/webhook", data=b"{}")
 
     assert (told.status_code, told.get_json()["status"]) == (404, {"messageCode": "NOT_FOUND"})
-    assert "request.broken" not in capsys.readouterr().out, "nobody is called out of bed for it"
+    assert "request.broken" not in capfd.readouterr().err, "nobody is called out of bed for it"
 
 
 def test_who_asks_at_the_same_moment_as_one_who_asks_for_nonsense_is_answered(seller: Seller, engine: Engine) -> None:

@@ -282,7 +282,7 @@ def test_a_path_that_is_no_tracking_number_is_not_counted(settings: Settings, en
 
 
 def test_without_redis_calls_pass_with_an_alarm_and_only_one_a_pause_waits_for_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caller = a_caller(settings=slow(1))
     now = [0.0]
@@ -305,7 +305,7 @@ def test_without_redis_calls_pass_with_an_alarm_and_only_one_a_pause_waits_for_i
     assert all(verdict.allowed and verdict.count is None for verdict in passed)
     assert passed[0].headers() == {"RateLimit-Policy": '"changes";q=1;w=60'}, "what nobody counted is not told"
     assert waited - late.seconds < 2 * PATIENCE_S + 0.5
-    assert capsys.readouterr().out.count("limits.open") == 1
+    assert capfd.readouterr().err.count("limits.open") == 1
     assert back == [True, False], "after the pause Redis is asked again"
 
 

@@ -123,7 +123,7 @@ def test_what_is_away_is_503_soon_over_and_quotes_nothing(app: _Raises, error: E
 
 @pytest.mark.parametrize("error", [RuntimeError("4111"), ProgrammingError("SELECT 4111", {}, Exception("4111"))])
 def test_our_own_fault_is_500_and_neither_answer_nor_log_quotes_it(
-    app: _Raises, error: Exception, capsys: pytest.CaptureFixture[str]
+    app: _Raises, error: Exception, capfd: pytest.CaptureFixture[str]
 ) -> None:
     app.error = error
 
@@ -131,7 +131,7 @@ def test_our_own_fault_is_500_and_neither_answer_nor_log_quotes_it(
 
     assert answer.status_code == 500
     assert answer.json == {"status": {"messageCode": "INTERNAL_SERVER_ERROR"}}
-    logged = "".join(capsys.readouterr())
+    logged = "".join(capfd.readouterr())
     assert type(error).__name__ in logged
     assert "test_refusal_statuses.py" in logged
     assert "4111" not in logged
