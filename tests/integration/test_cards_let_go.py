@@ -6,7 +6,7 @@ The webhook's ways stand with the webhook (test_webhook_route.py); a card that a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -19,9 +19,11 @@ from shared.settle import MAY_HOLD_MONEY
 from shared.store import inbox
 from shared.store.attempts import AttemptState
 from shared.store.engine import statements
+from tests.support import lateness
 from tests.support.engine_room import EngineRoom
 from tests.support.psp import Sandbox
 from tests.support.storefront import new_correlation
+from tests.support.unsynced import unsynced
 from tests.support.vaulted import card_of
 from tests.support.wire import Document, fresh_card
 from workers import reconcile
@@ -38,6 +40,13 @@ ANSWER_LOST: Final = "4000007700000141"
 GONE_WITHIN: Final = timedelta(seconds=1)
 
 Step = Callable[[], object]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unsynced(postgres_url: str) -> Iterator[None]:
+    """What a commit costs on a disk that others write to is not the matter here."""
+    with unsynced(postgres_url):
+        yield
 
 
 def has_card(room: EngineRoom, number: str) -> bool:
@@ -158,11 +167,13 @@ def test_the_card_is_gone_a_second_after_the_move_that_ends_its_need(
     number, step = way(room)
     assert has_card(room, number)
 
-    step()
+    with lateness.watched() as late:
+        step()
+        assert not has_card(room, number)
+        since_the_move = "SELECT clock_timestamp() - max(at) FROM order_events WHERE tracking_number = :n"
+        [(since,)] = room.sql(since_the_move, n=number)
 
-    assert not has_card(room, number)
-    [(since,)] = room.sql("SELECT clock_timestamp() - max(at) FROM order_events WHERE tracking_number = :n", n=number)
-    assert since < GONE_WITHIN
+    assert since - timedelta(seconds=late.seconds) < GONE_WITHIN
     assert (room.state(number), room.order(number).needs_no_card) == (ends, True)
 
 

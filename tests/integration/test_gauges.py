@@ -107,7 +107,8 @@ def test_each_move_is_counted_once_however_often_upkeep_looks(empty: EngineRoom)
 
 def test_an_open_breaker_is_told_by_its_adapter(empty: EngineRoom) -> None:
     before = looked(empty.run)
-    lanes.opens(lanes.turns_of(empty.run.vault.redis), empty.lane)
+    for_a_minute = replace(lanes.IMPATIENT, breaker_open_s=60.0)
+    lanes.opens(lanes.turns_of(empty.run.vault.redis, for_a_minute), empty.lane)
     after = looked(empty.run)
     assert before.value("c2a_psp_breakers_open", adapter="sandbox") == 0
     assert after.value("c2a_psp_breakers_open", adapter="sandbox") == 1

@@ -20,6 +20,7 @@ from shared.store.engine import statements
 from tests.support import lateness
 from tests.support.order_rows import an_order
 from tests.support.psp import until
+from tests.support.unsynced import unsynced
 
 AS_USUAL_S: Final = 1.0
 """A statement takes milliseconds; the row of the list of faults allows a second."""
@@ -45,6 +46,13 @@ def _without_it_again(engine: Engine) -> Iterator[None]:
     yield
     with statements(engine) as conn:
         conn.execute(text("ALTER TABLE orders DROP COLUMN IF EXISTS of_the_next_version"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unsynced(postgres_url: str) -> Iterator[None]:
+    """What a commit costs on a disk that others write to is not the matter here."""
+    with unsynced(postgres_url):
+        yield
 
 
 @contextmanager

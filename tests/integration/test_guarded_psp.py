@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from shared.psp.traffic.lane import Errand, PspLane
 from shared.psp.traffic.scripts import End
 from shared.psp.traffic.turns import AWAY, Turn, Turns
 from tests.contract.subject import a_request, card, query_of
-from tests.support.lanes import opens
+from tests.support.lanes import IMPATIENT, opens, turns_of
 from tests.support.psp import Sandbox, until
 
 VERBS: dict[str, Callable[[Psp], object]] = {
@@ -55,10 +56,8 @@ def test_every_verb_of_the_port_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_call_that_may_not_go_is_not_made_and_says_when_it_may(
-    psp: GuardedPsp, turns: Turns, redis: Redis, verb: str
-) -> None:
-    opens(turns, psp.lane)
+def test_a_call_that_may_not_go_is_not_made_and_says_when_it_may(psp: GuardedPsp, redis: Redis, verb: str) -> None:
+    opens(turns_of(redis, replace(IMPATIENT, breaker_open_s=5.0)), psp.lane)
     before = counted(redis, psp.lane)
 
     said = VERBS[verb](psp)
@@ -114,11 +113,13 @@ def test_429_is_answered_with_the_moment_the_call_may_be_made(
     psp: GuardedPsp, told: timedelta | None, alone_s: float
 ) -> None:
     busy = replace(psp, psp=_Busy(psp.psp, NotSent(PACED, told)))
+    began = time.monotonic()
     first, second = busy.charge(a_request()), psp.charge(a_request())
+    took_s = time.monotonic() - began
     assert isinstance(first, NotSent)
     assert first.retry_after is not None
     assert first.retry_after.total_seconds() == pytest.approx(alone_s, abs=0.1)
-    assert isinstance(second, NotSent), "whoever comes next is not sent meanwhile"
+    assert isinstance(second, NotSent) or took_s >= alone_s, "whoever comes next is not sent meanwhile"
 
 
 class _Busy:
@@ -136,7 +137,7 @@ class _Busy:
 
 
 def test_the_turn_its_caller_holds_is_the_one_of_the_first_call(psp: GuardedPsp, turns: Turns) -> None:
-    limited = replace(psp, lane=replace(psp.lane, calls_per_s=0.1))
+    limited = replace(psp, lane=replace(psp.lane, calls_per_s=0.01))  # Its turn is good for seconds.
     turn = turns.turn(limited.lane, Errand.NEW)
     assert isinstance(turn, Turn)
     with turn:

@@ -16,7 +16,6 @@ import httpx
 import psutil
 import psycopg
 import pytest
-from psycopg import sql
 
 from deploy.stack import ports
 from deploy.stack import redis as servers
@@ -28,6 +27,7 @@ from shared.store import revision
 from shared.store.row_security import Role
 from tests.support import without_ptrace
 from tests.support.own_redis import OwnRedis, own_redis
+from tests.support.unsynced import unsynced
 
 ROOT: Final = Path(__file__).parents[2]
 API: Final = ("-m", "api.main", "--workers", "1", "--port")
@@ -146,13 +146,8 @@ def guarded(place: Place) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def hasty(settings: Settings) -> Iterator[None]:
     """The module's database, where whoever connects gets commits that are not waited for."""
-    url = settings.database_url.get_secret_value()
-    named = sql.Identifier(url.rsplit("/", 1)[1])
-    alter = sql.SQL("ALTER DATABASE {} {} synchronous_commit {}")
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(alter.format(named, sql.SQL("SET"), sql.SQL("= off")))
+    with unsynced(settings.database_url.get_secret_value()):
         yield
-        conn.execute(alter.format(named, sql.SQL("RESET"), sql.SQL("")))
 
 
 @pytest.mark.usefixtures("hasty")
