@@ -7,7 +7,6 @@ was charged since the last one: the examined window is longer than that wait.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -26,7 +25,7 @@ class BooksInTurn:
 
     def judged(self, report: Report, scope: Scope) -> Iterator[Finding]:
         """What of *report* is to be told: all of it, but the accounts that are still to be come to in good time."""
-        now = time.monotonic()
+        now = scope.clock()
         waiting = {(one.tenant_id, one.subject) for one in report.of(NOT_REACHED)}
         before = self._reached_at
         self._reached_at = {name: before.get(name, now) for name in waiting}

@@ -44,7 +44,8 @@ class Scope:
 
     *news_within*: a charge younger than this may have changed with its news still on the way, and is not judged. The
     comparison of books begins behind the account *after*, and comes to it last. A statement may take *statement_s*
-    seconds, far longer than those that orders wait for: it reads a window of all orders.
+    seconds, far longer than those that orders wait for: it reads a window of all orders. *clock*: by which the seconds
+    of the budget pass.
     """
 
     window: timedelta
@@ -53,11 +54,12 @@ class Scope:
     news_within: timedelta = NEWS_ON_THE_WAY
     after: AccountName | None = None
     statement_s: float = 50.0
+    clock: Callable[[], float] = time.monotonic
 
 
 def examine(engine: Engine, keyring: Keyring, psp_for: Callable[[Account], Psp], scope: Scope) -> Report:
     """Everything that is not as promised. Raises SQLAlchemyError if the database is away."""
-    ends_at = time.monotonic() + scope.budget_s
+    ends_at = scope.clock() + scope.budget_s
     began = datetime.now(UTC) - scope.window
     findings: list[Finding] = []
     money: list[OpenMoney] = []
@@ -70,7 +72,7 @@ def examine(engine: Engine, keyring: Keyring, psp_for: Callable[[Account], Psp],
         names = accounts.names(conn, scope.tenant_id)
     reached: list[AccountName] = []
     for name in _from_behind(scope.after, names):
-        if time.monotonic() > ends_at:
+        if scope.clock() > ends_at:
             findings.append(Finding(NOT_REACHED, *name, "the time for this examination was up"))
         else:
             findings += _compare(engine, keyring, psp_for, name, (began, scope.news_within))
