@@ -37,6 +37,11 @@ HOLD_COMMITS: Final = f"""
     CREATE CONSTRAINT TRIGGER hold_commit AFTER INSERT ON orders
         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold_commit();
 """
+ENDS: Final = """
+    UPDATE offers SET expires_at = '2020-01-01T00:00:00Z',
+        snapshot = snapshot || '{"expiresAt": "2020-01-01T00:00:00.000Z"}'
+    WHERE offer_identifier = %s
+"""
 WAITING: Final = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = %s
@@ -84,11 +89,10 @@ def waiter(observer: psycopg.Connection[Any], on: str) -> int:
 class Race:
     """Two equal calls: the first held at its COMMIT, the second seen to wait for it."""
 
-    def __init__(
-        self, seller: Seller, observer: psycopg.Connection[Any], pool: ThreadPoolExecutor, life: timedelta
-    ) -> None:
+    def __init__(self, seller: Seller, observer: psycopg.Connection[Any], pool: ThreadPoolExecutor) -> None:
         self._seller, self._observer, self._pool = seller, observer, pool
-        self.document = seller.request(offer=seller.offer(life=life), correlationId=new_correlation())
+        offer = seller.offer(life=timedelta(minutes=15))
+        self.document = seller.request(offer=offer, correlationId=new_correlation())
 
     def first(self) -> tuple[Future[TestResponse], int]:
         """Send it; it and its server process, once it stands at its COMMIT."""
@@ -101,10 +105,10 @@ class Race:
         waiter(self._observer, "transactionid")
         return running
 
-    def until_expired(self) -> None:
-        """Wait until the database's clock is past the offer's end."""
-        query = "SELECT 1 FROM offers WHERE offer_identifier = %s AND expires_at <= clock_timestamp()"
-        until(lambda: self._observer.execute(query, [self.document["order"]["offerIdentifier"]]).fetchall())
+    def offer_expires(self) -> None:
+        """Have the offer's end lie in the past, whenever the first call came to its COMMIT."""
+        ended = self._observer.execute(ENDS, [self.document["order"]["offerIdentifier"]])
+        assert ended.rowcount == 1
 
     def orders(self) -> int:
         """How many orders came of it."""
@@ -117,14 +121,7 @@ class Race:
 @pytest.fixture
 def race(seller: Seller, observer: psycopg.Connection[Any]) -> Iterator[Race]:
     with ThreadPoolExecutor(4) as pool:
-        yield Race(seller, observer, pool, timedelta(minutes=15))
-
-
-@pytest.fixture
-def brief_race(seller: Seller, observer: psycopg.Connection[Any]) -> Iterator[Race]:
-    """A race for an offer that is over in a moment; the first call gets to its COMMIT well before."""
-    with ThreadPoolExecutor(4) as pool:
-        yield Race(seller, observer, pool, timedelta(seconds=2))
+        yield Race(seller, observer, pool)
 
 
 def admitted(answer: TestResponse) -> str:
@@ -151,16 +148,16 @@ def test_an_equal_call_waits_for_the_first_commit_and_gets_its_number(
     assert race.orders() == 1
 
 
-def test_it_does_so_even_when_the_offer_expires_in_between(brief_race: Race, observer: psycopg.Connection[Any]) -> None:
+def test_it_does_so_even_when_the_offer_expires_in_between(race: Race, observer: psycopg.Connection[Any]) -> None:
     """For the second call the offer is past: only because it waits for the key does it not say OFFER_EXPIRED."""
     with commits_held(observer) as let_go:
-        first, _ = brief_race.first()
-        brief_race.until_expired()
-        second = brief_race.second()
+        first, _ = race.first()
+        race.offer_expires()
+        second = race.second()
         let_go()
 
         assert replayed(second.result(10)) == admitted(first.result(10))
-    assert brief_race.orders() == 1
+    assert race.orders() == 1
 
 
 def test_a_first_call_that_rolls_back_leaves_the_way_to_the_second(
@@ -178,21 +175,21 @@ def test_a_first_call_that_rolls_back_leaves_the_way_to_the_second(
 
 
 def test_a_refusal_waits_too_and_is_given_only_when_the_first_call_rolled_back(
-    brief_race: Race, observer: psycopg.Connection[Any]
+    race: Race, observer: psycopg.Connection[Any]
 ) -> None:
     """Expired for the second, and no first any more: now, holding the key, it may say so, and leaves none behind."""
     with commits_held(observer) as let_go:
-        first, pid = brief_race.first()
-        brief_race.until_expired()
-        second = brief_race.second()
+        first, pid = race.first()
+        race.offer_expires()
+        second = race.second()
         observer.execute("SELECT pg_cancel_backend(%s)", [pid])
         answer = second.result(10)
         let_go()
 
     assert (answer.status_code, answer.get_json()["status"]["messageCode"]) == (409, "OFFER_EXPIRED")
     assert first.result(10).status_code == 503
-    assert brief_race.orders() == 0
-    key = brief_race.document["order"]["correlationId"]
+    assert race.orders() == 0
+    key = race.document["order"]["correlationId"]
     assert observer.execute("SELECT 1 FROM idempotency_keys WHERE key = %s", [key]).fetchall() == []
 
 

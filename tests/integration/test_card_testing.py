@@ -254,16 +254,16 @@ def test_no_tenants_declines_count_for_another(room: EngineRoom) -> None:
 
 def test_declines_are_forgotten_when_the_window_of_the_first_is_over(vault_url: str) -> None:
     with Redis.from_url(vault_url) as redis:
-        velocity, shopper = Velocity(redis, Limit(2, 2, window_s=1)), Shopper(uuid4(), "cu.1")
+        velocity, shopper = Velocity(redis, Limit(2, 2, window_s=3)), Shopper(uuid4(), "cu.1")
         began = time.monotonic()
         velocity.count(shopper, "a")
         velocity.count(shopper, "b")
         assert velocity.blocks(shopper)
 
         while velocity.blocks(shopper):
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 10
 
-    assert time.monotonic() - began >= 0.9
+    assert time.monotonic() - began >= 2.9
 
 
 def test_without_redis_a_card_is_tried_and_an_alarm_tells(

@@ -19,6 +19,7 @@ from shared.config import Settings
 from shared.store.direct import Direct
 from shared.store.engine import create_engine
 from shared.store.one_trip import MOST_PREPARED
+from tests.support.psp import until
 
 ADDED: Final = Direct(text("INSERT INTO kept VALUES (:n) RETURNING n"))
 ASKED: Final = Direct(text("SELECT pg_backend_pid(), :word").bindparams(bindparam("word")))
@@ -99,12 +100,22 @@ class Gone(BaseException):
     """What a greenlet is ended with."""
 
 
-def test_a_call_that_was_ended_in_the_middle_leaves_nobody_its_connection(pool: Engine) -> None:
+def ends_what_sleeps(url: str) -> None:
+    """Signal this process once the server is at SLOW."""
+    query = """
+        SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+        AND query LIKE '%pg_sleep(20)%' AND pid <> pg_backend_pid()"""
+    with psycopg.connect(url, autocommit=True) as conn:
+        until(lambda: conn.execute(query).fetchall(), seconds=15)
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def test_a_call_that_was_ended_in_the_middle_leaves_nobody_its_connection(pool: Engine, postgres_url: str) -> None:
     def end(_signal: int, _frame: FrameType | None) -> None:
         raise Gone
 
     before = signal.signal(signal.SIGUSR1, end)
-    later = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
+    later = threading.Thread(target=ends_what_sleeps, args=(postgres_url,))
     later.start()
     try:
         with pytest.raises(Gone):

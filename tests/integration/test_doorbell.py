@@ -13,6 +13,7 @@ from shared.broker import connect as kombu_connect
 from shared.doorbell import CAPACITY, Doorbell
 from shared.messages import QUEUE_OF, Step, message
 from shared.publishing import OnRedis, ThroughKombu, to
+from tests.support import lateness
 from tests.support.own_redis import OwnRedis, own_redis
 from tests.support.psp import until
 
@@ -65,9 +66,11 @@ def test_a_connection_that_died_while_nobody_rang_costs_no_ring(bell: Doorbell, 
 def test_a_broker_that_is_away_costs_the_caller_nothing(bell: Doorbell, broker: OwnRedis) -> None:
     """Admission must not feel a dead broker: a thousand rings in far less than one socket timeout."""
     broker.kill()
-    started = time.monotonic()
-    ring(bell, 1_000)
-    assert time.monotonic() - started < 1.0
+    with lateness.watched() as late:
+        started = time.monotonic()
+        ring(bell, 1_000)
+        took = time.monotonic() - started
+    assert took - late.seconds < 1.0
 
 
 def test_rings_reach_a_broker_that_came_back(bell: Doorbell, broker: OwnRedis) -> None:
