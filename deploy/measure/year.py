@@ -98,10 +98,11 @@ class Year:
         return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
 
-def plan(conn: Connection, template: str, count: int) -> list[Work]:
-    """What is to be done to fill the database of *conn* with *count* copies of the order *template*; any of it may be
-    done beside any other. The order itself is put aside for it: afterwards there is nothing but copies."""
-    year = Year(count, datetime.now(UTC), uuid4().hex[:8])
+def plan(conn: Connection, template: str, count: int, now: datetime) -> list[Work]:
+    """What is to be done to fill the database of *conn* with *count* copies of the order *template*, in the months up
+    to *now*; any of it may be done beside any other. The order itself is put aside for it: afterwards there is nothing
+    but copies."""
+    year = Year(count, now, uuid4().hex[:8])
     with conn.transaction():
         copies.put_aside(conn, template)
         database.empty_orders(conn)

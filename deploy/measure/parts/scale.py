@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -148,7 +149,7 @@ def _at(url: str, name: str = DATABASE) -> str:
 
 def _fill(stand: Stand, url: str, template: str, count: int) -> None:
     with database.connected(url) as conn:
-        works = year.plan(conn, template, count)
+        works = year.plan(conn, template, count, datetime.now(UTC))
         _do(stand, url, f"{count:,} finished orders", works)
         copies.forget(conn)
         tables = [year.vacuum(*table) for table in year.tables(conn)]
