@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
 
 import psycopg
 import pytest
@@ -17,11 +16,10 @@ from shared.store import months, moves
 from shared.store.engine import create_engine, statements
 from shared.store.orders import Order
 from shared.store.row_security import Role
+from tests.support.last_month import without_last_month
 from tests.support.order_rows import again, an_order
 from tests.support.statements import counting
 from tests.support.told import told_of
-
-_LAST_OF: Final = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ :pattern ORDER BY 1 DESC LIMIT 1"
 
 
 @pytest.fixture
@@ -34,14 +32,11 @@ def room(settings: Settings) -> Iterator[Engine]:
 
 @pytest.fixture
 def last(engine: Engine, room: Engine) -> date:
-    """The last month that has a partition, gone again: as if upkeep had been away when it was due."""
+    """The last month that upkeep makes, gone again: as if it had been away when that one was due."""
     with statements(engine) as conn:
         conn.execute(text("TRUNCATE orders, order_events"))
     months.make(room)
-    with statements(engine) as conn:
-        name = conn.execute(text(_LAST_OF), {"pattern": r"^orders_\d{4}_\d{2}$"}).scalar_one()
-        conn.execute(text(f"DROP TABLE {name}, {name.replace('orders', 'order_events')}"))
-    return datetime.strptime(name[-7:], "%Y_%m").replace(tzinfo=UTC).date()
+    return without_last_month(engine)
 
 
 def in_month(engine: Engine, month: date) -> Order:
