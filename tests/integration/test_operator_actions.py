@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 
@@ -47,6 +48,7 @@ def test_a_retry_asks_for_money_on_its_way_back_at_once(room: EngineRoom, shared
 def test_what_a_worker_has_in_hand_is_left_to_it(room: EngineRoom) -> None:
     number = room.locked()
     room.dies_while_charging(number, after_the_charge=False)
+    room.lease_ends_in(number, timedelta(minutes=1))
     for act in (actions.retry, actions.cancel):
         acted = does(room, act, number)
         assert acted.outcome is Outcome.REFUSED

@@ -196,9 +196,10 @@ def test_an_order_nobody_answered_for_is_explained(room: EngineRoom, shared_psp:
 def test_an_order_in_a_workers_hands_says_until_when(room: EngineRoom) -> None:
     number = room.locked()
     room.dies_while_charging(number, after_the_charge=False)
+    room.lease_ends_in(number, timedelta(minutes=1))
     told = said("orders", "explain", number)
     assert "is taking its payment; its lease ends at" in told["now"][0]
-    room.until_lease_ended(number)
+    room.lease_ends_in(number, timedelta(0))
     assert "another one takes over" in said("orders", "explain", number)["now"][0]
 
 

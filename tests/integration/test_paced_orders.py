@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
@@ -24,6 +25,7 @@ from shared.psp.traffic.turns import AWAY
 from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
 from tests.support.lanes import opens
+from tests.support.order_crowds import nobody
 from tests.support.own_redis import own_redis
 from tests.support.psp import Sandbox, until
 from tests.support.vaulted import card_of
@@ -56,16 +58,21 @@ def waiting(room: EngineRoom) -> str:
 
 
 def test_an_order_without_a_slot_stands_in_the_row_with_no_attempt_and_no_lease(room: EngineRoom) -> None:
+    began = time.monotonic()
     number = waiting(room)
 
     order = room.order(number)
     assert (order.state, order.waits_for) == (OrderState.OFFER_LOCKED, room.account.provider)
     assert (order.lease_until, order.fence, room.attempts(number)) == (None, 0, [])
-    assert room.due_in(number) == pytest.approx(room.lane.interval_s, abs=2.0)
+    due_in, passed = room.due_in(number), time.monotonic() - began
+    assert due_in - 2.0 <= room.lane.interval_s <= due_in + passed + 2.0
     assert card_of(room.run.vault, room.seller.shop.tenant_id, number) is not None, "its card waits with it"
     second = room.locked()
     assert not pay(room.run, second)
-    assert room.due_in(second) - room.due_in(number) == pytest.approx(room.lane.interval_s, abs=0.2)
+    first, behind = room.order(number).due_at, room.order(second).due_at
+    assert first is not None
+    assert behind is not None
+    assert (behind - first).total_seconds() == pytest.approx(room.lane.interval_s, abs=1.0)
 
 
 def test_a_second_message_does_not_cost_an_order_its_place(room: EngineRoom) -> None:
@@ -77,6 +84,7 @@ def test_a_second_message_does_not_cost_an_order_its_place(room: EngineRoom) -> 
 
 
 def test_when_its_place_comes_up_an_order_is_rung_for_ahead_of_the_backlog(room: EngineRoom, broker_url: str) -> None:
+    nobody(room.owner)  # Who is late is rung for, too, of whatever test.
     number = waiting(room)
     with Redis.from_url(broker_url) as broker:
         broker.flushall()
@@ -138,11 +146,12 @@ def test_an_order_that_was_told_429_comes_back_when_the_psp_said(room: EngineRoo
     number = room.locked()
     room.sql("UPDATE orders SET admitted_at = now() - interval '1 hour' WHERE tracking_number = :n", n=number)
 
-    assert not pay(room.run, number)
+    least, most = room.pause_after(pay, number)
 
     assert room.events(number)[-1] == "payment_not_made"
     assert room.order(number).stands_in_row
-    assert 0.5 < room.due_in(number) <= 1.0, "as Retry-After said, however long it has waited"
+    assert least <= 1.0, "as Retry-After said, however long it has waited"
+    assert most > 0.9
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ def test_a_psp_that_can_be_asked_is_asked(room: EngineRoom, shared_psp: Sandbox)
 def test_an_order_in_a_workers_hands_is_left_to_it(adyen: AdyenRoom) -> None:
     number = adyen.room.locked()
     adyen.room.dies_while_charging(number, after_the_charge=False)
+    adyen.room.lease_ends_in(number, timedelta(minutes=1))
     assert "a worker is at it" in proves(adyen.room, number, Verdict.DECLINED).told
 
 

@@ -159,6 +159,7 @@ def test_of_two_workers_rung_for_one_repeat_only_one_sends_it(adyen: AdyenRoom) 
     number = adyen.unanswered()
     look_up(adyen.room.run, number)
     adyen.room.dies_while_charging(number, after_the_charge=False)  # The first holds the lease.
+    adyen.room.lease_ends_in(number, timedelta(minutes=1))
     asked = adyen.asked("/payments")
     assert not pay(adyen.room.run, number)
     assert adyen.asked("/payments") == asked

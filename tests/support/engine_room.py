@@ -5,6 +5,7 @@ A test takes each step by calling it, so it decides who comes first, who dies an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -170,6 +171,21 @@ class EngineRoom:
     def until_lease_ended(self, number: str) -> None:
         """Wait until the database's clock is past the order's lease."""
         until(lambda: not self.order(number).is_leased, seconds=10)
+
+    def lease_ends_in(self, number: str, life: timedelta) -> None:
+        """Let the lease that somebody has on the order end after *life* from now."""
+        self.sql(
+            "UPDATE orders SET lease_until = now() + cast(:life AS interval) WHERE tracking_number = :number",
+            life=life,
+            number=number,
+        )
+
+    def pause_after(self, step: Callable[[Runtime, str], object], number: str) -> tuple[float, float]:
+        """Take *step*; the seconds the order is put off by, at least and at most: when within it nobody knows."""
+        began = time.monotonic()
+        assert not step(self.run, number)
+        due_in = self.due_in(number)
+        return due_in, due_in + time.monotonic() - began
 
     def dies_while_charging(self, number: str, *, after_the_charge: bool) -> None:
         """Run the pay step in a worker that dies before or after the PSP took its request; its lease stays behind."""
