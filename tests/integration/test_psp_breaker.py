@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import Final
 
 import pytest
 from redis import Redis
@@ -14,6 +16,9 @@ from shared.psp.traffic.terms import Terms
 from shared.psp.traffic.turns import AWAY, Turn, Turns
 from tests.support.lanes import IMPATIENT, a_lane, ends, is_sent, opens, turns_of
 from tests.support.psp import until
+
+PATIENT: Final = replace(IMPATIENT, breaker_open_s=300.0)
+"""Its breaker stays open for as long as a test may take."""
 
 
 @pytest.fixture
@@ -42,10 +47,8 @@ def tried(turns: Turns, lane: PspLane, errand: Errand = Errand.NEW) -> Turn:
 
 
 @pytest.mark.parametrize("failure", [End.UNANSWERED, End.NOT_SENT, End.UNHEARD])
-def test_half_of_twenty_calls_without_an_answer_open_it_for_every_process(
-    one: Turns, other: Turns, failure: End
-) -> None:
-    lane = a_lane()
+def test_half_of_twenty_calls_without_an_answer_open_it_for_every_process(redis: Redis, failure: End) -> None:
+    lane, one, other = a_lane(), turns_of(redis, PATIENT), turns_of(redis, PATIENT)
     ends(one, lane, *[End.GOOD] * 10, *[failure] * 9)
     assert is_sent(other, lane)
 
@@ -54,7 +57,7 @@ def test_half_of_twenty_calls_without_an_answer_open_it_for_every_process(
     told = other.turn(lane, Errand.NEW)
     assert isinstance(told, Later)
     assert told.why == AWAY
-    assert 0 < told.due_in.total_seconds() <= IMPATIENT.breaker_open_s
+    assert 0 < told.due_in.total_seconds() <= PATIENT.breaker_open_s
 
 
 @pytest.mark.parametrize(
@@ -104,19 +107,20 @@ def test_an_answer_to_whoever_tries_closes_it(one: Turns, other: Turns) -> None:
     assert is_sent(one, lane), "what failed before it closed is forgiven"
 
 
-def test_silence_to_whoever_tries_keeps_it_open_as_long_again(one: Turns, other: Turns) -> None:
-    lane = a_lane()
+def test_silence_to_whoever_tries_keeps_it_open_as_long_again(redis: Redis) -> None:
+    lane, one, other = a_lane(), turns_of(redis, PATIENT), turns_of(redis, PATIENT)
     opens(one, lane)
+    redis.hset(f"{lane.name}:gate", "open", "1")  # Its time is over.
     with tried(other, lane):
         other.ended(lane, Ended(End.NOT_SENT, 10, was_probe=True))
 
     told = one.turn(lane, Errand.NEW)
     assert isinstance(told, Later)
-    assert told.due_in.total_seconds() > 0.8 * IMPATIENT.breaker_open_s
+    assert told.due_in.total_seconds() > 0.8 * PATIENT.breaker_open_s
 
 
-def test_an_answer_to_a_call_that_was_out_when_it_opened_closes_nothing(one: Turns) -> None:
-    lane = a_lane()
+def test_an_answer_to_a_call_that_was_out_when_it_opened_closes_nothing(redis: Redis) -> None:
+    lane, one = a_lane(), turns_of(redis, PATIENT)
     opens(one, lane)
     ends(one, lane, End.GOOD)
     assert not is_sent(one, lane)

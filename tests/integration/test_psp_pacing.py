@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 import pytest
 from redis import Redis
@@ -21,6 +24,10 @@ from tests.support.lanes import IMPATIENT, a_lane, busiest, calls_of, ends, is_s
 from tests.support.own_redis import own_redis
 
 RATE = 25.0
+ROUNDS: Final = 3
+"""A neighbour on the test's machine may slow some measurements, not all."""
+ROUNDED_S: Final = 0.005
+"""What waits are rounded by, and Redis's clock and ours may differ by within a test."""
 
 
 @pytest.fixture
@@ -29,32 +36,65 @@ def gate(redis: Redis) -> SharedGate:
     return SharedGate(redis, IMPATIENT)
 
 
-def crowd(gate: SharedGate, lane: PspLane, errand: Errand = Errand.NEW) -> list[float]:
-    """Callers of one kind until one finds no slot near any more: the waits of those who found one, and its place."""
-    waits = []
-    while (told := gate.ask(lane, errand, near_s=NEAR_S[errand])).goes:
-        waits.append(told.after_s)
-    return [*waits, told.after_s]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The moment of a slot, or of a place in the row. A caller is told how long it has to wait from a moment within its
+    question, and only the two ends of that are known here."""
+
+    goes: bool
+    earliest: float
+    latest: float
+
+    def may_be_before(self, other: Place) -> bool:
+        """Whether it may come before *other*: false if what was told says otherwise."""
+        return self.earliest < other.latest
+
+    def until(self, other: Place) -> tuple[float, float]:
+        """Seconds until *other*, at least and at most."""
+        return other.earliest - self.latest, other.latest - self.earliest
 
 
-def place_of(gate: SharedGate, lane: PspLane) -> float:
+def asked(gate: SharedGate, lane: PspLane, errand: Errand, *, near_s: float | None = None) -> Place:
+    """What somebody who calls for *errand* is told."""
+    before = time.monotonic()
+    told = gate.ask(lane, errand, near_s=NEAR_S[errand] if near_s is None else near_s)
+    return Place(told.goes, before + told.after_s, time.monotonic() + told.after_s)
+
+
+def crowd(gate: SharedGate, lane: PspLane, errand: Errand = Errand.NEW) -> list[Place]:
+    """Callers of one kind until one finds no slot near any more: the slots of those who found one, and its place."""
+    slots = []
+    while (place := asked(gate, lane, errand)).goes:
+        slots.append(place)
+    return [*slots, place]
+
+
+def place_of(gate: SharedGate, lane: PspLane) -> Place:
     """The place of somebody new who has to stand in the row."""
-    told = gate.ask(lane, Errand.NEW, near_s=0.0)
-    assert not told.goes
-    return told.after_s
+    place = asked(gate, lane, Errand.NEW, near_s=0.0)
+    assert not place.goes
+    return place
+
+
+def may_be(seconds: float, span: tuple[float, float]) -> bool:
+    """Whether what lies within *span* may be *seconds*; on a machine with room a span is a millisecond or two."""
+    least, most = span
+    return least - ROUNDED_S <= seconds <= most + ROUNDED_S
 
 
 def test_two_processes_together_never_call_more_often_than_the_psp_allows(vault_url: str) -> None:
-    lane = a_lane(RATE)
-    processes = [children.start(calls_of, vault_url, lane, 4, 2, 5.0) for _ in range(2)]
-    made: list[float] = []
-    for process in processes:
-        assert process.ended() == 0
-        made += process.answer()
+    shares: list[float] = []
+    while len(shares) < ROUNDS and max(shares, default=0.0) < 0.8:
+        lane = a_lane(RATE)
+        processes = [children.start(calls_of, vault_url, lane, 4, 2, 5.0) for _ in range(2)]
+        made: list[float] = []
+        for process in processes:
+            assert process.ended() == 0
+            made += process.answer()
 
-    assert busiest(made) <= RATE
-    lasted = max(made) - min(made)
-    assert len(made) >= 0.8 * RATE * lasted, "it is slowed no further than that"
+        assert busiest(made) <= RATE
+        shares.append(len(made) / (RATE * (max(made) - min(made))))
+    assert max(shares) >= 0.8, "it is slowed no further than that"
 
 
 def test_a_psp_without_a_limit_is_called_at_once(turns: Turns) -> None:
@@ -65,15 +105,15 @@ def test_a_psp_without_a_limit_is_called_at_once(turns: Turns) -> None:
 
 def test_who_finds_no_slot_near_stands_in_a_row_that_moves_at_the_rate(gate: SharedGate) -> None:
     lane = a_lane(RATE)
-    waits = crowd(gate, lane)
+    began = time.monotonic()
+    slots = crowd(gate, lane)
+    passed = (time.monotonic() - began) / lane.interval_s  # As many more found one as passed meanwhile.
     places = [place_of(gate, lane) for _ in range(100)]
 
-    assert len(waits) == pytest.approx(NEAR_S[Errand.NEW] * HEADROOM * RATE + 1, abs=2)
-    assert waits == sorted(waits)
-    assert places[0] > waits[-1]
-    # Each is told from its own moment on, so all of them from about the same.
-    assert places[-1] - places[0] == pytest.approx(99 / (HEADROOM * RATE), abs=0.3)
-    assert places == sorted(places)
+    near = NEAR_S[Errand.NEW] * HEADROOM * RATE + 1
+    assert near - 2 <= len(slots) <= near + 2 + passed
+    assert all(sooner.may_be_before(later) for sooner, later in pairwise([*slots, *places]))
+    assert may_be(99 * lane.interval_s, places[0].until(places[-1]))
 
 
 def test_whose_place_came_up_goes_before_newcomers_and_takes_no_second_place(gate: SharedGate) -> None:
@@ -83,7 +123,7 @@ def test_whose_place_came_up_goes_before_newcomers_and_takes_no_second_place(gat
 
     assert gate.ask(lane, Errand.PLACED, near_s=NEAR_S[Errand.PLACED]).goes
     assert not gate.ask(lane, Errand.NEW, near_s=NEAR_S[Errand.NEW]).goes
-    assert place_of(gate, lane) - before == pytest.approx(2 * lane.interval_s, abs=0.1), "the newcomer and this one"
+    assert may_be(2 * lane.interval_s, before.until(place_of(gate, lane))), "the newcomer and this one"
 
 
 def test_who_comes_back_and_finds_no_slot_near_goes_behind_those_like_it_and_before_newcomers(gate: SharedGate) -> None:
@@ -91,9 +131,9 @@ def test_who_comes_back_and_finds_no_slot_near_goes_behind_those_like_it_and_bef
     crowd(gate, lane)
     last = [place_of(gate, lane) for _ in range(40)][-1]
     again = crowd(gate, lane, Errand.PLACED)[-1]
-    told = gate.ask(lane, Errand.PLACED, near_s=NEAR_S[Errand.PLACED])
-    assert again < told.after_s < last
-    assert told.after_s - again == pytest.approx(lane.interval_s, abs=0.1)
+    behind = asked(gate, lane, Errand.PLACED)
+    assert behind.latest < last.earliest
+    assert may_be(lane.interval_s, again.until(behind))
 
 
 def test_money_in_doubt_finds_a_slot_where_payments_find_none_and_counts_in_the_row(gate: SharedGate) -> None:
@@ -102,7 +142,7 @@ def test_money_in_doubt_finds_a_slot_where_payments_find_none_and_counts_in_the_
     crowd(gate, lane, Errand.PLACED)
     before = place_of(gate, lane)
     assert gate.ask(lane, Errand.AT_ONCE, near_s=NEAR_S[Errand.AT_ONCE]).goes
-    assert place_of(gate, lane) - before == pytest.approx(2 * lane.interval_s, abs=0.1)
+    assert may_be(2 * lane.interval_s, before.until(place_of(gate, lane)))
 
 
 def test_a_call_that_was_held_up_asks_for_another_slot(turns: Turns) -> None:
@@ -119,40 +159,40 @@ def test_a_call_that_was_held_up_asks_for_another_slot(turns: Turns) -> None:
     assert again.is_in_time()
 
 
-def step_of(gate: SharedGate, lane: PspLane) -> float:
-    """How far apart two are who stand in the row."""
-    first = place_of(gate, lane)
-    return place_of(gate, lane) - first
+def step_of(gate: SharedGate, lane: PspLane) -> tuple[float, float]:
+    """How far apart those are who stand in the row, in seconds at least and at most, as five pairs of them tell."""
+    steps = [one.until(other) for one, other in pairwise([place_of(gate, lane) for _ in range(6)])]
+    return max(least for least, _ in steps), min(most for _, most in steps)
 
 
 def test_429_stops_all_calls_for_as_long_as_the_psp_says(gate: SharedGate, turns: Turns) -> None:
-    lane = a_lane(20.0)
+    lane, began = a_lane(20.0), time.monotonic()
     places = [turns.ended(lane, Ended(End.PACED, 5, retry_after_s=5.0)).total_seconds() for _ in range(3)]
+    took = time.monotonic() - began
 
-    assert places == pytest.approx([5.0, 5.0 + lane.interval_s, 5.0 + 2 * lane.interval_s], abs=0.05)
-    assert place_of(gate, lane) > 4
-    assert step_of(gate, lane) == pytest.approx(lane.interval_s, abs=0.02), "one crowd of them is told once"
+    for number, place in enumerate(places):
+        behind = number * lane.interval_s
+        assert may_be(place, (5.0 + max(0.0, behind - took), 5.0 + behind))
+    assert place_of(gate, lane).latest >= began + 5.0 - ROUNDED_S
+    assert may_be(lane.interval_s, step_of(gate, lane)), "one crowd of them is told once"
 
 
 def test_429_after_its_pause_halves_the_rate_but_never_below_a_quarter(
     gate: SharedGate, turns: Turns, redis: Redis
 ) -> None:
-    lane, steps = a_lane(20.0), []
-    for _ in range(HALVINGS + 2):
+    lane = a_lane(20.0)
+    for times in (1, 2, 4, 4):
         says_429(turns, redis, lane)
-        steps.append(step_of(gate, lane) / lane.interval_s)
-    assert steps == pytest.approx([1, 2, 4, 4], rel=0.2)
+        assert may_be(times * lane.interval_s, step_of(gate, lane))
 
 
 def test_a_halving_is_taken_back_after_half_a_minute(gate: SharedGate, turns: Turns, redis: Redis) -> None:
     lane = a_lane(20.0)
     for _ in range(HALVINGS + 1):
         says_429(turns, redis, lane)
-    steps = []
-    for _ in range(HALVINGS + 1):
-        steps.append(step_of(gate, lane) / lane.interval_s)
+    for times in (4, 2, 1):
+        assert may_be(times * lane.interval_s, step_of(gate, lane))
         redis.hincrby(f"{lane.name}:gate", "slow_at", -HALVED_US)
-    assert steps == pytest.approx([4, 2, 1], rel=0.2)
 
 
 def test_a_psp_without_a_limit_that_says_429_again_is_called_half_as_often_as_it_was(
@@ -163,9 +203,11 @@ def test_a_psp_without_a_limit_that_says_429_again_is_called_half_as_often_as_it
         ends(turns, lane, End.GOOD)
         time.sleep(0.03)
     says_429(turns, redis, lane)
-    assert step_of(gate, lane) == pytest.approx(lane.apart_s, abs=0.02)
+    assert may_be(lane.apart_s, step_of(gate, lane))
     says_429(turns, redis, lane)
-    assert 0.04 < step_of(gate, lane) < 0.21, "about twice the 30 ms, as far as the slots of the ring can tell"
+    least, most = step_of(gate, lane)
+    assert most > 0.04, "about twice the 30 ms, as far as the slots of the ring can tell"
+    assert least < 0.21
 
 
 def test_while_redis_is_away_a_process_paces_by_itself_and_nothing_is_refused(tmp_path: Path) -> None:
