@@ -97,8 +97,8 @@ def test_an_answer_that_is_an_error_keeps_its_connection(hasty: Engine) -> None:
     """A deadlock or a time-out the server tells of is an answer: nothing is unclear, nothing is closed."""
     with statements(hasty) as conn:
         pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
-        conn.execute(text("SET statement_timeout = 50"))
+        conn.execute(text("SET statement_timeout = 500"))
         with pytest.raises(OperationalError) as raised:
-            conn.execute(text("SELECT pg_sleep(1)"))
+            conn.execute(text("SELECT pg_sleep(5)"))
         assert isinstance(raised.value.orig, psycopg.errors.QueryCanceled)
         assert conn.execute(text("SELECT pg_backend_pid()")).scalar_one() == pid

@@ -96,7 +96,10 @@ def wait_for_pid(supervisor: Supervisor, name: str, *, other_than: int | None = 
 
 
 def is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_killed_process_is_started_again_at_once_and_says_so(

@@ -61,8 +61,8 @@ def test_while_nobody_can_say_what_was_revoked_streams_go_on_and_end_once_somebo
                 assert code_of(reader.event()) == PROCESSING
             with stopped(redis):
                 until(lambda: b"streams.unseen" in served.log.read_bytes(), "it is missed", within_s=10)
-                moved = time.monotonic()
                 end(engine, orders[0])
+                moved = time.monotonic()
                 assert code_of(one.event()) == DONE
                 assert time.monotonic() - moved < AT_ONCE_S, "who speaks does not wait for Redis"
             revocations.mark(client, keys.key_id_of(served.shop.key))
