@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
@@ -18,7 +19,8 @@ from sqlalchemy.engine import make_url
 from deploy.stack.postgres import ADMIN
 from shared.messages import Step
 from tests.crash import beginnings
-from tests.support.crash_case import PATIENT_REFUSAL, Case
+from tests.support import crash_case
+from tests.support.crash_case import PATIENT_REFUSAL, Case, Floor
 from tests.support.psp import until
 from workers.walk import STEPS, twice_if_undone
 
@@ -29,21 +31,45 @@ OFFERS: Final = 10
 """Ten orders reach for each, half of them first for those offers that the others reach for last."""
 ANSWER_DELAY_MS: Final = 1_000
 """Time to see that the PSP has the charge, and to lock its row."""
+DEADLOCK_TIMEOUT_MS: Final = 1_500
+"""PostgreSQL looks for a deadlock once, this long after a session began to wait: by then the other has to wait as
+well. No statement of ours may take more than 5 s."""
+LEASE_S: Final = 6
+"""Twice what the PSP's answer and PostgreSQL's look take together: it runs on when the first try was undone."""
+PATIENCE_S: Final = 4.0
+"""How long a door waits for its database here: until one of the two was ended, however late that is seen."""
 HOLD_ANOTHERS: Final[LiteralString] = """
     INSERT INTO offer_holds (tenant_id, offer_identifier, tracking_number)
     SELECT tenant_id, offer_identifier, 'trk_of_an_operator' FROM orders WHERE tracking_number = %s"""
 LOCK_ATTEMPT: Final[LiteralString] = "SELECT FROM payment_attempts WHERE tracking_number = %s FOR UPDATE"
 LOCK_ORDER: Final[LiteralString] = "SELECT FROM orders WHERE tracking_number = %s FOR UPDATE"
 WAITS_FOR_ME: Final[LiteralString] = """
-    SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
+    SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
+"""Of the locks: what pg_stat_activity shows, a transaction is shown once and the same again."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _deadlocks_are_looked_for_at_once(postgres_url: str) -> None:
-    """After 0.1 s and not after 1 s, by all sessions that begin from now on."""
+def _deadlocks_are_looked_for_in_time(postgres_url: str) -> None:
+    """After DEADLOCK_TIMEOUT_MS, by all sessions that begin from now on."""
     url = make_url(postgres_url).set(username=ADMIN)
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as conn:
-        conn.execute(f"ALTER DATABASE {url.database} SET deadlock_timeout = '100ms'")
+        conn.execute(f"ALTER DATABASE {url.database} SET deadlock_timeout = '{DEADLOCK_TIMEOUT_MS}ms'")
+
+
+@pytest.fixture(scope="module")
+def floor(floor: Floor) -> Iterator[Floor]:
+    """A floor whose leases outlast what is undone under them."""
+    settings = floor.settings.model_copy(update={"lease_s": LEASE_S})
+    with crash_case.floor(settings, floor.sandbox, floor.hooks) as made:
+        yield made
+
+
+@pytest.fixture
+def patient(case: Case) -> Iterator[Case]:
+    """The same case at a door that waits for its database until PostgreSQL has ended one of two sessions."""
+    settings = case.floor.settings.model_copy(update={"database_answer_s": PATIENCE_S})
+    with crash_case.floor(settings, case.floor.sandbox, case.floor.hooks) as made:
+        yield replace(case, floor=made)
 
 
 @pytest.fixture
@@ -95,13 +121,13 @@ def test_a_worker_that_is_undone_while_it_writes_a_capture_down_charges_once(
 
 
 def test_a_webhook_that_is_undone_is_refused_in_plain_words_and_has_its_effect_when_it_comes_again(
-    case: Case, operator: psycopg.Connection[Any]
+    case: Case, patient: Case, operator: psycopg.Connection[Any]
 ) -> None:
     number = beginnings.challenged_and_approved(case)
     hook = case.hook(number, "charge.captured")
     operator.execute(LOCK_ATTEMPT, [number])
 
-    status, told, _ = crossed(operator, number, lambda: case.told_here(hook))
+    status, told, _ = crossed(operator, number, lambda: patient.told_here(hook))
     assert (status, told) == (503, PATIENT_REFUSAL)
     assert case.tell_here(hook) == 200
     assert case.violations() == []

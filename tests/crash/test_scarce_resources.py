@@ -35,6 +35,7 @@ FILES: Final = 64
 AT_ONCE: Final = 12
 """Requests on connections that are open: more than the process has descriptors left for, fewer than it has in all."""
 COPIES: Final = 4
+ROUNDS: Final = 3
 PADDING: Final = {"unknown": "x" * 60_000}
 """Four dozen requests near the largest there may be need megabytes at once; an unknown field is ignored."""
 LEFT_ON_DISK: Final = 160 << 10
@@ -74,12 +75,23 @@ def test_a_disk_that_is_full_under_the_log_refuses_orders_and_loses_none(case: C
 
 def test_an_api_without_descriptors_says_503_until_there_are_some(case: Case, api: ApiProcess) -> None:
     documents = [case.document(beginnings.pay_with()) for _ in range(AT_ONCE)]
-    with ExitStack() as connections:
-        open_ones = [connections.enter_context(connected(api)) for _ in documents]
-        with limited(api.server, resource.RLIMIT_NOFILE, FILES), hoarding(api), ThreadPoolExecutor(AT_ONCE) as clients:
-            heard = set(clients.map(lambda one, what: post_on(one, case, what), open_ones, documents))
-    assert heard <= {202, 503}
-    assert 503 in heard
+    heard: list[set[int]] = []
+
+    def were_answered() -> bool:
+        """Whether all were; a kept connection that is not used for 5 s is closed."""
+        with ExitStack() as connections:
+            kept = [connections.enter_context(connected(api)) for _ in documents]
+            with (
+                limited(api.server, resource.RLIMIT_NOFILE, FILES),
+                hoarding(api),
+                ThreadPoolExecutor(AT_ONCE) as clients,
+            ):
+                heard.append(set(clients.map(lambda one, what: post_on(one, case, what), kept, documents)))
+        return UNANSWERED not in heard[-1]
+
+    assert any(were_answered() for _ in range(ROUNDS)), heard
+    assert set.union(*heard) <= {202, 503, UNANSWERED}
+    assert 503 in heard[-1]
     assert_all_are_accepted_and_end(case, api, documents)
 
 
