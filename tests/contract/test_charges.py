@@ -78,11 +78,12 @@ def test_a_direct_debit_is_pending_for_at_most_14_days_and_captured_later(subjec
     pending = subject.psp.charge(request)
     assert isinstance(pending, Challenged) is subject.asks_for_account
     if isinstance(pending, Challenged):
+        assert subject.live_captures() == []
         subject.shopper(pending.challenge, "approve")
     if isinstance(pending, Challenged) and subject.psp.capabilities.looks_up:
-        assert subject.live_captures() == []
         looked_up = subject.psp.look_up(query_of(request, pending.reference))
-        assert looked_up == Pending(name_of(pending), timedelta(days=14))
+        # It may be here by now; that it is pending before is asked of Stripe where it cannot be (its channels).
+        assert isinstance(looked_up, Captured) or looked_up == Pending(name_of(pending), timedelta(days=14))
     elif not isinstance(pending, Challenged):
         assert isinstance(pending, Pending)
         assert pending.patience == timedelta(days=14)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from datetime import date, timedelta
 from typing import Any
@@ -16,11 +17,13 @@ from deploy.sandbox.faults import LONGEST_PROCESSING_S, Faults, WebhookFaults
 from shared.domain.cards import passes_luhn
 from shared.domain.money import Money
 from shared.domain.outcomes import PACED, Absent, Captured, Declined, DeclineReason, Unanswered
+from shared.psp.http import Http
 from shared.psp.port import Channel
-from shared.psp.sandbox import LONGEST_PROCESSING
+from shared.psp.sandbox import LONGEST_PROCESSING, SandboxPsp
 from tests.contract.subject import SandboxSubject, a_request, query_of
 from tests.support.psp import ROOT, Sandbox
 
+ROUNDS = 10
 README = (ROOT / "deploy" / "sandbox" / "README.md").read_text()
 
 
@@ -180,18 +183,22 @@ def test_a_body_that_is_too_large_or_no_json_is_refused(psp_process: Sandbox) ->
     assert httpx.post(url, json=charge, headers=headers, trust_env=False).status_code == 400
 
 
-def test_an_account_above_its_calls_a_second_is_told_429_and_counted(
-    sandbox_subject: SandboxSubject, psp_process: Sandbox
-) -> None:
-    counted = f"/traffic/{sandbox_subject.account.account_id}"
+def test_an_account_above_its_calls_a_second_is_told_429_and_counted(psp_process: Sandbox, http: Http) -> None:
     psp_process.set_faults(callsPerSecond=2)
     query = query_of(a_request())
 
-    said = [sandbox_subject.psp.look_up(query) for _ in range(4)]
+    for _ in range(ROUNDS):
+        account = psp_process.account()
+        psp, began = SandboxPsp(account, http), time.monotonic()
+        said = [psp.look_up(query) for _ in range(4)]
+        if time.monotonic() - began < 1:
+            break
+    else:
+        raise AssertionError("four calls took a second or more every time: nobody can say what was too much")
 
     assert said == [Absent(), Absent(), *[Unanswered(PACED, timedelta(seconds=1))] * 2]
-    told = psp_process.get(counted)
+    told = psp_process.get(f"/traffic/{account.account_id}")
     assert (told["calls"], told["busiestSecond"], told["refused"]) == (4, 4, 2)
     psp_process.set_faults(callsPerSecond=None)
-    assert sandbox_subject.psp.look_up(query) == Absent()
+    assert psp.look_up(query) == Absent()
     assert psp_process.get("/traffic/nobody")["calls"] == 0

@@ -101,12 +101,17 @@ def test_a_void_of_a_page_whose_answers_are_lost_is_unanswered_and_can_be_said_a
 
 
 def test_a_debit_on_its_way_cannot_be_voided_and_is_refunded_once_it_is_here(stripe_subject: StripeSubject) -> None:
+    stripe_subject.fake.settle_s = 60.0
     request, challenged = _challenged(stripe_subject, channel=Channel.SEPA)
     stripe_subject.shopper(challenged.challenge, "approve")
-    assert isinstance(stripe_subject.psp.look_up(query_of(request)), Pending)
+    assert stripe_subject.live_captures() == []
+    assert stripe_subject.psp.look_up(query_of(request)) == Pending(name_of(challenged), timedelta(days=14))
     assert isinstance(stripe_subject.psp.void(name_of(challenged), psp_key="v"), Unanswered)
     captured = Captured(name_of(challenged), request.money)
-    assert until(lambda: stripe_subject.psp.look_up(query_of(request)) == captured)
+    books = stripe_subject.fake.books_of(stripe_subject.account)
+    with stripe_subject.fake.lock:
+        stripe_subject.fake.intents.moves.take(books, books.intents[name_of(challenged)])
+    assert stripe_subject.psp.look_up(query_of(request)) == captured
     assert stripe_subject.psp.void(name_of(challenged), psp_key="v") == captured
 
 
