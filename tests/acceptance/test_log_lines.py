@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.psp import until
 from tests.support.stack import Stack
 from tests.support.storefront import DONE, Storefront, code_of, new_correlation, new_customer
 from tests.support.wire import a_request, an_order, fresh_card
@@ -46,9 +47,12 @@ def test_a_line_of_the_front_door_joins_the_request_the_tenant_and_the_order(sta
 
 
 def test_every_line_of_a_step_names_the_order_its_tenant_and_the_step(stack: Stack, number: str) -> None:
-    told = [one for one in lines(stack, *OURS[1:]) if one.get("tracking_number") == number]
-    assert {"payment.answered", "order.done"} <= {one["event"] for one in told}
-    for one in told:
+    def told() -> list[dict[str, Any]]:
+        return [one for one in lines(stack, *OURS[1:]) if one.get("tracking_number") == number]
+
+    # A worker writes its line after the commit that shows what it did.
+    until(lambda: {"payment.answered", "order.done"} <= {one["event"] for one in told()}, seconds=20)
+    for one in told():
         assert one["tenant"] == stack.tenant, one
         assert one["step"].startswith("order."), one
 
