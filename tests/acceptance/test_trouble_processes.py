@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.support import outage
+from tests.support import outage, stopping
 from tests.support.psp import until
 from tests.support.psp_side import PspSide
 from tests.support.stack import Stack
@@ -64,11 +64,8 @@ def test_a_worker_stopped_past_its_lease_wakes_up_to_an_order_that_went_on(
     child = int(owner.rpartition(":")[2])
     assert child in stack.pids("worker-payment"), "a process of this stack"
 
-    os.kill(child, signal.SIGSTOP)
-    try:
+    with stopping.stopped(child):
         ended = shop.end(number, within_s=ENDS_WITHIN_S)
-    finally:
-        os.kill(child, signal.SIGCONT)
 
     assert code_of(ended) == DONE
     [(last,)] = rows.ask("SELECT fence FROM orders WHERE tracking_number = %s", number)

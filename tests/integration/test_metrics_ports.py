@@ -21,7 +21,7 @@ from shared import keyring
 from shared.config import Settings
 from shared.doorbell import Doorbell
 from shared.messages import Step
-from tests.support import process_environment
+from tests.support import process_environment, stopping
 from tests.support.scraped import scrape
 
 STARTS_WITHIN_S = 60.0
@@ -159,7 +159,7 @@ def test_a_worker_of_processes_tells_what_its_children_did_and_a_killed_child_ta
             bell.close()
         assert len(list(worker.folder.glob("histogram_*.db"))) <= 3
         orphan = worker.children()[0]
-        orphan.suspend()
+        stopping.stop(orphan)
         worker.process.kill()
         worker.process.wait()
         assert ports.is_free(worker.metrics_port), "a child that outlives its parent keeps no port taken"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,12 +73,7 @@ def test_a_server_that_is_away_is_told_as_the_client_tells_it(wire: Wire, server
 
 def test_a_silent_server_is_waited_for_once_and_its_late_answer_is_nobodys(wire: Wire, server: OwnRedis) -> None:
     wire.ask(("PING",))
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
-    try:
-        with pytest.raises(RedisTimeout):
-            wire.ask(("ECHO", "late"))
-    finally:
-        server.process.send_signal(signal.SIGCONT)
+    with server.silent(), pytest.raises(RedisTimeout):
+        wire.ask(("ECHO", "late"))
 
     assert wire.ask(("ECHO", "now")) == [b"now"]

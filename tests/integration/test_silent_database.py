@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from shared.config import Settings
 from shared.store.engine import create_engine, statements
 from shared.store.row_security import Role
-from tests.support import lateness
+from tests.support import lateness, stopping
 
 ANSWER_S = 1.5
 """As shipped: a fresh connection is greeted well within it."""
@@ -38,11 +36,8 @@ def stopped(engine: Engine) -> Iterator[None]:
     """The server process behind the engine's one pooled connection, stopped."""
     with statements(engine) as conn:
         pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopping.stopped(pid):
         yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_silent_server_is_away_within_the_time_it_is_given(hasty: Engine) -> None:
@@ -78,12 +73,8 @@ def test_a_request_waits_less_for_a_database_than_the_contract_gives() -> None:
 def test_a_commit_is_not_waited_for_any_longer(hasty: Engine) -> None:
     with hasty.connect() as conn:
         pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            with pytest.raises(OperationalError):
-                conn.commit()
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        with stopping.stopped(pid), pytest.raises(OperationalError):
+            conn.commit()
 
 
 def test_the_next_statement_goes_over_a_fresh_connection(hasty: Engine) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +19,7 @@ from shared.store.engine import statements
 from shared.store.keys import KeyRole
 from tests.integration.test_long_polls import AT_ONCE_S, DONE, PROCESSING, code_of, lines_of
 from tests.support.front_door import Shop, a_shop
-from tests.support.own_redis import OwnRedis, own_redis
+from tests.support.own_redis import own_redis
 from tests.support.poller import captured, end, polling
 from tests.support.served import Served, serving
 
@@ -59,7 +56,7 @@ def test_while_nobody_can_say_what_was_revoked_streams_go_on_and_end_once_somebo
                 reader.ask(order.tracking_number, Accept="text/event-stream")
                 reader.answer_head()
                 assert code_of(reader.event()) == PROCESSING
-            with stopped(redis):
+            with redis.silent():
                 until(lambda: b"streams.unseen" in served.log.read_bytes(), "it is missed", within_s=10)
                 end(engine, orders[0])
                 moved = time.monotonic()
@@ -90,14 +87,3 @@ def at_vault(settings: Settings, url: str) -> Settings:
     """The same servers, but for the vault's."""
     others = {"DATABASE_URL": settings.database_url, "BROKER_URL": settings.broker_url}
     return Settings.model_validate({name: one.get_secret_value() for name, one in others.items()} | {"VAULT_URL": url})
-
-
-@contextmanager
-def stopped(redis: OwnRedis) -> Iterator[None]:
-    """*redis* takes what is sent to it and answers nothing within."""
-    assert redis.process is not None
-    redis.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        redis.process.send_signal(signal.SIGCONT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -93,9 +92,7 @@ def test_a_silent_vault_is_away_within_the_time_the_contract_gives(tmp_path: Pat
     with own_redis(tmp_path) as server:
         silent = Vault(vault.connect(server.url), keyring.fresh(), ttl_s=900)
         silent.put(uuid4(), "trk_8", CARD)
-        assert server.process is not None
-        server.process.send_signal(signal.SIGSTOP)
-        with lateness.watched() as late:
+        with server.silent(), lateness.watched() as late:
             started = time.monotonic()
             with pytest.raises(VaultAway):
                 silent.put(uuid4(), "trk_9", CARD)

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 from typing import Any, Final
 
+from tests.support import stopping
 from tests.support.psp import until
 
 ENDS_WITHIN_S: Final = 60.0
@@ -36,11 +36,8 @@ class Child:
     @property
     def is_stopped(self) -> bool:
         """Whether SIGSTOP has it."""
-        try:
-            stat = Path(f"/proc/{self.process.pid}/stat").read_text()
-        except FileNotFoundError:
-            return False
-        return stat.rpartition(")")[2].split()[0] == "T"
+        assert self.process.pid is not None
+        return stopping.is_stopped(self.process.pid)
 
     def until_stopped(self) -> None:
         """Wait until it has stopped; fails if it ended instead."""

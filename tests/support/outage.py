@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from deploy.stack import lock
+from tests.support import stopping
 from tests.support.psp import until
 from tests.support.stack import Stack
 
@@ -58,22 +59,19 @@ def dead(stack: Stack, name: str) -> Iterator[None]:
     supervisor = lock.holder(stack.home / "lock")
     assert supervisor is not None
     first = stack.pids(name)[0]
-    os.kill(supervisor, signal.SIGSTOP)
-    try:
-        family = _suspended(first)
+    with stopping.stopped(supervisor):
+        family = _stopped(first)
         for process in reversed(family):  # Nobody reaps the children of one that is stopped: all are still there.
             process.kill()
         until(lambda: all(map(_is_dead, family)))
         yield
-    finally:
-        os.kill(supervisor, signal.SIGCONT)
     until(lambda: first not in stack.pids(name), seconds=BACK_WITHIN_S)
 
 
 @contextmanager
 def silent(stack: Stack, name: str) -> Iterator[None]:
     """*name* keeps its connections and says nothing within (SIGSTOP, of all that came of it)."""
-    family = _suspended(stack.pids(name)[0])
+    family = _stopped(stack.pids(name)[0])
     try:
         yield
     finally:
@@ -81,14 +79,14 @@ def silent(stack: Stack, name: str) -> Iterator[None]:
             process.resume()
 
 
-def _suspended(pid: int) -> list[psutil.Process]:
+def _stopped(pid: int) -> list[psutil.Process]:
     """The process *pid* and all that came of it, each stopped."""
     first = psutil.Process(pid)
-    first.suspend()  # Before its children are asked for: it makes no more.
-    family = [first, *first.children(recursive=True)]
-    for process in family:
-        process.suspend()
-    return family
+    stopping.stop(first)  # Before its children are asked for: it makes no more.
+    children = first.children(recursive=True)
+    for child in children:
+        stopping.stop(child)
+    return [first, *children]
 
 
 def _is_dead(process: psutil.Process) -> bool:

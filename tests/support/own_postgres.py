@@ -23,6 +23,7 @@ from deploy.stack.waiting import until
 from shared.config import Settings
 from shared.store import migrate
 from shared.store.engine import create_engine
+from tests.support import stopping
 
 READY_WITHIN_S = 60.0
 """It starts in a second; a machine with seven times as much to do as it has cores needed ten."""
@@ -78,7 +79,7 @@ class OwnPostgres:
     def stop_writing(self) -> None:
         """Stop whoever writes the log of others: from now on only a commit that waits for it is on the disk."""
         [writer] = self.processes("walwriter")
-        writer.suspend()
+        stopping.stop(writer)
 
     def processes(self, what: str) -> list[psutil.Process]:
         """Those of its processes that call themselves *what*."""

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import psutil
 import pytest
 
 from deploy.stack import binaries, rabbitmq
 from deploy.stack.home import Home
 from deploy.stack.program import Program, spawn, stop
 from deploy.stack.waiting import until
+from tests.support import stopping
 
 READY_WITHIN_S: Final = 60.0
 """It starts in three seconds of a processor's time; beside other work in ten."""
@@ -55,12 +55,8 @@ class OwnRabbitMQ:
     def silent(self) -> Iterator[None]:
         """It keeps its connections and says nothing within (SIGSTOP)."""
         assert self.process is not None
-        node = psutil.Process(self.process.pid)
-        node.suspend()
-        try:
+        with stopping.stopped(self.process.pid):
             yield
-        finally:
-            node.resume()
 
 
 @contextmanager

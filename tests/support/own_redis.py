@@ -16,6 +16,7 @@ from deploy.stack.home import Home
 from deploy.stack.program import Program, spawn
 from deploy.stack.redis import RedisServer
 from deploy.stack.waiting import until
+from tests.support import stopping
 
 READY_WITHIN_S = 10.0
 """It starts in a tenth of a second; a machine at its limit may need more."""
@@ -39,6 +40,13 @@ class OwnRedis:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """It takes what is sent to it and says nothing within (SIGSTOP)."""
+        assert self.process is not None
+        with stopping.stopped(self.process.pid):
+            yield
 
     def client(self) -> redis.Redis:
         """A client of it; close it after use."""

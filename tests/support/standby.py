@@ -10,6 +10,7 @@ from typing import Final
 
 from deploy.stack import account, ports, postgres
 from deploy.stack.home import Home
+from tests.support import stopping
 from tests.support.own_postgres import READY_WITHIN_S, OwnPostgres, own_postgres
 from tests.support.psp import until
 
@@ -40,7 +41,7 @@ class Pair:
     def fall_behind(self) -> None:
         """From now on nothing reaches the standby: who sends to it is stopped, and dies with its server."""
         for sender in self.primary.processes("walsender"):
-            sender.suspend()
+            stopping.stop(sender)
 
     def fail_over(self) -> None:
         """The primary dies with all it holds in memory, and the standby takes its place."""
