@@ -32,12 +32,17 @@ def value(conn: Connection, query: LiteralString | sql.SQL | sql.Composed, *valu
     return row[0]
 
 
+def emptied() -> list[str]:
+    """The tables that hold orders and what came of them, in the order in which they are locked."""
+    return [name for name in metadata.tables if name not in KEPT]
+
+
 def empty_orders(conn: Connection) -> None:
     """Forget every order and what came of it; statistics are made anew, as a planner that believes in old ones lies.
 
     The API may be hearing from a PSP of one at this moment, and hold what we wait for while it waits for us.
     """
-    tables = [sql.Identifier(name) for name in metadata.tables if name not in KEPT]
+    tables = [sql.Identifier(name) for name in emptied()]
     for left in reversed(range(TRIES)):
         try:
             conn.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from deploy.measure import copies, database, wire
@@ -51,12 +52,15 @@ def test_orders_are_forgotten_also_while_somebody_stands_crosswise(
     room: EngineRoom, conn: database.Connection, test_servers: TestServers
 ) -> None:
     room.admitted()
+    ours_first = next(iter(database.emptied()))
     with psycopg.connect(conn.info.dsn, password=conn.info.password) as other, ThreadPoolExecutor(1) as pool:
-        other.execute("SET deadlock_timeout = '30s'")  # It is we whom PostgreSQL finds to be in the way.
-        other.execute("LOCK TABLE payment_attempts IN ROW EXCLUSIVE MODE")
+        # It is we whom PostgreSQL finds to be in the way: it looks once a wait, and by then the other one waits, too.
+        conn.execute("SET deadlock_timeout = '3s'")
+        other.execute("SET deadlock_timeout = '30s'")
+        other.execute("LOCK TABLE orders IN ROW EXCLUSIVE MODE")
         forgetting = pool.submit(database.empty_orders, conn)
         until(lambda: _waits(test_servers, conn), "we wait for the other one", within_s=10)
-        other.execute("LOCK TABLE orders IN ROW EXCLUSIVE MODE")
+        other.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(sql.Identifier(ours_first)))
         other.commit()
         forgetting.result(timeout=30)
 

@@ -18,6 +18,7 @@ from shared.config import Settings
 from tests.support import brokers, two_crowds
 from tests.support.psp import Sandbox, until
 from tests.support.two_crowds import Waiting
+from tests.support.unsynced import unsynced
 from tests.support.worker_process import PLACES
 
 CROWD: Final = 500
@@ -36,9 +37,13 @@ Crowding = Callable[..., Waiting]
 
 @pytest.fixture
 def waiting(settings: Settings, engine: Engine, shared_psp: Sandbox, tmp_path: Path) -> Iterator[Crowding]:
-    """Lets a crowd of orders and another tenant's one wait, and nothing else."""
+    """Lets a crowd of orders and another tenant's one wait, and nothing else.
+
+    They come at the front door's own pace: a crowd is one by how fast it comes, and a disk would count with it.
+    """
     brokers.forget(settings.broker_url.get_secret_value())
-    yield partial(two_crowds.waiting, settings, engine, shared_psp, tmp_path)
+    with unsynced(settings.database_url.get_secret_value()):
+        yield partial(two_crowds.waiting, settings, engine, shared_psp, tmp_path)
     shared_psp.heal()
 
 

@@ -6,6 +6,7 @@ Only addresses differ: what is a name there is a port of this machine here, and 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -80,9 +81,8 @@ class Machine:
             "8080": str(self.port("api")),
             "9464": str(self.port(f"{name}-metrics")),
         }
-        for there, here in moved.items():
-            word = word.replace(there, here)
-        return word
+        # All at once: a port drawn for one may look like another's.
+        return re.sub("|".join(map(re.escape, moved)), lambda found: moved[found[0]], word)
 
     def heartbeat(self, name: str) -> str:
         """The file by which a worker says that it lives."""

@@ -16,6 +16,7 @@ from shared.ids import first_number_at_ms
 from shared.outlook import KEY, LIFE_S, Line, Outlook
 from shared.store import backlog
 from shared.store.engine import statements
+from tests.support import lateness
 from tests.support.engine_room import EngineRoom, captured
 from tests.support.order_crowds import nobody
 from tests.support.psp import until
@@ -79,15 +80,16 @@ def test_a_hundred_thousand_are_counted_in_bounded_time_and_told_in_few_bytes(
 ) -> None:
     _many(quiet)
     look = Foresight()
-    began = time.monotonic()
-    look.look(quiet.run)
-    took = time.monotonic() - began
+    with lateness.watched() as late:
+        began = time.monotonic()
+        look.look(quiet.run)
+        took = time.monotonic() - began
 
     document = quiet.run.vault.redis.get(KEY)
     assert isinstance(document, bytes)
     say(f"{MANY} waiting orders counted in {took * 1_000:.0f} ms, told in {len(document) / 1_024:.1f} KiB")
     assert told(quiet).crowd.length == MANY
-    assert took <= DEAREST_S
+    assert took - late.seconds <= DEAREST_S
     assert len(document) <= 16 * 1_024
 
 

@@ -26,6 +26,8 @@ HERE: Final = "192.0.2.1"
 ELSEWHERE: Final = "198.51.100.7"
 WRONG: Final = "sk_dev_nobody"
 FREE: Final = 5
+FIRST_WAIT_S: Final = 1.0
+ROUNDS: Final = 5
 CLOCKS_APART_S: Final = 0.05
 """What the clock of Redis may gain on ours within a try."""
 
@@ -99,9 +101,15 @@ def test_who_gets_in_begins_anew(app: Flask, operator: Shop) -> None:
 
 
 def test_a_hundred_at_the_same_moment_are_no_more_tries_than_five(app: Flask, parts: Parts) -> None:
+    """In a round that took less than the wait after the last free one, which lets in the next."""
     trying = Tries(parts.redis, [Place.of_address(HERE)])
     with ThreadPoolExecutor(16) as pool:
-        told = Counter(pool.map(lambda _: trying.begin(), range(100)))
+        for _ in range(ROUNDS):
+            parts.redis.flushdb()
+            began = time.monotonic()
+            told = Counter(pool.map(lambda _: trying.begin(), range(100)))
+            if time.monotonic() - began < FIRST_WAIT_S - CLOCKS_APART_S:
+                break
     assert told == {0: FREE, 1: 100 - FREE}
 
 

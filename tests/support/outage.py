@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import httpx
@@ -61,8 +62,9 @@ def dead(stack: Stack, name: str) -> Iterator[None]:
     first = stack.pids(name)[0]
     with stopping.stopped(supervisor):
         family = _stopped(first)
-        for process in reversed(family):  # Nobody reaps the children of one that is stopped: all are still there.
-            process.kill()
+        for process in reversed(family):
+            with suppress(psutil.NoSuchProcess):  # It ended by itself.
+                process.kill()
         until(lambda: all(map(_is_dead, family)))
         yield
     until(lambda: first not in stack.pids(name), seconds=BACK_WITHIN_S)
@@ -76,7 +78,8 @@ def silent(stack: Stack, name: str) -> Iterator[None]:
         yield
     finally:
         for process in family:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def _stopped(pid: int) -> list[psutil.Process]:
@@ -85,8 +88,14 @@ def _stopped(pid: int) -> list[psutil.Process]:
     stopping.stop(first)  # Before its children are asked for: it makes no more.
     children = first.children(recursive=True)
     for child in children:
-        stopping.stop(child)
+        with suppress(psutil.NoSuchProcess):  # It ended by itself.
+            child.suspend()
+        until(partial(_stands_still, child))
     return [first, *children]
+
+
+def _stands_still(process: psutil.Process) -> bool:
+    return stopping.is_stopped(process.pid) or _is_dead(process)
 
 
 def _is_dead(process: psutil.Process) -> bool:

@@ -211,8 +211,11 @@ def receiver() -> Iterator[Receiver]:
             thread.join()
 
 
-def until(ask: Callable[[], T], *, seconds: float = 5.0) -> T:
-    """The first true answer of *ask*; fails when there is none in time."""
+def until(ask: Callable[[], T], *, seconds: float = 20.0) -> T:
+    """The first true answer of *ask*; fails when there is none in time.
+
+    What is waited for takes a moment; a disk that stands still for seconds may hold up each commit on its way.
+    """
     ends_at = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < ends_at, f"still not so after {seconds} s"

@@ -17,7 +17,8 @@ from tests.support import process_environment
 ROOT: Final = Path(__file__).parents[2]
 READY_WITHIN_S: Final = 60.0
 """A start takes two seconds; on a machine with seven times as much to do as it has cores, ten."""
-ENDS_WITHIN_S: Final = 20.0
+ENDS_WITHIN_S: Final = 60.0
+"""With a call in hand that nobody answers it takes eleven seconds; beside other work half a minute was seen."""
 PLACES: Final = 4
 """Orders it works on at once."""
 EVERY_QUEUE: Final = tuple(sorted(set(QUEUE_OF.values())))
