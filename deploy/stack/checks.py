@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -35,6 +36,9 @@ LANES: Final[tuple[tuple[str, ...], ...]] = (
 )
 """Three pytests side by side: on two cores one computes while the others wait for the silence of a PSP, or for a lease
 of a process that was killed, to end. Playwright leaves a loop running, so browser is the last of its lane."""
+MEMORY: Final = "C2A_TEST_MEMORY"
+"""Names a folder in memory for all that the lanes write: PostgreSQL gives an answer 1.5 s, and a disk that three of
+them fill may stand still for longer. What is killed loses no more there. Who runs alone has the disk."""
 ALONE: Final = ("timed", "chaos")
 """Each runs after all others, in a process of its own: one measures promised times, and a chaos run below 20 orders a
 second is invalid, so nothing of the other tiers (a stack that stands by, servers, a browser) may take their machine."""
@@ -73,10 +77,13 @@ def _side_by_side(lanes: list[list[str]], arguments: list[str]) -> list[str]:
     """All at once; the first tells as it goes, each of the others once those before it are over."""
     if not lanes:
         return []
+    where = os.environ.get(MEMORY)
     with ExitStack() as ends, ThreadPoolExecutor(len(lanes)) as beside:
         said = [ends.enter_context(TemporaryFile("w+")) for _ in lanes[1:]]
-        told = [beside.submit(_pytest, lane, arguments, into) for lane, into in zip(lanes[1:], said, strict=True)]
-        failed = _pytest(lanes[0], arguments)
+        told = [
+            beside.submit(_pytest, lane, arguments, into, where) for lane, into in zip(lanes[1:], said, strict=True)
+        ]
+        failed = _pytest(lanes[0], arguments, where=where)
         for lane, into in zip(told, said, strict=True):
             failed += lane.result()
             into.seek(0)
@@ -84,20 +91,21 @@ def _side_by_side(lanes: list[list[str]], arguments: list[str]) -> list[str]:
     return failed
 
 
-def _pytest(tiers: list[str], arguments: list[str], into: TextIO = sys.stdout) -> list[str]:
-    """One pytest for all these tiers, so that they share their servers."""
+def _pytest(tiers: list[str], arguments: list[str], into: TextIO = sys.stdout, where: str | None = None) -> list[str]:
+    """One pytest for all these tiers, so that they share their servers; *where*: a folder for what they write."""
     if not tiers:
         return []
     folders = [f"tests/{tier}" for tier in tiers]
-    code = _run(sys.executable, "-m", "pytest", *folders, *arguments, into=into)
+    code = _run(sys.executable, "-m", "pytest", *folders, *arguments, into=into, where=where)
     return [] if code == 0 else [f"pytest {' '.join(tiers)}" + (" (no test was run)" if code == NO_TESTS else "")]
 
 
-def _run(*command: str | Path, into: TextIO = sys.stdout) -> int:
+def _run(*command: str | Path, into: TextIO = sys.stdout, where: str | None = None) -> int:
     shown = " ".join([Path(command[0]).name, *map(str, command[1:])])
     print(f"\n--- {shown}", file=into, flush=True)
     started = time.monotonic()
-    code = subprocess.run(command, cwd=ROOT, check=False, stdout=into, stderr=subprocess.STDOUT).returncode
+    env = os.environ | ({"TMPDIR": where} if where else {})
+    code = subprocess.run(command, cwd=ROOT, env=env, check=False, stdout=into, stderr=subprocess.STDOUT).returncode
     print(
         f"--- {shown}: {'passed' if code == 0 else f'failed ({code})'} in {time.monotonic() - started:.1f} s",
         file=into,

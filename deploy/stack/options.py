@@ -30,7 +30,8 @@ payments, forgets all when it ends, listens on every address of the machine and 
 TEST_TELLS: Final = """\
 Installs what deploy/requirements-test.txt locks into .venv, then runs the checks and the tests. Without a name:
 lint, then every folder under tests/ but bench and stress; timed and chaos last, as they need the machine to themselves.
-Arguments after -- go to pytest as they are.
+Arguments after -- go to pytest as they are. C2A_TEST_MEMORY names a folder for what the others write, three tiers at a
+time: one in /dev/shm spares them the waits for a busy disk.
 
 `deploy/test long` is for itself: crash tests of 30 minutes with three seeds, each on a stack of its own.
 `deploy/test long -- --minutes 5 --seed 7` asks for others; `deploy/test long -- --help` tells the rest.

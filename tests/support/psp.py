@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from deploy.stack import ports
 from shared.psp.port import Account, Channel
 
 ROOT: Final = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Start it, on the same port as before if there was one."""
-        port = self.base_url.rpartition(":")[2] or "0"
+        port = self.base_url.rpartition(":")[2] or str(ports.draw())
         command = [sys.executable, "-m", "deploy.sandbox", "--port", port, "--ledger", str(self.ledger)]
         log = self.ledger.with_suffix(".log")
         with log.open("w") as out:
