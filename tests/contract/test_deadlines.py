@@ -82,19 +82,6 @@ def test_a_name_that_does_not_exist_was_not_sent(http: Http) -> None:
         assert http.call("POST", "http://psp.invalid/v1", headers={}) == NotSent("no connection")
 
 
-def test_a_resolver_that_hangs_ends_by_the_connect_timeout(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    over = threading.Event()
-
-    def slow(*_: object, **__: object) -> list[object]:
-        over.wait(30)
-        return []
-
-    monkeypatch.setattr(socket, "getaddrinfo", slow)
-    with _over_within(PATIENCE.connect_s):
-        assert http.call("POST", "http://psp.invalid/v1", headers={}) == NotSent("no connection")
-    over.set()
-
-
 class SilentNames:
     """A resolver that says nothing of names that begin with "silent", and of others that they are this machine."""
 
@@ -109,6 +96,18 @@ class SilentNames:
         if host.startswith("silent") and self.asked[host] <= self._times:
             self.over.wait(30)
         return [(0, 0, 0, "", ("127.0.0.1", port))]
+
+
+def test_a_resolver_that_hangs_ends_by_the_connect_timeout() -> None:
+    names = SilentNames(times=1)
+    calls = Http(PATIENCE, resolve=names)
+    with _over_within(PATIENCE.connect_s):
+        told = calls.call("POST", "http://silent.test/", headers={})
+    names.over.set()
+    calls.close()
+
+    assert told == NotSent("no connection")
+    assert names.asked == {"silent.test": 1}
 
 
 def test_names_that_nobody_answers_for_hold_up_no_call_of_another() -> None:

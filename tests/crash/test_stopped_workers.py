@@ -10,6 +10,8 @@ import signal
 
 from shared.failpoints import Failpoint
 from shared.messages import Step
+from shared.psp.port import TOTAL_TIMEOUT_S
+from shared.psp.traffic.lane import LONGEST_WAIT_S
 from tests.crash.beginnings import locked
 from tests.support.children import Child
 from tests.support.crash_case import Case
@@ -17,8 +19,10 @@ from tests.support.psp import until
 
 ANSWER_DELAY_MS = 3_000
 """How long the PSP has the call: time to see its charge in the ledger and to stop its caller."""
-LIMIT_S = 16
-"""One second more than the longest call: a worker that was stopped for its lease of 1 s can no longer keep to it."""
+LEASE_S = 6
+"""Longer than a busy machine or a slow disk holds a worker up between its claim and its call."""
+LIMIT_S = int(LONGEST_WAIT_S + TOTAL_TIMEOUT_S) + LEASE_S
+"""The longest call and one unrenewed lease: only who was not stopped for that lease can still keep to it."""
 HOLDS_THE_ANSWER = f"{Failpoint.PAY_AFTER_CALL}=stop"
 
 
@@ -65,14 +69,30 @@ def test_a_capture_that_comes_after_the_lease_counts(case: Case) -> None:
 
 def test_a_worker_stopped_between_its_claim_and_its_call_asks_for_no_money(case: Case) -> None:
     """Its lease may end within the call, and then it cannot know what others have learned since."""
-    number = locked(case)
-    first = case.working(Step.PAY, number, f"{Failpoint.PAY_AFTER_CLAIM}=stop", lease_limit_s=LIMIT_S)
-    first.until_stopped()
+    number, first = claimed_and_stopped(case)
     until_free(case, number)
     wake(first)
     assert case.floor.sandbox.charges(case.account) == []
     assert case.violations() == []
     assert case.state(number) == "done"
+
+
+def test_a_worker_that_wakes_up_while_its_lease_has_time_for_the_call_asks_for_the_money(case: Case) -> None:
+    """The same worker, not stopped for so long: it was the stop that kept the other from its call."""
+    number, first = claimed_and_stopped(case)
+    wake(first)
+    assert case.state(number) == "captured"
+    assert case.violations() == []
+    assert case.state(number) == "done"
+
+
+def claimed_and_stopped(case: Case) -> tuple[str, Child]:
+    """A worker that has claimed an order and not yet asked the PSP for its money; stopped."""
+    number = locked(case)
+    stop = f"{Failpoint.PAY_AFTER_CLAIM}=stop"
+    first = case.working(Step.PAY, number, stop, lease_s=LEASE_S, lease_limit_s=LIMIT_S)
+    first.until_stopped()
+    return number, first
 
 
 def stale_no(case: Case) -> tuple[str, Child, Child]:
