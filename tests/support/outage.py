@@ -65,7 +65,7 @@ def dead(stack: Stack, name: str) -> Iterator[None]:
         for process in reversed(family):
             with suppress(psutil.NoSuchProcess):  # It ended by itself.
                 process.kill()
-        until(lambda: all(map(_is_dead, family)))
+        until(lambda: all(map(stopping.is_dead, family)))
         yield
     until(lambda: first not in stack.pids(name), seconds=BACK_WITHIN_S)
 
@@ -95,12 +95,4 @@ def _stopped(pid: int) -> list[psutil.Process]:
 
 
 def _stands_still(process: psutil.Process) -> bool:
-    return stopping.is_stopped(process.pid) or _is_dead(process)
-
-
-def _is_dead(process: psutil.Process) -> bool:
-    """Whether it runs no more, though its stopped parent may not know yet."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    return stopping.is_stopped(process.pid) or stopping.is_dead(process)

@@ -86,12 +86,19 @@ class OwnPostgres:
         return [one for one in self._family() if what in _command(one)]
 
     def kill(self) -> None:
-        """SIGKILL to all of it at once: what its memory holds is gone."""
+        """SIGKILL to all of it at once, to its end: what its memory holds is gone.
+
+        As long as one of them has hold of that memory, a new start is refused.
+        """
         assert self.process is not None
-        for one in (psutil.Process(self.process.pid), *self._family()):
+        first = psutil.Process(self.process.pid)
+        stopping.stop(first)  # Before its children are asked for: it makes no more.
+        whole = [first, *self._family()]
+        for one in whole:
             with suppress(psutil.NoSuchProcess):  # It ends by itself once its postmaster is gone.
                 one.kill()
         self.process.wait(READY_WITHIN_S)
+        until(lambda: all(map(stopping.is_dead, whole)), "all of PostgreSQL has ended", within_s=READY_WITHIN_S)
 
     def _family(self) -> list[psutil.Process]:
         assert self.process is not None

@@ -1,4 +1,4 @@
-"""SIGSTOP that is over when it returns.
+"""SIGSTOP that is over when it returns, and whether a process has come to its end.
 
 Linux gives the signal to one thread of the process, and the others run on until that one has been on a processor:
 beside other work that is milliseconds, in which a RabbitMQ answered a question that was asked after the signal.
@@ -31,6 +31,14 @@ def is_stopped(pid: int) -> bool:
     """Whether each thread of the process *pid* stands still; no process that is gone does."""
     states = [state for thread in Path(f"/proc/{pid}/task").glob("[0-9]*") if (state := _state(thread))]
     return bool(states) and STOPPED.issuperset(states)
+
+
+def is_dead(process: psutil.Process) -> bool:
+    """Whether it runs no more, though its parent may not know yet, or may never ask."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextmanager
