@@ -6,6 +6,7 @@ the three against each other.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -111,6 +112,8 @@ class Case:
     """Planted in every child (tests/support/planted.py)."""
     others: list[Account] = field(default_factory=list)
     """Its further accounts at the PSP, each under a name of its own."""
+    _hooks: defaultdict[tuple[str, str], list[Hook]] = field(default_factory=lambda: defaultdict(list))
+    """Webhooks that nobody has asked for yet, by what they are about: several may come before the first is wanted."""
 
     @property
     def drain(self) -> Drain:
@@ -147,9 +150,13 @@ class Case:
         """An accepted order whose ring reached the broker, and was lost with all the broker held."""
         self.floor.broker.flushdb()
         number = self.accepted(payment)
+        self.lose_what_was_rung()
+        return number
+
+    def lose_what_was_rung(self) -> None:
+        """Empty the broker, once it has what was rung for: a ring is on its way when whoever rang goes on."""
         until(lambda: self.floor.broker.dbsize(), seconds=20)
         self.floor.broker.flushdb()
-        return number
 
     def submitting(self, document: Document, failpoints: str) -> Child:
         """The same POST to a process with *failpoints*; hand the child to `heard_from` once it has ended."""
@@ -216,18 +223,15 @@ class Case:
 
     def hook(self, number: str, kind: str) -> Hook:
         """The webhook of *kind* about an order, delivered to us and not yet to the product."""
-        found: list[Hook] = []
+        wanted = (kind, self.reference(number))
 
-        def came() -> bool:
-            found.extend(self.floor.hooks.hooks.get() for _ in range(self.floor.hooks.hooks.qsize()))
-            return any(self._is_about(hook, number, kind) for hook in found)
+        def came() -> list[Hook]:
+            arrived = self.floor.hooks.hooks
+            for hook in [arrived.get() for _ in range(arrived.qsize())]:
+                self._hooks[_about(hook)].append(hook)
+            return self._hooks[wanted]
 
-        until(came, seconds=20)
-        return next(hook for hook in found if self._is_about(hook, number, kind))
-
-    def _is_about(self, hook: Hook, number: str, kind: str) -> bool:
-        event = hook.event
-        return (event["type"], event["charge"]["merchantReference"]) == (kind, self.reference(number))
+        return until(came, seconds=20).pop(0)
 
     def tell(self, hook: Hook, failpoints: str) -> Child:
         """Deliver *hook* to a process with *failpoints*."""
@@ -327,6 +331,12 @@ class Case:
             )
         )
         return heard
+
+
+def _about(hook: Hook) -> tuple[str, str]:
+    """The kind of a webhook, and what the PSP calls its order."""
+    event = hook.event
+    return event["type"], event["charge"]["merchantReference"]
 
 
 def _signed(hook: Hook) -> dict[str, str]:
