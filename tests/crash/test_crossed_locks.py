@@ -29,12 +29,12 @@ T = TypeVar("T")
 THREADS: Final = 50
 OFFERS: Final = 10
 """Ten orders reach for each, half of them first for those offers that the others reach for last."""
-ANSWER_DELAY_MS: Final = 1_000
-"""Time to see that the PSP has the charge, and to lock its row."""
+ANSWER_DELAY_MS: Final = 3_000
+"""Time to see that the PSP has the charge, and to lock its row, however slow the machine is."""
 DEADLOCK_TIMEOUT_MS: Final = 1_500
 """PostgreSQL looks for a deadlock once, this long after a session began to wait: by then the other has to wait as
 well. No statement of ours may take more than 5 s."""
-LEASE_S: Final = 6
+LEASE_S: Final = 9
 """Twice what the PSP's answer and PostgreSQL's look take together: it runs on when the first try was undone."""
 PATIENCE_S: Final = 4.0
 """How long a door waits for its database here: until one of the two was ended, however late that is seen."""

@@ -29,8 +29,9 @@ OFF_S: Final = 600.0
 """Ten minutes: longer than any wait of the product but the vault's."""
 LEASE_S: Final = 6
 """So long that a machine that is full does not end it by being late itself."""
-ANSWER_DELAY_MS: Final = 7_500
-"""Longer than a lease: a charge is in hand while it would end, and the clock jumps. After 10 s it would be given up."""
+ANSWER_DELAY_MS: Final = 6_500
+"""Longer than a lease: a charge is in hand while it would end, and the clock jumps. After 10 s it would be given
+up, and a disk that stands still before the answer may take what is left."""
 USUAL: Final = ["admitted", "offer_held", "payment_started", "payment_captured", "method_stored"]
 """What happens to an order that nobody takes from its worker."""
 
