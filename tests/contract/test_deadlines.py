@@ -162,7 +162,7 @@ def test_a_tls_handshake_that_fails_or_stalls_was_not_sent(http: Http) -> None:
 
 def test_no_connection_free_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "CONNECTIONS", 1)
-    narrow = Http(Patience(connect_s=0.2, read_s=3.0, total_s=3.0))
+    narrow = Http(Patience(connect_s=1.0, read_s=3.0, total_s=3.0))
     with evil.serving(evil.silent) as url, ThreadPoolExecutor(2) as together:
         outcomes = set(together.map(lambda _: narrow.call("GET", url, headers={}), range(2)))
     assert outcomes == {NotSent("no connection free"), Unanswered("timed out")}

@@ -32,9 +32,11 @@ def test_a_delayed_webhook_comes_after_its_delay(sandbox_subject: SandboxSubject
 
 
 def test_a_webhook_overtakes_an_answer_that_is_held_back(sandbox_subject: SandboxSubject) -> None:
-    sandbox_subject.sandbox.set_faults(answerDelayMs=6_000)
-    assert sandbox_subject.psp.charge(a_request()) == Unanswered("timed out")
-    assert not sandbox_subject.hooks.hooks.empty()
+    sandbox_subject.sandbox.set_faults(answerDelayMs=60_000)
+    request = a_request()
+    assert sandbox_subject.psp.charge(request) == Unanswered("timed out")
+    hook = sandbox_subject.hooks.next(20)  # Long before the answer would leave.
+    assert hook.event["charge"]["merchantReference"] == request.merchant_reference
 
 
 def test_a_doubled_webhook_comes_twice_under_one_id(sandbox_subject: SandboxSubject) -> None:

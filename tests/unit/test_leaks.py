@@ -94,4 +94,5 @@ def test_a_canary_is_a_valid_card_that_does_what_the_sandbox_is_asked_for() -> N
         assert passes_luhn(card.number)
         assert of_card(card.number, YEAR, MONTH, today=date(2026, 11, 23)) == behaviour
     assert not passes_luhn(bad_number())
-    assert len({number() for _ in range(1_000)}) == 1_000
+    # Eight digits are random: of a thousand two are alike in one run of 200, three pairs in one of 50 million.
+    assert len({number() for _ in range(1_000)}) >= 998
