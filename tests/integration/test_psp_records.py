@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 from redis import Redis
@@ -13,7 +14,7 @@ from deploy.stack import redis as servers
 from shared import vault
 from shared.psp.port import Account
 from shared.psp.record import Record
-from shared.psp.traffic.gate import Ended, ring_of
+from shared.psp.traffic.gate import Ended, gate_of, ring_of
 from shared.psp.traffic.lane import HEADROOM, Errand, Later, PspLane
 from shared.psp.traffic.records import BELIEVED_S, Records
 from shared.psp.traffic.scripts import SLOTS, End
@@ -23,6 +24,9 @@ from tests.support.lanes import IMPATIENT, a_lane, ends, opens, says_429, turns_
 from tests.support.own_redis import own_redis
 from tests.support.psp import until
 from tests.support.selling import NOWHERE
+
+PATIENT: Final = replace(IMPATIENT, breaker_open_s=300.0)
+"""Its breaker stays open for as long as a test may take."""
 
 
 def account_of(lane: PspLane) -> Account:
@@ -86,11 +90,12 @@ def test_a_process_believes_what_it_read_for_a_moment(redis: Redis, turns: Turns
     assert records.of([account_of(lane)])["sandbox"].calls == 1
 
 
-def test_an_account_is_away_until_somebody_may_try(redis: Redis, turns: Turns) -> None:
-    lane = a_lane()
+def test_an_account_is_away_until_somebody_may_try(redis: Redis) -> None:
+    lane, turns = a_lane(), turns_of(redis, PATIENT)
     opens(turns, lane)
     assert record_of(redis, lane).is_away
-    until(lambda: not record_of(redis, lane).is_away)
+    redis.hset(gate_of(lane.name), "open", "1")  # Its time is over.
+    assert not record_of(redis, lane).is_away
     turn = turns.turn(lane, Errand.NEW)
     assert not isinstance(turn, Later)
     with turn:
@@ -107,9 +112,8 @@ def test_without_redis_the_router_knows_nothing_and_goes_on(tmp_path: Path) -> N
 
 
 def test_an_operator_is_shown_breaker_and_bucket(redis: Redis) -> None:
-    lane, patient = a_lane(20.0), replace(IMPATIENT, breaker_open_s=300.0)
-    turns = turns_of(redis, patient)
-    standing = Records(redis, patient).standing(lane)
+    lane, turns = a_lane(20.0), turns_of(redis, PATIENT)
+    standing = Records(redis, PATIENT).standing(lane)
     assert (standing.opens_in_s, standing.paused_s, standing.row_s) == (0.0, 0.0, 0.0)
     assert standing.calls_per_s == pytest.approx(HEADROOM * 20.0)
 
@@ -117,10 +121,10 @@ def test_an_operator_is_shown_breaker_and_bucket(redis: Redis) -> None:
     turns.turn(lane, Errand.NEW)
     for _ in range(2):
         says_429(turns, redis, lane, retry_after_s=60.0)
-    standing = Records(redis, patient).standing(lane)
+    standing = Records(redis, PATIENT).standing(lane)
 
     assert standing.record.is_away
-    assert 200 < standing.opens_in_s <= patient.breaker_open_s
+    assert 200 < standing.opens_in_s <= PATIENT.breaker_open_s
     assert 50 < standing.paused_s <= 60
     assert standing.calls_per_s == pytest.approx(HEADROOM * 20.0 / 2)
     assert standing.row_s > 0
