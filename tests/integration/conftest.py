@@ -24,6 +24,15 @@ from tests.support.served import Served, serving
 from tests.support.two_psps import TwoPsps, two_psps
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _patient_limits() -> Iterator[None]:
+    """A Redis that is only slow is waited for: past the fifth of a second that is shipped, calls pass and nobody counts
+    them. Of the package, as the front doors of its modules are built before any test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api.buckets.PATIENCE_S", 5.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def _adyen_room(settings: Settings, vault_url: str) -> Iterator[AdyenRoom]:
     with adyen_running() as fake, engine_room.opened(settings, vault_url, fake, lease_s=1) as room:
