@@ -39,7 +39,7 @@ from shared.store import order_stories
 from shared.store.attempts import Attempt, AttemptState
 from shared.store.engine import statements
 from tests.support.desks import desk_beside
-from tests.support.engine_room import EngineRoom, Killed, _Charging
+from tests.support.engine_room import EngineRoom, Killed, _Charging, mortal
 from tests.support.psp import Sandbox, until
 from tests.support.wire import fresh_card
 from workers.pay import pay
@@ -112,8 +112,8 @@ class AnOrder(RuleBasedStateMachine):
                 self.room.psp.charge(request)
             raise Killed
 
-        with suppress(Killed):
-            pay(replace(self.room.run, psp_for=lambda _: _Charging(self.room.psp, charge)), self.number)
+        with suppress(Killed), mortal(self.room.run) as worker:
+            pay(replace(worker, psp_for=lambda _: _Charging(self.room.psp, charge)), self.number)
 
     @rule(by=st.sampled_from(WAITS))
     def time_goes_by(self, by: timedelta) -> None:

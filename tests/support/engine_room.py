@@ -35,6 +35,7 @@ from tests.support.front_door import parts_for
 from tests.support.psp import until
 from tests.support.selling import NOWHERE, Seller, a_seller
 from tests.support.wire import GOOD_CARD, Document
+from workers.heartbeat import Heartbeat
 from workers.lock_offer import lock_offer
 from workers.pay import pay
 from workers.runtime import Runtime, assembled
@@ -200,10 +201,22 @@ class EngineRoom:
             raise Killed
 
         try:
-            pay(replace(self.run, psp_for=lambda _: _Charging(self.psp, charge)), number)
+            with mortal(self.run) as worker:
+                pay(replace(worker, psp_for=lambda _: _Charging(self.psp, charge)), number)
         except Killed:
             return
         raise AssertionError("the pay step asked no PSP")
+
+
+@contextmanager
+def mortal(run: Runtime) -> Iterator[Runtime]:
+    """*run* as another worker has it, which is gone at the end and its last heartbeat with it: on its way as the worker
+    died, it would still ask for more time, and give back to a lease what a test took from it."""
+    heartbeat = Heartbeat(run.engine, run.lease)
+    try:
+        yield replace(run, heartbeat=heartbeat)
+    finally:
+        heartbeat.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ class TwoPsps:
             raise Killed
 
         try:
-            pay(self.asking(provider, die), number)
+            with engine_room.mortal(self.asking(provider, die)) as worker:
+                pay(worker, number)
         except Killed:
             return
         raise AssertionError(f"{provider} was not asked")
