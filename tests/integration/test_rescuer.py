@@ -73,7 +73,7 @@ def test_each_ring_puts_the_order_off_for_longer(engine: Engine) -> None:
     order = an_order(engine, OrderState.ADMITTED, due_in=PAST)
     pauses = []
     for _ in range(5):
-        with statements(engine) as conn:
+        with engine.begin() as conn:  # One moment for all three: what was due, what it is put off by, and what is left.
             conn.execute(
                 text("UPDATE orders SET due_at = now() - interval '1 s' WHERE tracking_number = :n"),
                 {"n": order.tracking_number},
@@ -85,7 +85,7 @@ def test_each_ring_puts_the_order_off_for_longer(engine: Engine) -> None:
                     {"n": order.tracking_number},
                 ).scalar_one()
             )
-    assert [float(pause) for pause in pauses] == [pytest.approx(pause, abs=3) for pause in (10, 20, 40, 60, 60)]
+    assert pauses == [10, 20, 40, 60, 60]
 
 
 def test_two_rescuers_never_ring_for_the_same_order(engine: Engine) -> None:
