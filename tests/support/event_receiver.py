@@ -112,9 +112,13 @@ def _handler(addresses: dict[str, _Address], lock: threading.Lock) -> type[BaseH
     return Handler
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # All threads of a teller are let in at once; of the standard library's 5 some would wait.
+
+
 def serve() -> None:
     """Serve until killed; the first line says on which port."""
-    made = ThreadingHTTPServer(("127.0.0.1", 0), _handler(defaultdict(_Address), threading.Lock()))
+    made = _Server(("127.0.0.1", 0), _handler(defaultdict(_Address), threading.Lock()))
     sys.stdout.write(f"{made.server_port}\n")
     sys.stdout.flush()
     made.serve_forever()

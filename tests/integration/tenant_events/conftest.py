@@ -10,9 +10,18 @@ from shared.config import Settings
 from tests.support import event_receiver
 from tests.support.event_receiver import Receivers
 from tests.support.listening import Listener, a_tenant, listens, teller
+from tests.support.unsynced import unsynced
 from workers import runtime
 from workers.runtime import Runtime
 from workers.telling import Teller
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unsynced(postgres_url: str) -> Iterator[None]:
+    """An event that was not taken is due again five seconds after that was written down, however long its commit takes:
+    on a disk that others write to, before a test has looked."""
+    with unsynced(postgres_url):
+        yield
 
 
 @pytest.fixture(scope="module")
