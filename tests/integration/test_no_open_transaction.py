@@ -24,7 +24,10 @@ VERBS: Final = frozenset({"charge", "look_up", "void", "refund"})
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A PSP that notes, at each call, how many transactions are open in the database."""
+    """A PSP that notes, at each call, how many transactions are open in the database and wait for whoever began them.
+
+    A heartbeat's statement, which commits by itself, may run at that moment.
+    """
 
     psp: Psp
     room: EngineRoom
@@ -38,7 +41,7 @@ class _Watched:
         def called(*args: Any, **kwargs: Any) -> Any:
             [(count,)] = self.room.sql(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                " AND xact_start IS NOT NULL AND backend_type = 'client backend'"
+                " AND state LIKE 'idle in transaction%' AND backend_type = 'client backend'"
             )
             self.seen.append((name, count))
             return verb(*args, **kwargs)

@@ -23,7 +23,7 @@ def server(tmp_path: Path) -> Iterator[OwnRedis]:
 
 @pytest.fixture
 def client(server: OwnRedis) -> Iterator[Redis]:
-    with Redis.from_url(server.url, socket_timeout=0.3) as made:
+    with Redis.from_url(server.url, socket_timeout=2.0) as made:
         yield made
 
 

@@ -37,8 +37,9 @@ MAY_READ: Final = sorted(set(TABLES) - {"api_keys", "event_deliveries"})
 
 @pytest.fixture
 def front_door(settings: Settings) -> Iterator[Engine]:
-    """The API's way to the database, over one connection, so that whatever stays on it meets the next."""
-    made = create_engine(settings.model_copy(update={"pool_size": 1}), role=Role.API)
+    """The API's way to the database, over one connection, so that whatever stays on it meets the next; several who want
+    it wait for each other."""
+    made = create_engine(settings.model_copy(update={"pool_size": 1, "database_wait_s": 30.0}), role=Role.API)
     yield made
     made.dispose()
     act_for(None)
