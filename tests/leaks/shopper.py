@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from deploy.crashtest.canaries import CVC, MONTH, YEAR, Canary, canary
+from tests.support.kept_connections import KEPT
 from tests.support.stack import Stack
 from tests.support.storefront import PREFIX, TERMINAL, new_correlation, new_customer
 from tests.support.wire import Document, a_request, an_order
@@ -42,7 +43,7 @@ class Shopper:
 
     def __post_init__(self) -> None:
         hooks = {"response": [self.hear]}
-        self._http = httpx.Client(timeout=30, trust_env=False, event_hooks=hooks)
+        self._http = httpx.Client(timeout=30, trust_env=False, event_hooks=hooks, limits=KEPT)
 
     def close(self) -> None:
         """Let go of the connections."""

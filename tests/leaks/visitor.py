@@ -10,6 +10,7 @@ import httpx
 
 from tests.leaks.shopper import Shopper, insist
 from tests.support.demo_shop import FIELD
+from tests.support.kept_connections import KEPT
 from tests.support.wire import Document
 
 FORM: Final = "/demo/orders"
@@ -20,7 +21,7 @@ ELSEWHERE: Final = ("key", "offer", "item", "method", "keep", "said.it.00.42", "
 
 def visits(shopper: Shopper) -> None:
     """Whatever can be done with a card at the shop page."""
-    with httpx.Client(base_url=shopper.stack.base_url, timeout=30, trust_env=False) as browser:
+    with httpx.Client(base_url=shopper.stack.base_url, timeout=30, trust_env=False, limits=KEPT) as browser:
         browser.event_hooks = {"response": [shopper.hear]}
         form = _form(browser, shopper)
         _bought(browser, shopper, form)

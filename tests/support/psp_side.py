@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.support.kept_connections import KEPT
 from tests.support.wire import Document
 
 LIVE: Final = frozenset({"captured"})
@@ -20,7 +21,10 @@ class PspSide:
     """One sandbox PSP."""
 
     base_url: str
-    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20, trust_env=False), repr=False)
+    # A shopper comes back to our API with it too.
+    _http: httpx.Client = field(
+        default_factory=lambda: httpx.Client(timeout=20, trust_env=False, limits=KEPT), repr=False
+    )
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -17,6 +17,7 @@ import httpx
 
 from shared.client import Checkout, CheckoutResult, Payment, StillRunning, Terms
 from shared.domain.cards import Card
+from tests.support.kept_connections import KEPT
 from tests.support.wire import GOOD_CARD, Document, a_request, an_order
 
 PREFIX: Final = "/api/v1"
@@ -60,9 +61,9 @@ class Storefront:
 
     def __post_init__(self) -> None:
         headers = {"x-api-key": self.key, "x-tn": self.tenant}
-        self._http = httpx.Client(base_url=self.base_url, headers=headers, timeout=20, trust_env=False)
+        self._http = httpx.Client(base_url=self.base_url, headers=headers, timeout=20, trust_env=False, limits=KEPT)
         # Its timeouts are the client's own: an answer may be held for as long as it asks.
-        own_http = httpx.Client(trust_env=False)
+        own_http = httpx.Client(trust_env=False, limits=KEPT)
         self.checkout = Checkout(self.base_url, tenant=self.tenant, key=self.key, terms=Terms(tries=1), http=own_http)
         # Who polls asks again where a connection was found dead; that an answer comes is what such a test is about.
         self._patient = Checkout(self.base_url, tenant=self.tenant, key=self.key, http=own_http)
