@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
@@ -25,8 +26,8 @@ NAMES: Final = (
     *("psp", "postgres", "redis-vault"),
 )
 """The processes of stack.json, but for the broker's."""
-ASKED_TIMES: Final = 16
-"""On a connection each: so often that no process of the API is likely to have been asked nothing."""
+ASKED_AT_ONCE: Final = 16
+"""On a connection each: a process takes one at a time, so that none of the API is likely to be asked nothing."""
 BACK_WITHIN_S: Final = 60.0
 """The supervisor's longest pause (5 s), the server's start and, of PostgreSQL, its recovery, on a busy machine."""
 
@@ -42,8 +43,10 @@ def is_ready(stack: Stack) -> bool:
     with (
         suppress(httpx.TransportError),  # The API itself is on its way back.
         httpx.Client(base_url=stack.base_url, timeout=10, trust_env=False, limits=each_its_own) as client,
+        ThreadPoolExecutor(ASKED_AT_ONCE) as pool,
     ):
-        return all(client.get("/readyz").status_code == httpx.codes.OK for _ in range(ASKED_TIMES))
+        asked = [pool.submit(client.get, "/readyz") for _ in range(ASKED_AT_ONCE)]
+        return all(one.result().status_code == httpx.codes.OK for one in asked)
     return False
 
 
