@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -102,7 +102,7 @@ def findings(run: Run) -> Findings:
     witnesses = [number.encode() for number in run.shopper.numbers[:WITNESSES]]
     for name, content in chain(
         [("answers", b"\n".join(run.shopper.heard)), ("traces", b"\n".join(run.receiver.bodies))],
-        ((f"metrics of {name}", httpx.get(url, trust_env=False).content) for name, url in document["metrics"].items()),
+        ((f"metrics of {name}", _told_at(url)) for name, url in document["metrics"].items()),
         ((name, recording.content()) for name, recording in run.recordings.items()),
         places.in_redis("broker", document["brokerUrl"]),
         places.in_redis("vault", document["vaultUrl"]),
@@ -136,6 +136,17 @@ def spoilt_findings(run: Run, findings: Findings) -> Findings:
         if name.startswith(("logs/", "redis-broker/")):
             found.look(name, content, secrets, [number.encode()])
     return found
+
+
+def _told_at(url: str) -> bytes:
+    """What stands at a metrics URL, once its process serves again: the run's last deed is to kill one."""
+
+    def asked() -> bytes:
+        with suppress(httpx.TransportError):
+            return httpx.get(url, trust_env=False).raise_for_status().content
+        return b""
+
+    return until(asked, seconds=outage.BACK_WITHIN_S)
 
 
 def _scanner(cards: list[Canary]) -> Scanner:

@@ -73,7 +73,8 @@ class Shopper:
         """A whole request for a fresh offer; *order* replaces fields of it."""
         customer = new_customer()
         context = {"customerUrn": customer, "interactionType": "NewAcquisition", "storefrontUrn": "st.00.001"}
-        answer = self.call("POST", "/c2a/offer/bundles", json={"context": context})
+        answer = insist(lambda: self.call("POST", "/c2a/offer/bundles", json={"context": context}))
+        assert answer.status_code == httpx.codes.OK, answer.text
         offer = answer.json()["offer"]
         named = {"correlationId": new_correlation()} | order
         return a_request(an_order(offer["offerIdentifier"], customer, **named), payment)
