@@ -112,7 +112,7 @@ def test_a_done_order_is_found_by_its_correlation_id_and_refunded_in_part(
 
     expect(console.get_by_role("status")).to_contain_text("Refund: begun. 500 EUR (minor units) go back")
     given = console.get_by_text("The refund of 500 EUR (minor units) went back to the shopper.")
-    for _ in range(20):  # The page of an order is a moment of it: who waits loads it again.
+    for _ in range(100):  # The page of an order is a moment of it: who waits loads it again, for half a minute here.
         if given.count():
             break
         console.reload()
