@@ -121,7 +121,6 @@ def test_a_second_stack_in_the_same_folder_says_that_one_runs_and_exits_1(stack:
     assert outage.is_ready(stack)
 
 
-@pytest.mark.timeout(300)  # Four starts.
 def test_data_outlives_a_stop_and_a_killed_supervisor_until_reset_forgets_it(stack: Stack, home: Path) -> None:
     mine, others = Stack(home), all_pids(stack)
     with ExitStack() as ends:
@@ -156,7 +155,6 @@ def test_data_outlives_a_stop_and_a_killed_supervisor_until_reset_forgets_it(sta
         assert name_of_tenant(mine) == "demo"
 
 
-@pytest.mark.timeout(300)  # A start and its two orders; then an end that is waited for a minute.
 def test_a_first_start_pays_both_published_ways_and_ctrl_c_ends_all_it_started(home: Path) -> None:
     with ExitStack() as ends:
         process = subprocess.Popen(

@@ -107,7 +107,6 @@ class Balancer:
         )
 
 
-@pytest.mark.timeout(300)
 def test_a_rolling_restart_and_a_migration_cost_no_order_and_nobody_a_second(
     stack: Stack, shop: Storefront, psp: PspSide, settings: Settings, second: ApiProcess
 ) -> None:

@@ -75,7 +75,6 @@ def worker(room: EngineRoom, settings: Settings, tmp_path: Path, vault_url: str)
         running.wait(30)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("latency_ms", "judged"), [(200, False), (5_000, True)])
 def test_a_payment_worker_keeps_hundreds_of_slow_calls_in_flight(
     room: EngineRoom, psp: Sandbox, worker: psutil.Process, say: Callable[[str], None], latency_ms: int, *, judged: bool

@@ -106,7 +106,6 @@ def _two_years(engine: Engine) -> None:
                 conn.execute(select(func.c2a_add_month(first, 0)))
 
 
-@pytest.mark.timeout(300)
 def test_partitions_by_month_cost_a_poll_and_a_move_less_than_a_tenth(
     ways: list[Way], say: Callable[[str], None]
 ) -> None:

@@ -69,7 +69,6 @@ def ways(settings: Settings, vault_url: str) -> Iterator[list[Way]]:
     bound.dispose()
 
 
-@pytest.mark.timeout(300)
 def test_row_level_security_costs_less_than_a_tenth_of_admission(ways: list[Way], say: Callable[[str], None]) -> None:
     offer = ways[0].seller.offer(single_use=False)
     for number in range(WARM):

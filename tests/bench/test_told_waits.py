@@ -67,7 +67,6 @@ def opens(own: Settings, engine: Engine, psp: Sandbox) -> Iterator[Opens]:
     parts.redis.close()
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("slow_ms", "terms"),
     [(SLOW_MS, AccountTerms()), (0, AccountTerms(calls_per_s=CALLS_PER_S))],

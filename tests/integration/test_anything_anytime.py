@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -218,7 +217,6 @@ def asked() -> Asked:
     return Asked("Ana", "to see what comes of it")
 
 
-@pytest.mark.timeout(300)
 def test_whatever_happens_in_whatever_order_the_order_ends_as_its_money_does(
     room: EngineRoom, shared_psp: Sandbox
 ) -> None:

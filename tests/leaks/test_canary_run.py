@@ -16,8 +16,6 @@ import pytest
 
 from tests.leaks.conftest import Findings, Run
 
-pytestmark = pytest.mark.timeout(300)  # The first test waits for the run.
-
 LOGS: Final = ("api", "worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
 ROOT: Final = Path(__file__).parents[2]
 

@@ -29,7 +29,6 @@ EMPTIED: Final = "broker flushed or out of memory"
 
 
 @pytest.mark.usefixtures("well")
-@pytest.mark.timeout(300)
 def test_a_broker_that_is_killed_emptied_and_silent_under_load_breaks_no_promise(
     stack: Stack, tmp_path: Path, say: Callable[[str], None]
 ) -> None:

@@ -110,7 +110,6 @@ def test_a_hundred_orders_at_once_are_paid_at_the_rate_without_one_429(
     kept_in_one_round(at_once)
 
 
-@pytest.mark.timeout(300)  # Of each round, 10 s are the PSP's absence.
 def test_a_psp_that_comes_back_is_met_by_no_storm(psp: Sandbox, kept_in_one_round: Callable[[Crowd], None]) -> None:
     """C6, many times as fast: orders gather while it is dead, its breaker opens, and they come back at the rate."""
 
