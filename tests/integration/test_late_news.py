@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.domain.outcomes import Absent, Challenge, Challenged, LookUpOutcome, Unanswered
+from shared.domain.outcomes import Absent, Challenge, Challenged, LookUpOutcome, ReturnOutcome, Unanswered
 from shared.domain.states import OrderState
 from shared.psp.port import ChargeQuery, Psp
 from shared.store.attempts import AttemptState
@@ -24,10 +24,12 @@ DROPPED = "4000007700000133"
 
 @dataclass(frozen=True, slots=True)
 class _SlowToTell:
-    """A PSP whose first look-up answers with what was true before *meanwhile* happened."""
+    """A PSP whose first look-up answers with what was true before *meanwhile* happened, and which voids a charge after
+    *before_void* of it."""
 
     psp: Psp
     meanwhile: Callable[[], object]
+    before_void: Callable[[str], object]
     told: list[LookUpOutcome]
 
     def __getattr__(self, name: str) -> Any:
@@ -41,10 +43,21 @@ class _SlowToTell:
             self.meanwhile()
         return answer
 
+    def void(self, reference: str, *, psp_key: str) -> ReturnOutcome:
+        """Its answer, once what comes before it has happened."""
+        self.before_void(reference)
+        return self.psp.void(reference, psp_key=psp_key)
 
-def look_up_while(room: EngineRoom, number: str, meanwhile: Callable[[], object]) -> LookUpOutcome:
-    """Look an order up while something happens between the PSP's answer and its settling; what the PSP said first."""
-    slow = _SlowToTell(room.psp, meanwhile, [])
+
+def look_up_while(
+    room: EngineRoom,
+    number: str,
+    meanwhile: Callable[[], object],
+    before_void: Callable[[str], object] = lambda _: None,
+) -> LookUpOutcome:
+    """Look an order up while something happens between the PSP's answer and its settling, and something else as a void
+    of the charge it is told of is on its way; what the PSP said first."""
+    slow = _SlowToTell(room.psp, meanwhile, before_void, [])
     look_up(replace(room.run, psp_for=lambda _: slow), number)
     return slow.told[0]
 
@@ -68,13 +81,18 @@ def at_psp(psp: Sandbox, room: EngineRoom, number: str) -> str:
 def test_who_passes_a_challenge_while_it_is_given_up_is_failed_and_keeps_their_money(
     room: EngineRoom, shared_psp: Sandbox
 ) -> None:
-    """The capture falls between "still challenged" and the void; its webhook must not make the order done."""
+    """The capture falls between "still challenged" and the void, and so does its webhook, which must not make the order
+    done: it was given up in our row before it is at the PSP."""
     number, page = a_challenge_whose_time_is_over(room)
+    voids: list[str] = []
 
-    said = look_up_while(room, number, lambda: shared_psp.click(page, "approve"))
+    def its_webhook_comes(reference: str) -> None:
+        voids.append(reference)
+        room.tell(room.attempt(number), captured(room.attempt(number), reference), actor="webhook")
+
+    said = look_up_while(room, number, lambda: shared_psp.click(page, "approve"), its_webhook_comes)
     assert isinstance(said, Challenged)
-    assert said.reference is not None
-    room.tell(room.attempt(number), captured(room.attempt(number), said.reference), actor="webhook")
+    assert voids == [said.reference]
     return_money(room.run, number)
 
     assert (room.state(number), room.order(number).failure) == (OrderState.FAILED, "CHALLENGE_EXPIRED")
