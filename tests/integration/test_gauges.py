@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -165,8 +164,19 @@ def test_more_live_orders_than_are_counted_cost_no_more_and_say_the_most(
     assert scraped.value("c2a_orders", kind="admitted") == gauges.MOST
 
 
-def test_a_kind_that_empties_falls_to_zero(empty: EngineRoom) -> None:
-    assert timedelta(seconds=looked(empty.run).value("c2a_orders_oldest_seconds", kind="admitted")) == timedelta(0)
+def test_a_kind_that_empties_falls_to_zero_and_does_not_vanish(empty: EngineRoom) -> None:
+    snapshot = Snapshot()
+    look = Look(empty.run, snapshot)
+    an_order(empty.owner, OrderState.ADMITTED)
+    look.look()
+    assert told(snapshot).value("c2a_orders", kind="admitted") == 1
+
+    nobody(empty.owner)
+    look.look()
+
+    text = told(snapshot).text
+    for name in ("c2a_orders", "c2a_orders_oldest_seconds"):
+        assert f'\n{name}{{kind="admitted"}} 0.0\n' in text
 
 
 def test_money_on_its_way_back_is_late_from_when_that_was_decided_and_not_once_its_psp_has_it_in_hand(
