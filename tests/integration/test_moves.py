@@ -64,12 +64,14 @@ def test_a_move_outside_the_table_never_reaches_the_database(engine: Engine) -> 
 
 def test_a_failed_order_gives_its_offer_back_and_nobody_elses(engine: Engine) -> None:
     order = an_order(engine, OrderState.OFFER_LOCKED, offer_identifier="of_mine")
+    too_late = an_order(engine, OrderState.ADMITTED, offer_identifier="of_other", tenant_id=order.tenant_id)
     with engine.begin() as conn:
         for offer, holder in (("of_mine", order.tracking_number), ("of_other", "trk_other")):
             row = {"tenant_id": order.tenant_id, "offer_identifier": offer, "tracking_number": holder}
             conn.execute(insert(offer_holds).values(row))
     with engine.begin() as conn:
-        moves.advance(conn, order, OrderEvent.CANCELLED, actor="operator", failure="CANCELLED")
+        for failing in (order, too_late):
+            assert moves.advance(conn, failing, OrderEvent.CANCELLED, actor="operator", failure="CANCELLED")
         left = conn.scalars(select(offer_holds.c.offer_identifier).where(offer_holds.c.tenant_id == order.tenant_id))
         assert left.all() == ["of_other"]
 
