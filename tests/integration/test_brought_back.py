@@ -249,9 +249,13 @@ def test_no_row_of_the_database_holds_what_was_brought_readably(adyen: AdyenRoom
     way_back = adyen.decides(number, "approve")
     adyen.comes_back(way_back)
     result = way_back.partition("redirectResult=")[2]
+    assert adyen.room.attempt(number).brought is not None
     with adyen.room.owner.connect() as conn:
         rows = conn.execute(text("SELECT t::text FROM payment_attempts t UNION ALL SELECT o::text FROM orders o"))
-        assert not any(result in row for (row,) in rows)
+        told = [row for (row,) in rows]
+    assert number in "".join(told)
+    for readable in (result, result.encode().hex()):  # Bytes are told as hexadecimal digits.
+        assert not any(readable in row for row in told)
 
 
 def _captured_all_the_same(adyen: AdyenRoom, number: str, way_back: str) -> None:
