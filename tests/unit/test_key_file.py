@@ -13,6 +13,8 @@ from shared.key_service import RetiredKey
 from shared.keyring import Keyring
 from shared.local_keys import BadRing, LocalKeys
 
+ROTATIONS = 50
+
 
 def change(path: Path, change: str, *args: str) -> None:
     ring = keyring.load(path)
@@ -46,23 +48,30 @@ def test_a_retired_key_refuses_at_once(path: Path) -> None:
 
 
 def test_keys_rotate_under_load_and_no_value_fails_to_open(path: Path) -> None:
-    """One process seals, another opens at once what it sealed, while the key is rotated fifty times."""
+    """One process seals, another opens at once what it sealed, while the key is rotated fifty times.
+
+    Nobody rotates again before something was sealed, however the two come by a processor.
+    """
     door, room = key_file.follow(path), key_file.follow(path)
-    rotating, sealed_under = threading.Event(), set()
+    was_sealed, is_over, sealed_under = threading.Event(), threading.Event(), set()
 
     def rotate() -> None:
-        for _ in range(50):
+        for _ in range(ROTATIONS):
             change(path, "rotated")
-        rotating.set()
+            was_sealed.clear()
+            was_sealed.wait(10)
+        is_over.set()
 
     operator = threading.Thread(target=rotate)
     operator.start()
-    while not rotating.is_set():
+    while not is_over.is_set():
         sealed = door.seal(b"4111", bound_to="here")
+        was_sealed.set()
         sealed_under.add(sealed[2 : 2 + sealed[1]])
         assert room.open(sealed, bound_to="here") == b"4111"
     operator.join()
-    assert len(sealed_under) > 10
+    # What was sealed as the key was rotated may have been sealed under the one before.
+    assert len(sealed_under) >= ROTATIONS / 2
 
 
 @pytest.mark.parametrize("spoil", ["empty", "gone", "another"])
