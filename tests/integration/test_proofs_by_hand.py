@@ -47,10 +47,12 @@ def test_a_capture_is_believed_and_told_again_by_its_webhook_counts_once(adyen: 
 
 
 def test_none_is_believed_only_once_no_request_can_be_on_its_way(adyen: AdyenRoom) -> None:
+    """Lease limit (30 s) and the PSP's longest processing (60 s) after it was asked: neither alone is enough."""
     number = adyen.unanswered("drop")
+    adyen.room.asked_earlier(number, timedelta(seconds=60))
     assert "may be on its way until" in proves(adyen.room, number, Verdict.NONE).told
     assert adyen.room.state(number) is OrderState.CONFIRMING
-    adyen.room.asked_earlier(number, LONG_AGO)
+    adyen.room.asked_earlier(number, timedelta(seconds=31))
     assert proves(adyen.room, number, Verdict.NONE).outcome is Outcome.DONE
     assert adyen.room.attempt(number).outcome is AttemptState.ABSENT
     assert adyen.room.state(number) is OrderState.OFFER_LOCKED, "it may be paid again"
