@@ -153,13 +153,14 @@ def test_two_workers_at_one_refund_give_it_once(room: EngineRoom, shared_psp: Sa
     assert reserved(room, number) == 500
 
 
+@pytest.mark.parametrize("age", ["23:59:45", "25 h"], ids=["it may be within the call", "it is"])
 def test_a_part_whose_key_may_be_forgotten_is_not_asked_for_again_and_raises_an_alarm(
-    room: EngineRoom, shared_psp: Sandbox
+    room: EngineRoom, shared_psp: Sandbox, age: str
 ) -> None:
     number = done(room)
     refund(room, number, 500)
-    age = "UPDATE refunds SET asked_at = now() - interval '25 h', key_since = now() - interval '25 h'"
-    room.sql(f"{age} WHERE tracking_number = :n", n=number)
+    aged = "UPDATE refunds SET asked_at = now() - cast(:age AS interval), key_since = now() - cast(:age AS interval)"
+    room.sql(f"{aged} WHERE tracking_number = :n", n=number, age=age)
     return_money(room.run, number)
     assert at_psp(shared_psp, room, number) == ("captured", 0)
     assert stands(room, number) == [(500, RefundState.ASKED)]

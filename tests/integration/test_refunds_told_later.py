@@ -59,11 +59,12 @@ def test_a_refund_that_failed_there_is_asked_for_again_under_another_key(adyen: 
     assert len([key for key in keys if one.action_id.hex in key]) == 2
 
 
-def test_a_part_there_is_not_asked_for_by_a_key_that_may_be_forgotten(adyen: AdyenRoom) -> None:
+@pytest.mark.parametrize("age", ["6 days 23:59:45", "8 days"], ids=["it may be within the call", "it may be by now"])
+def test_a_part_there_is_not_asked_for_by_a_key_that_may_be_forgotten(adyen: AdyenRoom, age: str) -> None:
     number = done_there(adyen)
     refund(adyen.room, number, 500)
-    aged = "UPDATE refunds SET key_since = now() - interval '8 days' WHERE tracking_number = :n"
-    adyen.room.sql(aged, n=number)
+    aged = "UPDATE refunds SET key_since = now() - cast(:age AS interval) WHERE tracking_number = :n"
+    adyen.room.sql(aged, n=number, age=age)
     before = len(adyen.fake.calls)
     return_money(adyen.room.run, number)
     assert len(adyen.fake.calls) == before
