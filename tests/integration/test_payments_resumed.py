@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import pytest
 
+from shared.config import Settings
 from shared.domain.outcomes import KeptMethod
 from shared.domain.states import OrderState
 from shared.patience import CRASHES_TO_PARK, FIRST_LOOK, JITTER, PSP_AWAY
 from shared.psp.port import Channel
 from shared.store import methods
 from shared.store.attempts import AttemptState
+from tests.support import engine_room
 from tests.support.engine_room import EngineRoom
-from tests.support.psp import Sandbox
+from tests.support.lanes import opens
+from tests.support.psp import Sandbox, until
 from tests.support.vaulted import card_of
 from tests.support.wire import Document, channel, fresh_card
 from workers.look_up import look_up
@@ -266,6 +269,25 @@ def test_a_psp_that_does_not_say_whether_it_knows_a_charge_is_asked_again(
     assert not pay(room.run, number)
 
     assert room.state(number) is OrderState.OFFER_LOCKED
+
+
+@pytest.fixture
+def away(settings: Settings, vault_url: str, shared_psp: Sandbox) -> Iterator[EngineRoom]:
+    """A tenant whose PSP's breaker stays open for five minutes once it opens."""
+    shared_psp.heal()
+    with engine_room.opened(settings, vault_url, shared_psp, lease_s=1, breaker_open_s=300.0) as made:
+        yield made
+
+
+def test_a_psp_that_is_away_is_waited_for_where_it_may_know_a_charge(away: EngineRoom) -> None:
+    """Nobody can be asked, and that is no word of it: the order would fail that was charged."""
+    number = forgotten_by_a_failover(away)
+    opens(away.run.turns, away.lane)
+    until(lambda: away.run.records([away.account])[away.account.provider].is_away)  # What was read before is believed.
+
+    assert not pay(away.run, number)
+
+    assert away.state(number) is OrderState.OFFER_LOCKED
 
 
 @pytest.mark.parametrize("was_charged", [False, True])
