@@ -21,10 +21,12 @@ def done_there(adyen: AdyenRoom) -> str:
 
 
 @pytest.mark.parametrize(
-    ("amount_minor", "code", "left"), [(None, "CANCEL_OR_REFUND", []), (500, "REFUND", [(999, "EUR")])]
+    ("amount_minor", "verb", "code", "left"),
+    [(None, "reversals", "CANCEL_OR_REFUND", []), (500, "refunds", "REFUND", [(999, "EUR")])],
+    ids=["full", "part"],
 )
 def test_taken_in_hand_is_not_given_and_its_notification_proves_it(
-    adyen: AdyenRoom, amount_minor: int | None, code: str, left: list[tuple[int, str]]
+    adyen: AdyenRoom, amount_minor: int | None, verb: str, code: str, left: list[tuple[int, str]]
 ) -> None:
     number = done_there(adyen)
     refund(adyen.room, number, amount_minor)
@@ -37,6 +39,8 @@ def test_taken_in_hand_is_not_given_and_its_notification_proves_it(
     adyen.deliver_all(code)
     assert [one.state for one in of_order(adyen.room, number)] == [RefundState.GIVEN]
     assert adyen.held(number) == left
+    first, again = adyen.keys(number, verb)
+    assert first == again
     assert adyen.room.state(number) is OrderState.DONE
 
 

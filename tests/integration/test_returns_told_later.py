@@ -67,7 +67,9 @@ def test_taken_in_hand_is_not_returned_and_is_asked_for_again_by_the_hour(adyen:
     assert due_in_s(adyen, number) > TAKEN_LOOK.total_seconds() - 60
     return_money(adyen.room.run, number)
     adyen.fake.work()
-    assert [one.returned for one in adyen.payments(number)] == [1499], "the same key gives back once"
+    assert [one.returned for one in adyen.payments(number)] == [1499]
+    first, again = adyen.keys(number, "reversals")
+    assert first == again, "the same key gives back once"
 
 
 def test_its_notification_proves_it(adyen: AdyenRoom) -> None:
@@ -92,6 +94,8 @@ def test_a_return_without_an_answer_is_soon_asked_for_again_and_happens_once(ady
     return_money(adyen.room.run, number)
     adyen.fake.work()
     assert [one.returned for one in adyen.payments(number)] == [1499]
+    first, again = adyen.keys(number, "reversals")
+    assert first == again, "whatever became of the first one"
 
 
 def test_what_was_refused_is_asked_for_as_a_refund_under_another_key_later(adyen: AdyenRoom) -> None:

@@ -58,6 +58,11 @@ class AdyenRoom:
         """How often the PSP was asked at *path*."""
         return sum(call[1] == path for call in self.fake.calls)
 
+    def keys(self, number: str, verb: str) -> list[str]:
+        """The key of each request that asks for *verb* of an order's payments, in order."""
+        ends = tuple(f"/payments/{one.psp_reference}/{verb}" for one in self.payments(number))
+        return [headers["Idempotency-Key"] for _, path, _, headers in self.fake.calls if path.endswith(ends)]
+
     def decides(self, number: str, decision: str) -> str:
         """The shopper presses a button of the page; the way back, not gone yet."""
         redirect = self.room.order(number).redirect
