@@ -10,9 +10,9 @@ import redis
 from sqlalchemy import Engine, insert, text
 
 from shared.config import Settings
-from shared.domain.states import TERMINAL, OrderState
+from shared.domain.states import TERMINAL, OrderEvent, OrderState
 from shared.messages import FRONT_OF, QUEUE_OF, STEP_FOR
-from shared.store import housekeeping, overdue
+from shared.store import housekeeping, moves, overdue
 from shared.store.engine import statements
 from shared.store.tables import idempotency_keys
 from tests.support.order_crowds import nobody
@@ -100,7 +100,13 @@ def test_a_move_forgets_the_rings_before_it(engine: Engine) -> None:
     order = an_order(engine, OrderState.ADMITTED, due_in=PAST)
     with statements(engine) as conn:
         overdue.put_off(conn, order.state, limit=100)
-    assert again(engine, order.tracking_number).rings == 1
+    rung = again(engine, order.tracking_number)
+    assert rung.rings == 1
+    held, soon = OrderEvent.OFFER_HELD, timedelta(seconds=10)
+    with engine.begin() as conn:
+        moves.advance(conn, rung, held, actor="lock_offer", due_in=soon, amount_minor=1499, currency="EUR")
+    moved = again(engine, order.tracking_number)
+    assert (moved.state, moved.rings) == (OrderState.OFFER_LOCKED, 0)
 
 
 def test_keys_past_their_life_are_forgotten_but_never_those_of_a_live_order(engine: Engine) -> None:
