@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -13,9 +13,10 @@ from uuid import UUID, uuid4
 import pytest
 import redis
 
-from shared import keyring, vault
+from shared import kept, keyring, vault
 from shared.domain.cards import Card
 from shared.keyring import CannotOpen
+from shared.store import methods
 from shared.vault import Vault, VaultAway
 from tests.support import lateness
 from tests.support.own_redis import own_redis
@@ -56,13 +57,30 @@ def test_a_card_moved_to_another_order_does_not_open(cards: Vault, server: redis
         card_of(cards, tenant, "trk_4")
 
 
-@pytest.mark.parametrize("moved_to", ["card:{other}:trk_3", "kept:{tenant}:trk_3", "method:{tenant}:trk_3"])
-def test_a_card_belongs_to_its_tenant_and_its_purpose(cards: Vault, server: redis.Redis, moved_to: str) -> None:
+def test_a_card_moved_to_another_tenant_does_not_open(cards: Vault, server: redis.Redis) -> None:
+    tenant, other = uuid4(), uuid4()
+    cards.put(tenant, "trk_3", CARD)
+    server.rename(f"card:{tenant}:trk_3", f"card:{other}:trk_3")
+    with pytest.raises(CannotOpen):
+        card_of(cards, other, "trk_3")
+
+
+@pytest.mark.parametrize(
+    "bound_to",
+    [lambda tenant: kept.bound_to(tenant, "trk_3", 1), lambda tenant: methods.bound_to(tenant, "trk_3")],
+    ids=["kept with a charge", "a stored method"],
+)
+def test_a_card_is_opened_for_no_other_purpose_and_nothing_else_as_a_card(
+    cards: Vault, server: redis.Redis, bound_to: Callable[[UUID], str]
+) -> None:
     tenant = uuid4()
     cards.put(tenant, "trk_3", CARD)
     sealed = cast("bytes", server.get(f"card:{tenant}:trk_3"))
     with pytest.raises(CannotOpen):
-        cards.keyring.open(sealed, bound_to=moved_to.format(tenant=tenant, other=uuid4()))
+        cards.keyring.open(sealed, bound_to=bound_to(tenant))
+    server.set(f"card:{tenant}:trk_3", cards.keyring.seal(b"{}", bound_to=bound_to(tenant)))
+    with pytest.raises(CannotOpen):
+        card_of(cards, tenant, "trk_3")
 
 
 def test_a_card_lives_for_its_time_and_not_longer(cards: Vault, server: redis.Redis) -> None:
