@@ -166,23 +166,32 @@ def test_a_receiver_that_names_its_own_pause_is_given_it(
 def test_endpoints_that_hang_do_not_slow_down_the_others(
     run: Runtime, receivers: Receivers, one: Teller, say: Callable[[str], None]
 ) -> None:
-    """Two dead endpoints with forty events each, and a good one whose events come while they hang."""
-    good, *dead = (listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront()) for _ in range(3))
+    """Two dead endpoints with forty events each, and a good one whose events come while they hang. Others are dead in
+    each round: after some tries in vain they are left alone, and hold up nobody whatever we do."""
+    good = listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront())
+    p99s: list[float] = []
+    while len(p99s) < ROUNDS and not any(p99 < PROMISED_S for p99 in p99s):
+        took = beside_two_that_hang(run, receivers, good, one)
+        p99s.append(quantiles(took, n=100, method="inclusive")[-1])
+        say(f"an event of a good endpoint beside two that hang: p50 {median(took):.3f} s, p99 {p99s[-1]:.3f} s")
+
+    assert min(p99s) < PROMISED_S
+
+
+def beside_two_that_hang(run: Runtime, receivers: Receivers, good: Listener, one: Teller) -> list[float]:
+    """How long each of forty events of *good* took to be heard, in seconds."""
+    dead = [listens(run.engine, run.keyring, a_tenant(run.engine), receivers.storefront()) for _ in range(2)]
     for each in dead:
         each.at.answers(always=0)
         for _ in range(40):
             each.done()
     until(lambda: goes_on(one) and all(each.at.heard for each in dead))
-    p99s: list[float] = []
-    while len(p99s) < ROUNDS and not any(p99 < PROMISED_S for p99 in p99s):
-        took = [one_more(good, one) for _ in range(40)]
-        p99s.append(quantiles(took, n=100, method="inclusive")[-1])
-        say(f"an event of a good endpoint beside two that hang: p50 {median(took):.3f} s, p99 {p99s[-1]:.3f} s")
-
+    took = [one_more(good, one) for _ in range(40)]
     for each in dead:
         each.at.answers(always=204)
-
-    assert min(p99s) < PROMISED_S
+        with run.engine.begin() as conn:
+            endpoints.remove(conn, each.tenant_id, each.endpoint_id)
+    return took
 
 
 def one_more(listener: Listener, one: Teller) -> float:
