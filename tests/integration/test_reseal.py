@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import LargeBinary
 
 from shared import key_file, keyring
+from shared.brought import open_brought, seal_brought
 from shared.cli.main import main
 from shared.config import Settings
 from shared.domain.outcomes import Captured
@@ -28,6 +29,8 @@ from tests.support.psp import Sandbox
 from tests.support.wire import fresh_card, stored_card
 from workers.pay import pay
 from workers.tokenize import tokenize
+
+BROUGHT: Final = {"redirectResult": "what the PSP's page gave"}
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def room(
         # Its values are sealed by keys that nobody has after this test.
         for table in ("stored_methods", "psp_events", "psp_accounts"):
             room.sql(f"DELETE FROM {table}")
-        room.sql("UPDATE payment_attempts SET kept_token = NULL")
+        room.sql("UPDATE payment_attempts SET kept_token = NULL, brought = NULL")
 
 
 def c2a(*arguments: object) -> Result:
@@ -61,7 +64,8 @@ def said(result: Result) -> dict[str, Any]:
 
 
 def everything_kept(room: EngineRoom) -> str:
-    """An account, a stored method, what a PSP kept with a charge, an event; the method's URN."""
+    """An account, a stored method, what a PSP kept with a charge, what a shopper brought back for it, an event; the
+    method's URN."""
     number = room.locked(fresh_card(storeMethodSuccessPayment="always"))
     assert pay(room.run, number)
     tokenize(room.run, number)
@@ -69,6 +73,8 @@ def everything_kept(room: EngineRoom) -> str:
     event = PspEvent(f"evt_{number}", EventKind.CHARGE, None, None, Captured("sb_1", attempt.money))
     with statements(room.run.engine) as conn:
         inbox.keep(conn, room.run.keyring, room.seller.shop.tenant_id, "sandbox", event)
+    brought = seal_brought(room.run.keyring, attempt, BROUGHT)
+    room.sql("UPDATE payment_attempts SET brought = :b WHERE tracking_number = :n", b=brought, n=number)
     [(urn,)] = room.sql("SELECT method_urn FROM stored_methods WHERE tracking_number = :n", n=number)
     return str(urn)
 
@@ -86,9 +92,9 @@ def test_a_key_that_still_opens_something_is_not_retired_and_after_a_reseal_noth
     c2a("rotate", path)
     refused = c2a("retire", path, "k1", "--yes")
     assert refused.exit_code == 1
-    assert "4 values" in refused.output
+    assert "5 values" in refused.output
 
-    assert said(c2a("reseal", path, "--json")) == {"keyring": str(path), "resealed": 4, "unreadable": 0}
+    assert said(c2a("reseal", path, "--json")) == {"keyring": str(path), "resealed": 5, "unreadable": 0}
     assert said(c2a("reseal", path, "--json"))["resealed"] == 0
     assert said(c2a("retire", path, "k1", "--yes", "--json"))["opens"] == "k2"
 
@@ -96,6 +102,7 @@ def test_a_key_that_still_opens_something_is_not_retired_and_after_a_reseal_noth
     assert pay(room.run, number)  # The account and the method opened.
     [first] = room.sql("SELECT tracking_number FROM stored_methods WHERE method_urn = :u", u=urn)
     assert open_kept(room.run.keyring, room.attempt(first[0])) is not None
+    assert open_brought(room.run.keyring, room.attempt(first[0])) == BROUGHT
     tenant, event_id = room.seller.shop.tenant_id, f"evt_{first[0]}"
     [(outcome,)] = room.sql("SELECT outcome FROM psp_events WHERE event_id = :e", e=event_id)
     assert isinstance(open_told(room.run.keyring, tenant, event_id, outcome), Captured)
@@ -123,7 +130,7 @@ def test_what_no_key_opens_is_counted_and_stops_nothing(room: EngineRoom, path: 
     room.sql("UPDATE stored_methods SET token = 'sealed by another'")
     c2a("rotate", path)
     result = c2a("reseal", path, "--json")
-    assert said(result) == {"keyring": str(path), "resealed": 3, "unreadable": 1}
+    assert said(result) == {"keyring": str(path), "resealed": 4, "unreadable": 1}
     assert result.stderr.startswith("not opened by any key: stored_methods ")
 
 
@@ -132,4 +139,4 @@ def test_pages_of_values_meet_without_a_gap(room: EngineRoom, path: Path, monkey
     for _ in range(5):
         everything_kept(room)
     c2a("rotate", path)
-    assert said(c2a("reseal", path, "--json"))["resealed"] == 1 + 5 + 5 + 5
+    assert said(c2a("reseal", path, "--json"))["resealed"] == 1 + 5 + 5 + 5 + 5
