@@ -35,7 +35,19 @@ class Door:
 @contextmanager
 def a_door(address: str = "127.0.0.1") -> Iterator[Door]:
     """One at a free port of *address*, until the test ends."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, 0), family=family) as listener:
+    with socket.create_server((address, 0), family=_family(address)) as listener:
         listener.settimeout(0)
         yield Door(listener)
+
+
+def has_address(address: str) -> bool:
+    """Whether a door can be at *address* on this machine; some have no IPv6."""
+    try:
+        with a_door(address):
+            return True
+    except OSError:
+        return False
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
