@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.domain.money import Money
@@ -104,6 +104,7 @@ LIES: Final = st.one_of(
     _lie("amount_received", values=st.integers(1, 3_000)),
     _lie("currency", values=st.sampled_from(["usd", "isk", "xxx"])),
     _lie("status", values=st.sampled_from(["succeeded", "processing", "canceled", "requires_payment_method", "open"])),
+    _lie("status", values=st.sampled_from(["pending", "failed"])),
     _lie("pspKey", values=st.sampled_from(["", "another"])),
     _lie("merchantReference", values=st.sampled_from(["", "another"])),
     _lie("id", values=st.sampled_from(["pi_1", "re_1"])),
@@ -126,8 +127,24 @@ def spoiling(stripe_subject: StripeSubject) -> Iterator[StripeSubject]:
     stripe_subject.fake.faults.heal()
 
 
-def _garble(subject: StripeSubject, spoiler: Spoiler, operation: str) -> None:
-    subject.fake.faults.garble = lambda on, answer: spoiler.answer(answer) if on == operation else answer
+def _garble(subject: StripeSubject, spoiler: Spoiler, operation: str) -> list[bytes]:
+    """Spoil every answer to *operation* from now on; what was said instead, in order."""
+    said: list[bytes] = []
+
+    def garble(on: str, answer: Answer) -> Answer:
+        if on != operation:
+            return answer
+        spoilt = spoiler.answer(answer)
+        said.append(spoilt[1])
+        return spoilt
+
+    subject.fake.faults.garble = garble
+    return said
+
+
+def _lying(name: str, value: Any) -> Spoiler:
+    """One field of another value, and all else as it was."""
+    return Spoiler(None, [(name, False, value)], None, None)
 
 
 @MANY
@@ -180,13 +197,15 @@ def test_a_look_up_tells_of_this_attempt_alone_whatever_the_answer_became(
 
 @MANY
 @given(spoiler=SPOILERS, operation=st.sampled_from(["void", "refund"]))
+@example(spoiler=_lying("status", "failed"), operation="refund")
+@example(spoiler=_lying("payment_intent", "pi_1"), operation="refund")
 def test_money_is_given_back_only_where_stripe_says_so_of_this_charge(
     spoiling: StripeSubject, spoiler: Spoiler, operation: str
 ) -> None:
     request = a_request("4242424242424242")
     captured = spoiling.psp.charge(request)
     assert isinstance(captured, Captured)
-    _garble(spoiling, spoiler, operation)
+    said = _garble(spoiling, spoiler, operation)
     if operation == "void":
         outcome = spoiling.psp.void(captured.reference, psp_key="v")
     else:
@@ -194,6 +213,10 @@ def test_money_is_given_back_only_where_stripe_says_so_of_this_charge(
     spoiling.fake.faults.garble = None
     if isinstance(outcome, Returned):
         assert all(row[0] != request.merchant_reference for row in spoiling.live_captures())
+        # The fake gives it back before its answer is spoilt: whether that was believed, the answer alone decides.
+        (told,) = [json.loads(body) for body in said]
+        assert (told["payment_intent"], told["amount"], told["currency"].upper()) == (captured.reference, 1_499, "EUR")
+        assert told["status"] in ("succeeded", "pending")
 
 
 @MANY
