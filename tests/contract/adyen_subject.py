@@ -47,6 +47,10 @@ class AdyenSubject:
         """From the fake's books."""
         return self.fake.live_captures(self.account)
 
+    def returned_minor(self) -> int:
+        """From the fake's books."""
+        return sum(payment.returned for payment in self.fake.payments(self.account))
+
     def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
         """None: what is signed stands in the body."""
         return {}

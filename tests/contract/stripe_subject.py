@@ -53,6 +53,11 @@ class StripeSubject:
         live = self.fake.books_of(self.account).live()
         return [(one["metadata"]["merchantReference"], one["amount"], one["currency"].upper()) for one in live]
 
+    def returned_minor(self) -> int:
+        """From the fake's books."""
+        charges = self.fake.books_of(self.account).charges.values()
+        return sum(charge["amount_refunded"] for charge in charges)
+
     def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
         """Stripe's header for *body*, in which the id stands."""
         secret = self.account.credentials["webhookSecret"]

@@ -53,6 +53,10 @@ class Subject(Protocol):
         """Merchant reference, amount and currency of every capture the PSP holds for this account."""
         ...
 
+    def returned_minor(self) -> int:
+        """What the PSP gave back of all charges of this account, by its own books."""
+        ...
+
     def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
         """The headers under which the PSP sends *body* to this account."""
         ...
@@ -91,6 +95,10 @@ class SandboxSubject:
         """From GET /ledger."""
         rows = self.sandbox.charges(self.account)
         return [(r["merchantReference"], r["amountMinor"], r["currency"]) for r in rows if r["state"] == "captured"]
+
+    def returned_minor(self) -> int:
+        """From GET /ledger."""
+        return sum(row["refundedMinor"] for row in self.sandbox.charges(self.account))
 
     def sign(self, body: str, *, event_id: str, now: datetime) -> Mapping[str, str]:
         """The headers of Standard Webhooks."""

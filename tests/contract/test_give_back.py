@@ -88,6 +88,7 @@ def test_a_refund_happens_once_a_key(subject: Subject) -> None:
     part = Money(500, "EUR")
     assert subject.psp.refund(captured.reference, part, psp_key="part") == _refunded(captured)
     assert subject.psp.refund(captured.reference, part, psp_key="part") == _refunded(captured)
+    assert subject.returned_minor() == 500
     assert subject.psp.refund(captured.reference, Money(999, "EUR"), psp_key="rest") == _refunded(captured)
     assert subject.live_captures() == []
 
