@@ -12,6 +12,7 @@ from shared.domain.outcomes import Challenge, DeclineReason, LookUpOutcome, Unan
 from shared.psp.adyen import AdyenPsp
 from shared.psp.http import Http
 from shared.psp.port import Account, ChargeRequest, EventKind, Psp, PspEvent
+from tests.contract.subject import a_request
 from tests.support.adyen_fake.fake import AdyenFake, running
 from tests.support.psp import Receiver
 
@@ -68,6 +69,13 @@ class AdyenSubject:
         event = self.psp.read_event(hook.headers, hook.body, now=datetime.now(UTC))
         assert event.kind is EventKind.CHARGE
         return event
+
+    def told_no_more(self) -> bool:
+        """Whether all that was told so far was read: notifications go out one after the other, so the next one is that
+        of a charge made now."""
+        marker = a_request()
+        self.psp.charge(marker)
+        return self.told().psp_key == marker.psp_key
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def test_a_void_asked_for_twice_under_one_key_happens_once(adyen_subject: AdyenS
     )
     adyen_subject.fake.work()
     assert adyen_subject.told().outcome == Returned(captured.reference, captured.money, asked_as="v")
-    assert adyen_subject.hooks.hooks.empty()
+    assert adyen_subject.told_no_more()
 
 
 def test_a_void_of_what_holds_nothing_is_told_as_not_done(adyen_subject: AdyenSubject) -> None:
@@ -91,4 +91,4 @@ def test_a_key_longer_than_adyen_takes_still_makes_it_happen_once(adyen_subject:
         assert isinstance(adyen_subject.psp.void(captured.reference, psp_key="k" * 90), Pending)
     adyen_subject.fake.work()
     assert adyen_subject.told().outcome == Returned(captured.reference, captured.money, asked_as="k" * 80)
-    assert adyen_subject.hooks.hooks.empty()
+    assert adyen_subject.told_no_more()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.outcomes import Captured, Challenged, Declined, NotSent, Pending, Unanswered
+from shared.domain.outcomes import Captured, Challenged, Declined, NotSent, Pending, Returned, Unanswered
 from shared.psp.adyen import AdyenPsp
 from shared.psp.http import Http
 from shared.psp.port import ChargeRequest
@@ -85,6 +85,9 @@ def test_a_return_whose_answer_is_lost_is_unanswered_and_happens_once(adyen_subj
     adyen_subject.fake.work()
     assert adyen_subject.live_captures() == []
     assert adyen_subject.fake.payments(adyen_subject.account)[0].returned == 1_499
+    assert adyen_subject.told().outcome == captured
+    assert adyen_subject.told().outcome == Returned(captured.reference, captured.money, asked_as="lost")
+    assert adyen_subject.told_no_more()
 
 
 @pytest.mark.parametrize(
