@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from shared.domain.money import Money
 from shared.domain.outcomes import Captured, KeptMethod, Returned
 from shared.psp.port import Channel, ChargePage, ChargeQuery
+from shared.psp.stripe_money import from_stripe
 from tests.contract.stripe_subject import StripeSubject
 from tests.contract.subject import a_request, card
 from tests.support.stripe_fake.faults import Answer
@@ -49,7 +50,8 @@ def _places(document: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 Change = tuple[int | str, bool, Any]
-"""Which place (counted round, or a name), whether it goes or is replaced, and by what."""
+"""Which place (counted round, or the outermost of a name: the charge within an intent has names of it as well), whether
+it goes or is replaced, and by what."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _changed(document: Any, which: int | str, goes: bool, value: Any) -> Any:
     places = [way for way in _places(document) if isinstance(which, int) or way[-1] == which]
     if not places:
         return document
-    *way, last = places[which % len(places) if isinstance(which, int) else 0]
+    *way, last = places[which % len(places)] if isinstance(which, int) else min(places, key=len)
     place = document
     for step in way:
         place = place[step]
@@ -178,6 +180,10 @@ def test_a_charge_is_captured_only_for_what_was_asked_whatever_the_answer_became
 
 @MANY
 @given(spoiler=SPOILERS, by_reference=st.booleans())
+@example(spoiler=_lying("pspKey", "another"), by_reference=True)
+@example(spoiler=_lying("merchantReference", "another"), by_reference=True)
+@example(spoiler=_lying("amount", 1_500), by_reference=False)
+@example(spoiler=_lying("amount_received", 1_500), by_reference=False)
 def test_a_look_up_tells_of_this_attempt_alone_whatever_the_answer_became(
     spoiling: StripeSubject, spoiler: Spoiler, by_reference: bool
 ) -> None:
@@ -185,14 +191,24 @@ def test_a_look_up_tells_of_this_attempt_alone_whatever_the_answer_became(
     captured = spoiling.psp.charge(request)
     assert isinstance(captured, Captured)
     reference = captured.reference if by_reference else None
-    _garble(spoiling, spoiler, "lookUp")
+    said = _garble(spoiling, spoiler, "lookUp")
     outcome = spoiling.psp.look_up(ChargeQuery(request.psp_key, request.merchant_reference, reference))
+    told = list(said)
     page = spoiling.psp.charges_since(datetime.now(UTC) - timedelta(seconds=1))
     spoiling.fake.faults.garble = None
-    if isinstance(outcome, Captured) and by_reference:
-        assert outcome.reference == captured.reference
+    if isinstance(outcome, Captured):
+        intent = json.loads(told[-1])  # After the search, if there was one.
+        ours = {"pspKey": request.psp_key, "merchantReference": request.merchant_reference}
+        assert outcome.reference == captured.reference == intent["id"]
+        assert ours.items() <= intent["metadata"].items()
     if isinstance(page, ChargePage):
-        assert all(isinstance(record.money, Money) for record in page.charges)
+        rows = [(row["id"], _money(row)) for row in reversed(json.loads(said[-1])["data"])]
+        assert [(record.reference, record.money) for record in page.charges] == rows
+
+
+def _money(row: dict[str, Any]) -> Money:
+    """What a row of Stripe's says that its charge is of."""
+    return from_stripe(row["amount"], row["currency"]) or Money(row["amount"], row["currency"].upper())
 
 
 @MANY
