@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from deploy.stack.postgres import ADMIN
 from shared.messages import Step
 from tests.crash import beginnings
-from tests.support import crash_case
+from tests.support import crash_case, refused_in_time
 from tests.support.crash_case import PATIENT_REFUSAL, Case, Floor
 from tests.support.psp import until
 from workers.walk import STEPS, twice_if_undone
@@ -146,6 +146,7 @@ def test_an_order_whose_key_somebody_holds_is_refused_in_time_and_in_plain_words
 
     status, told, _ = case.submit(document)
     assert (status, told) == (503, PATIENT_REFUSAL)
+    assert refused_in_time.is_in_time(case, document)
     operator.rollback()
     assert case.submit(document)[0] == 202
     assert case.violations() == []

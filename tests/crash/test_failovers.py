@@ -8,7 +8,6 @@ nothing that was acknowledged, and an old primary that comes back alone can ackn
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from shared.domain.offers import Offer
 from shared.messages import Step
 from shared.psp.factory import psp_for
 from tests.crash import beginnings
-from tests.support import commit_cutter, crash_case, lateness
+from tests.support import commit_cutter, crash_case, refused_in_time
 from tests.support.commit_cutter import Cutter
 from tests.support.crash_case import Case, Floor
 from tests.support.psp import until
@@ -38,8 +37,6 @@ BEFORE_IT_DIES: Final = 5
 """Orders accepted before the primary is killed: each client has had some, and is about to send another."""
 AT_MOST: Final = 200
 """Orders a client sends until one is refused: seconds' worth, so that there is an end to it."""
-REFUSED_WITHIN_S: Final = 2.0
-"""The contract's; what one call may take beyond it, on a machine that is full, is as much again."""
 
 CLAIM_WAITS: Final = (
     "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND strpos(query, 'fence=(orders.fence + ') > 0"
@@ -169,7 +166,7 @@ def test_an_old_primary_that_comes_back_acknowledges_nothing_and_pays_nothing(he
 
     with floor_at(here.case, here.pair.primary.url) as left_behind:
         there = replace(here.case, floor=left_behind, calls=[])
-        assert timed_refusal(there, before) < 2 * REFUSED_WITHIN_S
+        assert refused_in_time.is_in_time(there, before)
         worker = there.working(Step.PAY, number, "")
         until(lambda: here.pair.primary.ask(CLAIM_WAITS), seconds=20)
         worker.process.kill()
@@ -184,7 +181,7 @@ def test_a_standby_that_is_taken_for_the_primary_refuses_in_the_words_of_the_con
     document = here.offered()
     here.pair.catch_up()
     with floor_at(here.case, here.pair.standby.url) as misled:
-        timed_refusal(replace(here.case, floor=misled), document)
+        refused_in_time.timed(replace(here.case, floor=misled), document)
 
 
 def sent_until_one_is_refused(case: Case, offer: Offer) -> list[Document]:
@@ -201,14 +198,3 @@ def orphans(case: Case) -> list[str]:
     scope = Scope(timedelta(hours=1), 60.0, case.seller.shop.tenant_id, news_within=timedelta(0))
     report = examine(case.floor.run.engine, case.floor.run.keyring, psp_for, scope)
     return [finding.detail.rpartition(" ")[2] for finding in report.of(books.ORPHAN)]
-
-
-def timed_refusal(case: Case, document: Document) -> float:
-    """Submit what must be refused as the contract says; the seconds it took, this machine's lateness off."""
-    with lateness.watched() as late:
-        started = time.monotonic()
-        status, answer, headers = case.submit(document)
-        took = time.monotonic() - started
-    assert (status, (answer or {})["status"]["messageCode"]) == (503, "SERVICE_UNAVAILABLE")
-    assert int(headers["Retry-After"]) >= 1
-    return took - late.seconds
