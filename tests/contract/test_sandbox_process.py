@@ -144,15 +144,18 @@ def test_sigterm_ends_it_cleanly_even_while_calls_hang(own: Sandbox) -> None:
 
 def test_no_card_number_and_no_cvc_is_ever_written(own: Sandbox, patient: Http) -> None:
     cvc, number = "0917", "4000007700000240"  # No number is written with a nought before it.
+    refused_cvc = "091x"
     psp = SandboxPsp(own.account(), patient)
     psp.charge(a_request(card=card(number, cvc=cvc), keep_method=True))
     assert isinstance(psp.keep_card(card(number, cvc=cvc), customer_urn="c", psp_key="k"), KeptMethod)
-    psp.charge(a_request(card=card(SUCCESS, cvc="12x"), merchant_reference="refused"))
+    psp.charge(a_request(card=card(SUCCESS, cvc=refused_cvc), merchant_reference="refused"))
     own.stop()
     for file in (own.ledger, own.ledger.with_suffix(".log")):
         written = file.read_text()
         assert number not in written
-        assert not re.search(rf"\b{cvc}\b", written)  # Not as a few digits of a time stamp or of a digest.
+        assert SUCCESS not in written
+        # Not as a few digits of a time stamp or of a digest.
+        assert not re.search(rf"\b({cvc}|{refused_cvc})\b", written)
     assert own.ledger.stat().st_mode & 0o077 == 0
 
 
