@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tests.support.adyen_fake import asks
 from tests.support.adyen_fake.books import Books, Merchant, Remembered
 from tests.support.adyen_fake.till import Answered, Till, error
-from tests.support.adyen_fake.troubles import BEFORE, REFUSALS, Troubles
+from tests.support.adyen_fake.troubles import BEFORE, REFUSALS, Troubles, refusal
 
 VERSION: Final = "/v72"
 _ON_PAYMENT: Final = re.compile(r"/payments/([^/]+)/(reversals|refunds)")
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         self.calls.append((self.command, path, document, dict(self.headers.items())))
         kind = self.troubles.take(operation)
         if kind in BEFORE:
-            self._trouble(kind, REFUSALS.get(kind, (0, {})))
+            self._trouble(kind, refusal(kind, document))
             return
         answered = self._done(operation, reference, document)
         if kind is None:

@@ -77,6 +77,13 @@ class Troubles:
             conn.sendall(bytes([byte]))
 
 
+def refusal(kind: str, asked: dict[str, Any]) -> Answered:
+    """What a trouble of *kind* says to what was *asked*: it quotes the card, which nobody may repeat."""
+    status, document = REFUSALS.get(kind, (0, {}))
+    number = asked.get("paymentMethod", {}).get("number")
+    return status, document if number is None else document | {"message": f"{document.get('message')}: {number}"}
+
+
 def _amount(document: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = document.get("amount", {"currency": "EUR", "value": 1499})
     return found
