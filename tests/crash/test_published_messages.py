@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from shared.messages import ALONE_OF, Step
 from tests.crash import beginnings
-from tests.support import crash_case, process_environment, worker_process
+from tests.support import crash_case, worker_process
 from tests.support.crash_case import Case, Floor
 from tests.support.psp import until
 from tests.support.published import Published, messages
@@ -32,9 +32,9 @@ LEADS_TO: Final[Mapping[str, Callable[[Case], str]]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _worker(floor: Floor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A worker of this version."""
+    """A worker of this version, whose rescuer does not ring while a test runs."""
     folder = tmp_path_factory.mktemp("worker")
-    with worker_process.running(floor.settings, folder, process_environment.of(floor.settings)):
+    with worker_process.running(floor.settings, folder, {"C2A_RESCUE_PERIOD_S": str(AN_HOUR_S)}):
         yield
 
 
