@@ -116,8 +116,10 @@ def test_wrong_credentials_send_nothing(stripe_subject: StripeSubject, http: Htt
 
 
 def test_a_request_stripe_refuses_as_invalid_is_a_final_no(stripe_subject: StripeSubject) -> None:
-    assert stripe_subject.psp.charge(a_request(return_url="javascript:1")) == Declined(DeclineReason.GENERIC)
-    assert stripe_subject.psp.look_up(query_of(a_request())) == Absent()
+    request = a_request(return_url="javascript:1")
+    assert stripe_subject.psp.charge(request) == Declined(DeclineReason.GENERIC)
+    assert stripe_subject.psp.look_up(query_of(request)) == Absent()
+    assert stripe_subject.live_captures() == []
 
 
 def test_no_word_of_stripe_gets_into_an_outcome(stripe_subject: StripeSubject) -> None:
