@@ -26,9 +26,11 @@ from workers.walk import STEPS, twice_if_undone
 
 T = TypeVar("T")
 
-THREADS: Final = 50
 OFFERS: Final = 10
-"""Ten orders reach for each, half of them first for those offers that the others reach for last."""
+EACH: Final = 5
+"""Orders that reach for each of them."""
+STUCK_AFTER_S: Final = 60
+"""Until the last of fifty waits, the first may wait: longer than the product lets it, on a machine that is full."""
 ANSWER_DELAY_MS: Final = 3_000
 """Time to see that the PSP has the charge, and to lock its row, however slow the machine is."""
 DEADLOCK_TIMEOUT_MS: Final = 1_500
@@ -68,6 +70,16 @@ def floor(floor: Floor) -> Iterator[Floor]:
 def patient(case: Case) -> Iterator[Case]:
     """The same case at a door that waits for its database until PostgreSQL has ended one of two sessions."""
     settings = case.floor.settings.model_copy(update={"database_answer_s": PATIENCE_S})
+    with crash_case.floor(settings, case.floor.sandbox, case.floor.hooks) as made:
+        yield replace(case, floor=made)
+
+
+@pytest.fixture
+def crowded(case: Case) -> Iterator[Case]:
+    """The same case with a connection for each of its workers, all of which may wait at one lock."""
+    settings = case.floor.settings.model_copy(
+        update={"pool_size": OFFERS * EACH, "statement_timeout_ms": STUCK_AFTER_S * 1_000}
+    )
     with crash_case.floor(settings, case.floor.sandbox, case.floor.hooks) as made:
         yield replace(case, floor=made)
 
@@ -152,17 +164,23 @@ def test_an_order_whose_key_somebody_holds_is_refused_in_time_and_in_plain_words
     assert case.violations() == []
 
 
-def test_fifty_workers_that_reach_for_the_same_offers_in_opposite_order_are_never_in_each_others_way_for_good(
-    case: Case,
+def test_of_fifty_workers_that_reach_for_ten_offers_at_one_moment_ten_hold_one(
+    case: Case, crowded: Case, operator: psycopg.Connection[Any]
 ) -> None:
+    """Each reaches for its offer while none has it, and goes on when all of them wait there."""
     offers = [case.seller.offer() for _ in range(OFFERS)]
-    forth = [case.accepted(beginnings.pay_with(), offer=offer) for offer in offers for _ in range(2)]
-    back = [case.accepted(beginnings.pay_with(), offer=offer) for offer in reversed(offers) for _ in range(2)]
-    numbers = [number for pair in zip(forth, back, strict=True) for number in pair]
-    with ThreadPoolExecutor(THREADS) as workers:
-        held = list(workers.map(lambda number: STEPS[Step.LOCK_OFFER](case.floor.run, number), numbers))
-    assert sum(map(bool, held)) == OFFERS
-    assert case.violations() == []
+    numbers = [case.accepted(beginnings.pay_with(), offer=offer) for offer in offers * EACH]
+    for number in numbers[:OFFERS]:
+        operator.execute(HOLD_ANOTHERS, [number])
+
+    with ThreadPoolExecutor(len(numbers)) as workers:
+        reaching = [workers.submit(take, crowded, Step.LOCK_OFFER, number) for number in numbers]
+        until(lambda: len(operator.execute(WAITS_FOR_ME).fetchall()) == len(numbers), seconds=STUCK_AFTER_S / 2)
+        operator.rollback()
+        held = {number for number, one in zip(numbers, reaching, strict=True) if one.result(STUCK_AFTER_S)}
+
+    assert [len(held.intersection(numbers[at::OFFERS])) for at in range(OFFERS)] == [1] * OFFERS
+    assert case.violations(within_s=60) == []
 
 
 def take(case: Case, step: Step, number: str) -> bool | None:
