@@ -74,6 +74,11 @@ def attempts(**replaced: Any) -> list[Attempt]:
     return [replace(first, **replaced), second]
 
 
+def with_third(**replaced: Any) -> list[Event]:
+    """The first order's events with another third one, under its own version."""
+    return [replace(one, **replaced) if one.version == 3 else one for one in STORY_1]
+
+
 RESUMED_STEPS: Final = (*HELD, ("payment_resumed", "paying"))
 RESUMED: Final = story("trk_2", *RESUMED_STEPS, ("payment_declined", "failed"))
 TAKEN_AFTER_A_NO: Final = [
@@ -126,9 +131,13 @@ def test_what_an_operator_refunded_is_no_violation(refunded: int, charge: Charge
         ("I5", but(polls=[Poll("trk_1", "CHECK_OUT_PROCESSING", 3), Poll("trk_1", "CHECK_OUT_PROCESSING", 2)])),
         ("I8", with_rows(methods=[Method(T, "pm.1.1", "trk_1"), Method(T, "pm.1.2", "trk_1")])),
         ("I8", with_rows(methods=[Method(T, "pm.1.1", "trk_2")])),
+        ("I8", with_rows(orders=[replace(DONE, keeps_method=False), FAILED])),
+        ("I8", with_rows(orders=[DONE, replace(FAILED, keeps_method=True)], methods=[Method(T, "pm.1.1", "trk_2")])),
         ("I9", with_rows(events=[*STORY_1[:-1], *STORY_2])),
         ("I9", with_rows(events=[*STORY_1, replace(STORY_1[-1], version=6), *STORY_2])),
-        ("I9", with_rows(events=[*(replace(e, event="offer_held") if e.version == 3 else e for e in STORY_1)])),
+        ("I9", with_rows(events=[*with_third(event="offer_held"), *STORY_2])),
+        ("I9", with_rows(events=[*with_third(state="challenge"), *STORY_2])),
+        ("I9", with_rows(orders=[replace(DONE, state="failed"), FAILED])),
         ("I9", with_rows(parked=frozenset({(T, "key-1")}))),
         ("I10", but(calls=[*CLEAN.calls, Call(T, "cart-1", "of_1", "cu.1", 202, "trk_2")])),
         ("I10", with_rows(orders=[replace(DONE, correlation_id=None), FAILED])),
