@@ -27,6 +27,8 @@ from tests.support.wire import fresh_card
 
 CANARY: Final = "4929000000006"
 """A valid card number that no test pays with."""
+TAKEN: Final = "unacked"
+"""Where kombu keeps in Redis what a worker took and has not acknowledged; a killed worker's stay for three minutes."""
 WORKERS: Final = ("worker-offer-lock", "worker-payment", "worker-tokenization", "worker-upkeep")
 
 
@@ -78,12 +80,13 @@ def pids(stack: Stack) -> dict[str, int]:
 def test_a_message_that_is_not_ours_is_refused_unseen(
     stack: Stack, shop: Storefront, broker: redis.Redis, stranger: str | bytes
 ) -> None:
-    before = pids(stack)
+    before, in_hand = pids(stack), set(broker.hkeys(TAKEN))
 
     broker.lpush(QUEUE_OF[Step.PAY], stranger)
 
     assert code_of(shop.end(shop.order(fresh_card()))) == DONE
     until(lambda: broker.llen(QUEUE_OF[Step.PAY]) == 0)
+    until(lambda: in_hand.issuperset(broker.hkeys(TAKEN)))
     assert pids(stack) == before
     assert [name for name, text in stack.logs().items() if CANARY in text] == []
 
