@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.psp_side import PspSide
 from tests.support.stack_rows import StackRows
 from tests.support.storefront import Storefront, code_of, new_correlation, new_customer
 from tests.support.wire import (
@@ -186,8 +187,13 @@ def test_what_is_not_a_field_is_ignored_and_kept_nowhere(shop: Storefront, rows:
     assert CANARY not in kept
 
 
-def test_quantity_is_one_where_nothing_is_said(shop: Storefront, good: Document) -> None:
-    assert shop.submit(put(good, "order.items.0.quantity", None)).status_code == 202
+def test_quantity_is_one_where_nothing_is_said(shop: Storefront, psp: PspSide, good: Document) -> None:
+    key = new_correlation()
+    asked = put(put(good, "order.items.0.quantity", None), "order.correlationId", key)
+
+    shop.end(shop.submit(asked).json()["trackingNumber"])
+
+    assert psp.money(key) == [(1499, "EUR")]
 
 
 @pytest.mark.parametrize("extra", [{"cardNumber": "4111111111111111"}, {"CN": "4242424242424242"}])
