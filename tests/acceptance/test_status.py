@@ -16,7 +16,7 @@ SLOW_S = 8
 """Long enough to be polled while it is processed; its worker waits ten."""
 
 WAITED_AT_MOST_S = 10.0
-"""The webhook and what follows take a second; whoever was woken by nothing waits for 15."""
+"""The webhook and what follows take a second; whoever was neither woken nor looked at waits for 15."""
 
 
 def test_a_running_order_tells_when_to_ask_again_and_must_not_be_cached(shop: Storefront, psp: PspSide) -> None:
@@ -161,7 +161,8 @@ def test_a_changed_status_has_another_etag_and_is_sent(shop: Storefront, psp: Ps
     assert shop.poll(number, **{"If-None-Match": after.headers["etag"]}).status_code == 304
 
 
-def test_a_poller_who_waits_hears_of_the_end_at_once(shop: Storefront, psp: PspSide) -> None:
+def test_a_poller_who_waits_hears_of_the_end_before_the_wait_is_over(shop: Storefront, psp: PspSide) -> None:
+    """By a notification, or by the look at every waited order that makes up for a lost one."""
     number = shop.order(channel("PayPal"))
     page = shop.until(number, CHALLENGED)["redirectInstructions"]["redirectUrl"]
     before = shop.poll(number).headers["etag"]
