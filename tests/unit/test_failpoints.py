@@ -75,11 +75,16 @@ def bare_transactions(module: ast.Module) -> Iterator[int]:
 
 def _bare_in(block: list[ast.stmt]) -> Iterator[int]:
     for statement, after in zip_longest(block, block[1:]):
-        if isinstance(statement, ast.With) and "engine.begin()" in ast.unparse(statement.items[0]):
+        if isinstance(statement, ast.With) and _begins(statement):
             returns = isinstance(statement.body[-1], ast.Return)
             inside = any(_is_point(one) for one in statement.body)
             if not inside or not (returns or (after is not None and _is_point(after))):
                 yield statement.lineno
+
+
+def _begins(statement: ast.With) -> bool:
+    """Whether it opens a transaction, beside whatever else."""
+    return any("engine.begin()" in ast.unparse(one) for one in statement.items)
 
 
 def _is_point(statement: ast.stmt) -> bool:
