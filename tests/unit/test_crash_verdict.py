@@ -199,6 +199,8 @@ def test_orders_that_were_accepted_late_do_not_count_as_fast() -> None:
     """A backlog that is worked off long after the load proves no pace."""
     late = [dict(line, at=line["at"] + 540) if line["n"] >= 600 else line for line in lines()]
     assert figures.pace(history.read(map(json.dumps, late)), 60.0) == pytest.approx(0.1, rel=0.02)
+    _, _, report = verdict(told=late)
+    assert (report["ordersPerSecond"], report["acceptedPerSecond"]) == (1.0, 0.1)
 
 
 def test_a_violation_comes_with_the_whole_story_of_its_order() -> None:
