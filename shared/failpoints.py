@@ -91,6 +91,8 @@ class Failpoint(StrEnum):
 
     ACTION_BEFORE_COMMIT = "operator_action.before_commit"
     ACTION_AFTER_COMMIT = "operator_action.after_commit"
+    REPLAY_BEFORE_COMMIT = "replay_webhook.before_commit"
+    REPLAY_AFTER_COMMIT = "replay_webhook.after_commit"  # It is settled; nobody is rung for what comes next.
 
     TOKENIZE_BEFORE_END = "tokenize.before_end"
     TOKENIZE_AFTER_END = "tokenize.after_end"

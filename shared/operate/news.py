@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from shared.domain.outcomes import LookUpOutcome
 from shared.domain.states import OrderState
+from shared.failpoints import Failpoint, reach
 from shared.key_service import KeysAway
 from shared.keyring import CannotOpen
 from shared.messages import STEP_FOR, Step
@@ -89,6 +90,8 @@ def replay(desk: Desk, name: inbox.EventName, asked: Asked, meant: Meant | None 
         )
         if acted is None:
             raise OtherAction("this id was used a moment ago, for something else")
+        reach(Failpoint.REPLAY_BEFORE_COMMIT)
+    reach(Failpoint.REPLAY_AFTER_COMMIT)
     if moved is not None:
         go_on(desk, moved.after, _rings(moved))
     return acted

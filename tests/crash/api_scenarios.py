@@ -17,6 +17,7 @@ from tests.crash.beginnings import (
     challenged_and_approved,
     locked,
     pay_with,
+    with_early_news,
 )
 from tests.support.crash_case import Case
 from tests.support.wire import fresh_card
@@ -126,4 +127,16 @@ def operating(case: Case, point: Failpoint) -> int:
     again = case.refunding(number, "", action_id=action_id, amount_minor=500)
     assert again.ended() == 0
     assert again.answer() == Outcome.BEGUN
+    return code
+
+
+def replaying(case: Case, point: Failpoint) -> int:
+    """The operator's own process dies while it settles a webhook that waited, and is asked again under the same id."""
+    number, hook, action_id = *with_early_news(case), uuid4()
+    code = case.replaying(hook, point, action_id=action_id).ended()
+    assert case.state(number) == ("captured" if point is Failpoint.REPLAY_AFTER_COMMIT else "confirming")
+    again = case.replaying(hook, "", action_id=action_id)
+    assert again.ended() == 0
+    assert again.answer() == Outcome.DONE
+    assert case.state(number) == "captured"
     return code

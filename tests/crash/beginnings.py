@@ -16,6 +16,7 @@ from shared.store import attempts
 from shared.store.engine import statements
 from tests.support.asked_beside import request_of
 from tests.support.crash_case import Case
+from tests.support.psp import Hook
 from tests.support.wire import GOOD_CARD, Document, fresh_card
 
 KEPT: Final[Document] = {"storeMethodSuccessPayment": "always"}
@@ -65,6 +66,16 @@ def confirming(case: Case) -> str:
     case.step(Step.PAY, number)
     assert case.state(number) == "confirming"
     return number
+
+
+def with_early_news(case: Case) -> tuple[str, Hook]:
+    """Such an order, and the webhook that told of its charge before its attempt was known, and waits."""
+    number = confirming(case)
+    hook = case.hook(number, "charge.captured")
+    change(case, "UPDATE payment_attempts SET psp_key = 'x' || psp_key WHERE tracking_number = :number", number)
+    assert case.tell_here(hook) == 200
+    change(case, "UPDATE payment_attempts SET psp_key = substr(psp_key, 2) WHERE tracking_number = :number", number)
+    return number, hook
 
 
 def challenged_and_approved(case: Case) -> str:

@@ -16,6 +16,7 @@ from tests.crash.api_scenarios import (
     operating,
     refusal,
     repeat,
+    replaying,
     webhook,
     webhook_lost,
 )
@@ -93,6 +94,7 @@ SCENARIOS: Final[Mapping[Failpoint, tuple[Scenario, ...]]] = {
         P.REFUND_AFTER_COMMIT,
     ),
     **_each(operating, P.ACTION_BEFORE_COMMIT, P.ACTION_AFTER_COMMIT),
+    **_each(replaying, P.REPLAY_BEFORE_COMMIT, P.REPLAY_AFTER_COMMIT),
     **_each(ending, P.TOKENIZE_BEFORE_END, P.TOKENIZE_AFTER_END),
     **_each(paying_nothing, P.PAY_BEFORE_SKIP, P.PAY_AFTER_SKIP),
     **_each(vault_away, P.PAY_BEFORE_WAIT, P.PAY_AFTER_WAIT),

@@ -28,11 +28,11 @@ from tests.crash.beginnings import (
     captured_after_a_no,
     captured_unheard,
     captured_untold,
-    change,
     confirming,
     locked,
     locked_by,
     pay_with,
+    with_early_news,
 )
 from tests.support import event_receiver, lanes
 from tests.support.crash_case import Case
@@ -201,11 +201,7 @@ def rescuer(case: Case, point: Failpoint) -> int:
 
 def early_news(case: Case, point: Failpoint) -> int:
     """The upkeep process dies while it settles a webhook that came before its attempt was known."""
-    number = confirming(case)
-    hook = case.hook(number, "charge.captured")
-    change(case, "UPDATE payment_attempts SET psp_key = 'x' || psp_key WHERE tracking_number = :number", number)
-    assert case.tell_here(hook) == 200
-    change(case, "UPDATE payment_attempts SET psp_key = substr(psp_key, 2) WHERE tracking_number = :number", number)
+    with_early_news(case)
     return case.releasing(point).ended()
 
 

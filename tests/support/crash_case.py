@@ -32,6 +32,7 @@ from shared.messages import Step
 from shared.psp.port import Account
 from shared.store import accounts
 from shared.store.engine import statements
+from shared.store.inbox import EventName
 from tests.support import children, crash_jobs, lanes, planted
 from tests.support.children import Child
 from tests.support.crash_jobs import Heard
@@ -185,6 +186,11 @@ class Case:
         """An operator's process with *failpoints* that refunds *amount_minor* of a done order."""
         asked = (self.seller.shop.tenant_id, number, action_id, amount_minor)
         return self._start(crash_jobs.refund, self._armed(failpoints), *asked)
+
+    def replaying(self, hook: Hook, failpoints: str, *, action_id: UUID) -> Child:
+        """An operator's process with *failpoints* that tells *hook*, which was kept, again."""
+        name = EventName(self.seller.shop.tenant_id, self.account.provider, str(hook.event["id"]))
+        return self._start(crash_jobs.replay, self._armed(failpoints), name, action_id)
 
     def rescuing(self, failpoints: str) -> Child:
         """An upkeep process with *failpoints* that looks once."""

@@ -17,9 +17,10 @@ from shared import failpoints, keyrings, vault
 from shared.config import Settings
 from shared.doctor.examination import Scope
 from shared.messages import CHAIN_FROM, Step, queues
-from shared.operate import actions
+from shared.operate import actions, news
 from shared.operate.asking import Asked
 from shared.store.engine import create_engine
+from shared.store.inbox import EventName
 from shared.store.row_security import Role
 from tests.support.desks import desk_beside
 from tests.support.wire import Document
@@ -80,6 +81,14 @@ def refund(settings: Settings, tenant_id: UUID, tracking_number: str, action_id:
     run = runtime.build(settings)
     by = Asked("Ana", "withdrawn", action_id)
     acted = actions.refund(desk_beside(run), tenant_id, tracking_number, by, amount_minor)
+    run.doorbell.close()
+    return acted.outcome.value
+
+
+def replay(settings: Settings, name: EventName, action_id: UUID) -> str:
+    """An operator tells a kept event again; what it came to."""
+    run = runtime.build(settings)
+    acted = news.replay(desk_beside(run), name, Asked("Ana", "the order is there now", action_id))
     run.doorbell.close()
     return acted.outcome.value
 
