@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from deploy.stack.product import WORKERS
 from shared.depth import Depths
 from shared.messages import QUEUE_OF, Step
 from tests.acceptance.test_trouble_messages import CANARY, CARGO, pids
@@ -20,6 +21,8 @@ from tests.support.storefront import DONE, Storefront, code_of
 from tests.support.wire import fresh_card
 
 QUEUE: Final = QUEUE_OF[Step.PAY]
+MORE_THAN_ARE_TAKEN: Final = 1 + sum(one.concurrency for one in WORKERS if one.queue == QUEUE)
+"""The broker hands a worker no more until it has answered for one of those it took, be it by refusing it."""
 
 
 def stranger(body: bytes, content_type: str = "application/json", **headers: Any) -> dict[str, Any]:
@@ -45,7 +48,8 @@ def test_a_message_that_is_not_ours_is_refused_unseen(stack: Stack, shop: Storef
     before = pids(stack)
 
     with channel(stack.broker_url) as broker:
-        broker.basic_publish(broker.prepare_message(**message), routing_key=QUEUE)
+        for _ in range(MORE_THAN_ARE_TAKEN):
+            broker.basic_publish(broker.prepare_message(**message), routing_key=QUEUE)
 
     assert code_of(shop.end(shop.order(fresh_card()))) == DONE
     with closing(Depths(stack.broker_url)) as depths:
