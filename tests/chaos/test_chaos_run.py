@@ -50,6 +50,9 @@ ROUNDS: Final = 2
 """A run that broke nothing but was late, or below its floor, is made again: the machine may have had other work. A slow
 product is late again; a broken promise is red at once."""
 REST_WITHIN_S: Final = 60
+ACCEPTED_AT_LEAST: Final = 0.6 * RATE
+"""Orders a second to the last acceptance: whoever came in the minute has it 40 s after its end, also if the API died
+last; with six times as much to do as there are cores one round had 13.7, the other 20.9."""
 POSTGRES_BACK_WITHIN_S: Final = 5
 
 
@@ -73,7 +76,8 @@ class Ended:
     def is_in_time(self) -> bool:
         """Whether it was a run at all, and came back as promised."""
         rest, postgres = self.recovery
-        return self.code == 0 and rest <= REST_WITHIN_S and postgres <= POSTGRES_BACK_WITHIN_S
+        was_fast = self.report.get("acceptedPerSecond", 0.0) >= ACCEPTED_AT_LEAST
+        return self.code == 0 and was_fast and rest <= REST_WITHIN_S and postgres <= POSTGRES_BACK_WITHIN_S
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,7 @@ def test_the_run_was_one(runs: list[Ended]) -> None:
     """The command's own floors, held here once more by the figures it tells."""
     report = runs[-1].report
     assert report["ordersPerSecond"] >= 20
+    assert report["acceptedPerSecond"] >= ACCEPTED_AT_LEAST
     assert report["faultsTotal"] >= 12
     assert set(report["faults"]) == CLASSES
     assert report["hitWorkInFlight"] >= 0.8
@@ -114,7 +119,8 @@ def test_the_run_was_one(runs: list[Ended]) -> None:
 
 def test_all_is_terminal_within_a_minute_of_the_last_fault(runs: list[Ended], say: Callable[[str], None]) -> None:
     for run in runs:
-        say(f"{run.report['ordersPerSecond']} orders a second; all terminal {run.recovery[0]} s after the last fault")
+        paces = f"{run.report['ordersPerSecond']} orders a second, {run.report['acceptedPerSecond']} accepted"
+        say(f"{paces}; all terminal {run.recovery[0]} s after the last fault")
     rest, postgres = runs[-1].recovery
     assert rest <= REST_WITHIN_S
     assert postgres <= POSTGRES_BACK_WITHIN_S
