@@ -24,6 +24,8 @@ from tests.support.served import Served, serving
 
 STATUS: Final = f"/api/v1/c2a/offer/checkout/trk_{'0' * 26}/status"
 STORM_RPS: Final = 500
+STORM_AT_LEAST_RPS: Final = 0.8 * STORM_RPS
+"""Who is answered slowly asks less often: a storm that was throttled so is no storm, and others had room."""
 NOISE_MS: Final = 15.0
 """What a machine of two cores, on which the storm itself is made, adds to one answer of the other tenant: the promise
 is twice the idle figure, and below this both are noise."""
@@ -111,7 +113,7 @@ def test_while_one_tenant_storms_anothers_polls_stay_as_fast(
     for _ in range(TRIES):
         idle, (stormed, rate, let_in) = p99_ms(served), under_storm(served, stormy(engine))
         figures.append(f"idle {idle:.1f} ms, at {rate:.0f} polls a second, {let_in} of them let in, {stormed:.1f} ms")
-        if stormed < max(2 * idle, NOISE_MS) and let_in <= 1:
+        if stormed < max(2 * idle, NOISE_MS) and let_in <= 1 and rate >= STORM_AT_LEAST_RPS:
             break
     else:
         pytest.fail("; ".join(figures))
